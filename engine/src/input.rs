@@ -1,0 +1,93 @@
+//! What the engine is told: a closed enum.
+
+use crate::id::{ConnId, ShardId};
+use crate::peer::PeerMsg;
+use madang_protocol::CloseCode;
+
+/// How a connection speaks, decided by the shell from URL and subprotocol.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// Subprotocol `madang.v1`: batches of binary messages.
+    Native,
+    /// Subprotocol `madang.v1.json`: one JSON object per text message.
+    Json,
+    /// `GET /raw/{room}`: no envelope. Joined at once, no hello, no resume.
+    Raw {
+        /// The room, already checked by [`madang_protocol::limits::is_room_name`].
+        room: Box<str>,
+        /// Whether the sender hears itself.
+        echo: bool,
+    },
+}
+
+/// One thing that happened outside.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// A WebSocket handshake is complete.
+    Connected {
+        /// The shell's name for the connection: its slot is free in the engine.
+        conn: ConnId,
+        /// How it speaks.
+        entry: Entry,
+    },
+    /// A complete WebSocket message came.
+    Message {
+        /// From whom; unknown and stale ids are ignored.
+        conn: ConnId,
+        /// Its bytes, unmasked; valid UTF-8 when `text`.
+        data: &'a [u8],
+        /// Whether it was a text message.
+        text: bool,
+    },
+    /// Something came that is no message (a pong, a ping, a part of a message): a sign of life.
+    Seen {
+        /// From whom.
+        conn: ConnId,
+    },
+    /// The connection is gone, or closing by the client's or the shell's own decision.
+    Disconnected {
+        /// Which.
+        conn: ConnId,
+        /// Whether the session ends with it (the client closed with 1000, or broke the framing)
+        /// rather than waiting for a resume.
+        ends_session: bool,
+    },
+    /// The answer to [`crate::Output::Authenticate`].
+    Authenticated {
+        /// Whom it is about.
+        conn: ConnId,
+        /// The user, or the close code and words for a refusal.
+        result: Result<Identity, (CloseCode, String)>,
+    },
+    /// A message from another shard. Order per sender is kept by the shell.
+    Peer {
+        /// Which shard.
+        from: ShardId,
+        /// What it says.
+        msg: PeerMsg,
+    },
+    /// Another shard lost its memory (its thread was restarted): forget what was shared with it.
+    PeerReset {
+        /// Which shard.
+        peer: ShardId,
+    },
+    /// Start draining: no new joins, every session is told `draining` with a retry hint between
+    /// the two bounds in milliseconds.
+    Drain {
+        /// Earliest retry.
+        retry_min_ms: u32,
+        /// Latest retry.
+        retry_max_ms: u32,
+    },
+    /// The shell no longer reads from clients: pass on what is on its way between shards and say
+    /// [`crate::Output::Quiesced`] when every message accepted anywhere has reached the queues of
+    /// its receivers here.
+    Quiesce,
+}
+
+/// Who an authenticated session belongs to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Identity {
+    /// The user, as other members see it; none when anonymous.
+    pub user: Option<Box<str>>,
+}

@@ -1,0 +1,299 @@
+//! Messages from a client to the server: closed and append-only. The order of the variants is
+//! their tag on the binary wire.
+
+use crate::ids::{Channel, Cseq, Epoch, INTEGER_MAX, MemberId, ResumeKey, Seq};
+use crate::value::{Extension, Payload, TypeRef, Value};
+use serde::{Deserialize, Serialize};
+
+/// Anything a client sends after the WebSocket handshake.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClientMessage<'a> {
+    /// Tag 0. The first message of every connection, and only the first.
+    Hello(Hello),
+    /// Tag 1. Enter a room.
+    Join(Join),
+    /// Tag 2. Leave a room.
+    Leave(Leave),
+    /// Tag 3. Send to everyone in a room.
+    #[serde(borrow)]
+    Publish(Publish<'a>),
+    /// Tag 4. Send to one member of a room.
+    #[serde(borrow)]
+    Direct(Direct<'a>),
+    /// Tag 5. Ask the room itself.
+    #[serde(borrow)]
+    Request(Request<'a>),
+    /// Tag 6. Change one's own attributes in a room.
+    SetAttributes(SetAttributes),
+    /// Tag 7. Ask for the server's time; the answer measures the round trip as well.
+    Ping(Ping),
+    /// Tag 8. Ask what this session has been sent and has missed.
+    GetStats(GetStats),
+}
+
+/// Opens a connection: which protocol, who, and what to resume.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Hello {
+    /// Lowest protocol version the client speaks.
+    pub version_min: u16,
+    /// Highest protocol version the client speaks.
+    pub version_max: u16,
+    /// Optional features the client understands, by name.
+    pub features: Vec<String>,
+    /// The client library and its version, for the operator: `madang-web/0.1.0`.
+    pub client: String,
+    /// A credential, where the server asks for one.
+    pub token: Option<String>,
+    /// The session to take up again.
+    pub resume: Option<Resume>,
+    /// Extensions.
+    pub ext: Vec<Extension>,
+}
+
+/// The session to take up again, and how far each of its rooms was seen.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Resume {
+    /// The key of the newest Welcome.
+    pub key: ResumeKey,
+    /// One entry for each room the client still wants. A room left out is left.
+    #[serde(default)]
+    pub rooms: Vec<RoomPosition>,
+}
+
+/// How far a client has seen a room it names by channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoomPosition {
+    /// The room.
+    pub channel: Channel,
+    /// The epoch of `seq`.
+    pub epoch: Epoch,
+    /// The highest seq received.
+    pub seq: Seq,
+}
+
+/// How far a client has seen a room it names by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    /// The epoch of `seq`.
+    pub epoch: Epoch,
+    /// The highest seq received.
+    pub seq: Seq,
+}
+
+/// Enters a room. Answered by `Joined` or by `Error` with the same `ref`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Join {
+    /// The client's number for this request.
+    pub r#ref: u32,
+    /// Which room.
+    pub target: JoinTarget,
+    /// Whether the room may, must or must not be created.
+    #[serde(default)]
+    pub mode: JoinMode,
+    /// How to be in the room.
+    #[serde(default)]
+    pub options: JoinOptions,
+    /// Recover what came after this position, if the room still has it.
+    #[serde(default)]
+    pub since: Option<Position>,
+    /// How many of the newest messages to receive when nothing is recovered; the server's bound
+    /// is `Limits.history_messages_max`.
+    #[serde(default)]
+    pub history: u32,
+    /// Extensions.
+    #[serde(default)]
+    pub ext: Vec<Extension>,
+}
+
+/// Which room to enter.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JoinTarget {
+    /// The room of this name.
+    Name(String),
+    /// Any public room of a kind with room left whose labels hold all of `filter`.
+    Match {
+        /// The kind of room.
+        kind: String,
+        /// Labels that the room must have with just these values.
+        #[serde(default)]
+        filter: Vec<(String, String)>,
+    },
+}
+
+/// Whether a join may create the room.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JoinMode {
+    /// The room must not exist.
+    Create,
+    /// The room must exist.
+    Join,
+    /// Join it, or create it when there is none.
+    #[default]
+    Either,
+}
+
+/// How a member is in a room.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct JoinOptions {
+    /// The member's attributes, shown to the others.
+    pub attributes: Vec<(String, Value)>,
+    /// Whether the member's own reliable publications come back to it (as its acknowledgement);
+    /// without it an `Ack` does.
+    pub echo: bool,
+    /// What to set on the room if this join creates it; ignored otherwise.
+    pub create: Option<CreateOptions>,
+}
+
+impl Default for JoinOptions {
+    fn default() -> Self {
+        Self { attributes: Vec::new(), echo: true, create: None }
+    }
+}
+
+/// The options of a room, set once by the join that creates it, within the server's bounds.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CreateOptions {
+    /// Most members; the server's bound when absent.
+    pub capacity: Option<u32>,
+    /// Who is told about members; the server's choice when absent.
+    pub presence: Option<PresenceMode>,
+    /// Whether `JoinTarget::Match` and lists may find the room.
+    pub public: Option<bool>,
+    /// Labels to be matched by.
+    pub labels: Vec<(String, String)>,
+}
+
+/// What the members of a room are told about each other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PresenceMode {
+    /// Each join, leave, away, back and attribute change.
+    #[default]
+    Full,
+    /// The number of members, now and then.
+    Count,
+    /// Nothing.
+    None,
+}
+
+/// Leaves a room. Answered by `Left`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leave {
+    /// The room.
+    pub channel: Channel,
+}
+
+/// What may be done with a message under pressure.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Class {
+    /// Never dropped silently; logged, sequenced, replayed on resume.
+    #[default]
+    Reliable,
+    /// Only the newest per (room, sender, key) matters; replaced in place while it waits.
+    Latest(u32),
+    /// Dropped when the receiver's queue is not empty.
+    Volatile,
+}
+
+/// Sends to everyone in a room.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Publish<'a> {
+    /// The room.
+    pub channel: Channel,
+    /// The client's number for it.
+    pub cseq: Cseq,
+    /// Its delivery class.
+    #[serde(default)]
+    pub class: Class,
+    /// Its type.
+    #[serde(borrow)]
+    pub r#type: TypeRef<'a>,
+    /// Its content.
+    #[serde(borrow)]
+    pub payload: Payload<'a>,
+}
+
+/// Sends to one member; reliable, logged, seen by that member alone. Answered by `Ack` or `Error`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Direct<'a> {
+    /// The room.
+    pub channel: Channel,
+    /// The client's number for it.
+    pub cseq: Cseq,
+    /// The receiver.
+    pub to: MemberId,
+    /// Its type.
+    #[serde(borrow)]
+    pub r#type: TypeRef<'a>,
+    /// Its content.
+    #[serde(borrow)]
+    pub payload: Payload<'a>,
+}
+
+/// Asks the room itself. Answered by `Reply` or `Error`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Request<'a> {
+    /// The room.
+    pub channel: Channel,
+    /// The client's number for it.
+    pub cseq: Cseq,
+    /// What is asked; SPEC.md lists what every room answers.
+    #[serde(borrow)]
+    pub r#type: TypeRef<'a>,
+    /// Its content.
+    #[serde(borrow)]
+    pub payload: Payload<'a>,
+}
+
+/// Changes one's own attributes. Acknowledged like a reliable publication: in a room whose
+/// presence is `full` by the `Presence` message itself, else by `Ack`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SetAttributes {
+    /// The room.
+    pub channel: Channel,
+    /// The client's number for it.
+    pub cseq: Cseq,
+    /// New values by name; `Null` removes.
+    pub attributes: Vec<(String, Value)>,
+}
+
+/// Asks for the server's time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ping {
+    /// Comes back in the `Pong`.
+    pub id: u64,
+}
+
+/// Asks for this session's counts. Answered by `Stats`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GetStats {
+    /// The client's number for this request.
+    pub r#ref: u32,
+}
+
+impl ClientMessage<'_> {
+    /// Whether every integer is within the wire's bound of 2^53 - 1.
+    pub fn integers_in_bounds(&self) -> bool {
+        match self {
+            Self::Hello(hello) => hello
+                .resume
+                .iter()
+                .flat_map(|resume| &resume.rooms)
+                .all(|room| room.seq.0 <= INTEGER_MAX),
+            Self::Join(join) => join.since.is_none_or(|since| since.seq.0 <= INTEGER_MAX),
+            Self::Publish(Publish { cseq, .. })
+            | Self::Direct(Direct { cseq, .. })
+            | Self::Request(Request { cseq, .. })
+            | Self::SetAttributes(SetAttributes { cseq, .. }) => cseq.0 <= INTEGER_MAX,
+            Self::Ping(ping) => ping.id <= INTEGER_MAX,
+            Self::Leave(_) | Self::GetStats(_) => true,
+        }
+    }
+}

@@ -1,0 +1,435 @@
+//! Messages from the server to a client: closed and append-only. The order of the variants is
+//! their tag on the binary wire. A client skips a tag it does not know: the batch framing tells
+//! it how long the message is.
+
+use crate::client::PresenceMode;
+use crate::error::ErrorCode;
+use crate::ids::{Channel, ConnectionId, Cseq, Epoch, MemberId, ResumeKey, Seq, SessionId};
+use crate::limits::Limits;
+use crate::value::{Extension, Payload, TypeRef, Value};
+use serde::{Deserialize, Serialize};
+
+/// Anything the server sends after the WebSocket handshake.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ServerMessage<'a> {
+    /// Tag 0. The answer to `Hello`.
+    Welcome(Welcome),
+    /// Tag 1. The answer to `Join`, and one per room after a resume.
+    Joined(Joined),
+    /// Tag 2. No longer in the room.
+    Left(Left),
+    /// Tag 3. A logged message of a room.
+    #[serde(borrow)]
+    Message(Message<'a>),
+    /// Tag 4. A message of class latest or volatile: no seq, never replayed.
+    #[serde(borrow)]
+    Ephemeral(Ephemeral<'a>),
+    /// Tag 5. A logged message to this member alone.
+    #[serde(borrow)]
+    Direct(DirectMessage<'a>),
+    /// Tag 6. A logged change of the member list (presence `full`).
+    Presence(Presence),
+    /// Tag 7. The number of members (presence `count`); unlogged.
+    PresenceCount(PresenceCount),
+    /// Tag 8. A client's message was accepted.
+    Ack(Ack),
+    /// Tag 9. The room's answer to a `Request`.
+    #[serde(borrow)]
+    Reply(Reply<'a>),
+    /// Tag 10. Logged messages that this member will not receive.
+    Gap(Gap),
+    /// Tag 11. The answer to `Ping`.
+    Pong(Pong),
+    /// Tag 12. The answer to `GetStats`.
+    Stats(Stats),
+    /// Tag 13. Something the client asked for was refused; the connection goes on.
+    Error(ErrorMessage),
+    /// Tag 14. This server is going away; reconnect after the hint.
+    Draining(Draining),
+    /// Tag 15. Reconnect to this URL (clusters).
+    Redirect(Redirect),
+    /// Tag 16. The room has a new home and a new epoch (clusters).
+    Moved(Moved),
+    /// Tag 17. New numbers for type names of a room.
+    Types(Types),
+}
+
+/// The answer to `Hello`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Welcome {
+    /// The version both will speak.
+    pub version: u16,
+    /// The features both will use.
+    pub features: Vec<String>,
+    /// The session.
+    pub session: SessionId,
+    /// This connection, for support.
+    pub connection: ConnectionId,
+    /// Resumes the session on another connection; replaces every earlier key as soon as the
+    /// server has received a message on this connection.
+    pub resume_key: ResumeKey,
+    /// Whether the session asked for was taken up. When false this is a new session and the
+    /// client joins its rooms again.
+    pub resumed: bool,
+    /// The server pings after this long without traffic, in milliseconds; a client may take a
+    /// silence of twice this for a dead connection.
+    pub heartbeat_ms: u32,
+    /// How long a session without a connection is kept, in milliseconds.
+    pub grace_ms: u32,
+    /// What the server will accept.
+    pub limits: Limits,
+    /// The server's wall clock, milliseconds since 1970 UTC.
+    pub server_time_ms: u64,
+    /// Extensions.
+    pub ext: Vec<Extension>,
+}
+
+/// A member as the others see it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MemberInfo {
+    /// The member.
+    pub id: MemberId,
+    /// The authenticated user, if any.
+    pub user: Option<String>,
+    /// Whether its connection is gone and its session still held.
+    pub away: bool,
+    /// Its attributes, in the order they were first set.
+    pub attributes: Vec<(String, Value)>,
+}
+
+/// Who is in the room, as much as its presence mode tells.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Roster {
+    /// Everyone, ascending by id.
+    Full(Vec<MemberInfo>),
+    /// How many.
+    Count(u32),
+    /// Not told.
+    None,
+}
+
+/// Entered a room, or found it again after a resume. `replay` logged messages of the past follow
+/// at once, then what happens from now on; nothing between is missing.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Joined {
+    /// The `ref` of the `Join`; absent after a resume.
+    pub r#ref: Option<u32>,
+    /// The room from now on.
+    pub channel: Channel,
+    /// Its name.
+    pub name: String,
+    /// Its kind.
+    pub kind: String,
+    /// Its incarnation.
+    pub epoch: Epoch,
+    /// The wall clock when the epoch began, milliseconds since 1970 UTC; `at` counts from here.
+    pub epoch_at_ms: u64,
+    /// The newest seq of the room; later messages have higher ones.
+    pub seq: Seq,
+    /// Whether the replay holds all that came after the client's position.
+    pub recovered: bool,
+    /// Logged messages that follow as replay (their seqs are at most `seq`).
+    pub replay: u32,
+    /// The client's own member id.
+    pub member: MemberId,
+    /// The highest cseq of this session that the room has dealt with.
+    pub applied_cseq: Cseq,
+    /// What members are told about each other.
+    pub presence: PresenceMode,
+    /// The members.
+    pub roster: Roster,
+    /// Type names; a name's index is its number.
+    pub types: Vec<String>,
+    /// Most members.
+    pub capacity: u32,
+    /// Labels.
+    pub labels: Vec<(String, String)>,
+    /// Extensions.
+    pub ext: Vec<Extension>,
+}
+
+/// No longer in the room.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Left {
+    /// The room.
+    pub channel: Channel,
+    /// Why.
+    pub reason: LeaveReason,
+}
+
+/// Why a member is no longer in a room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LeaveReason {
+    /// It left.
+    Left,
+    /// Its session ended or its grace period did.
+    Gone,
+    /// It was removed.
+    Kicked,
+    /// The room was closed.
+    Closed,
+    /// The room was lost with the shard or node that held it; join again.
+    Lost,
+}
+
+/// A logged message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message<'a> {
+    /// The room.
+    pub channel: Channel,
+    /// Its number in the room's log.
+    pub seq: Seq,
+    /// Who sent it; 0 is the room itself.
+    pub from: MemberId,
+    /// When, in milliseconds since `Joined.epoch_at_ms`.
+    pub at: u64,
+    /// The sender's number for it: to the sender this is the acknowledgement.
+    pub cseq: Cseq,
+    /// Its type.
+    #[serde(borrow)]
+    pub r#type: TypeRef<'a>,
+    /// Its content.
+    #[serde(borrow)]
+    pub payload: Payload<'a>,
+}
+
+/// A message of class latest (with a key) or volatile (without).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ephemeral<'a> {
+    /// The room.
+    pub channel: Channel,
+    /// Who sent it.
+    pub from: MemberId,
+    /// The key of class latest.
+    pub key: Option<u32>,
+    /// Its type.
+    #[serde(borrow)]
+    pub r#type: TypeRef<'a>,
+    /// Its content.
+    #[serde(borrow)]
+    pub payload: Payload<'a>,
+}
+
+/// A logged message to one member.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DirectMessage<'a> {
+    /// The room.
+    pub channel: Channel,
+    /// Its number in the room's log.
+    pub seq: Seq,
+    /// Who sent it.
+    pub from: MemberId,
+    /// When, in milliseconds since `Joined.epoch_at_ms`.
+    pub at: u64,
+    /// Its type.
+    #[serde(borrow)]
+    pub r#type: TypeRef<'a>,
+    /// Its content.
+    #[serde(borrow)]
+    pub payload: Payload<'a>,
+}
+
+/// A logged change of the member list.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Presence {
+    /// The room.
+    pub channel: Channel,
+    /// Its number in the room's log.
+    pub seq: Seq,
+    /// What changed.
+    pub event: PresenceEvent,
+}
+
+/// What changed in the member list.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PresenceEvent {
+    /// A member entered.
+    Join(MemberInfo),
+    /// A member left.
+    Leave {
+        /// Who.
+        id: MemberId,
+        /// Why.
+        reason: LeaveReason,
+    },
+    /// A member's connection is gone; its session is held for the grace period.
+    Away(MemberId),
+    /// It is back.
+    Back(MemberId),
+    /// A member changed its attributes.
+    Attributes {
+        /// Who.
+        id: MemberId,
+        /// The member's number for the change.
+        cseq: Cseq,
+        /// New values by name; `Null` removes.
+        changes: Vec<(String, Value)>,
+    },
+    /// The room grew past the bound for full presence: from now on `PresenceCount`.
+    Collapsed {
+        /// Members now.
+        count: u32,
+    },
+}
+
+/// The number of members.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PresenceCount {
+    /// The room.
+    pub channel: Channel,
+    /// Members now, those away included.
+    pub count: u32,
+}
+
+/// What an acknowledgement means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Durability {
+    /// In the room's log, in memory.
+    Sequenced,
+    /// On disk.
+    Durable,
+}
+
+/// A client's message was accepted, now or (after a retry) before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ack {
+    /// The room.
+    pub channel: Channel,
+    /// The client's number.
+    pub cseq: Cseq,
+    /// Its number in the log; absent for a repeat, which was applied once before and not again.
+    pub seq: Option<Seq>,
+    /// What that means.
+    pub durability: Durability,
+}
+
+/// The room's answer to a `Request`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reply<'a> {
+    /// The room.
+    pub channel: Channel,
+    /// The client's number.
+    pub cseq: Cseq,
+    /// The answer.
+    #[serde(borrow)]
+    pub payload: Payload<'a>,
+}
+
+/// Logged messages that this member will not receive: `from_seq` to `to_seq`, both included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    /// The room.
+    pub channel: Channel,
+    /// The first that may be missing.
+    pub from_seq: Seq,
+    /// The last that may be missing.
+    pub to_seq: Seq,
+}
+
+/// The answer to `Ping`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pong {
+    /// The `id` of the `Ping`.
+    pub id: u64,
+    /// The server's wall clock, microseconds since 1970 UTC.
+    pub server_time_us: u64,
+}
+
+/// Counts of one delivery class for one session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClassCounts {
+    /// Messages handed to the transport.
+    pub sent: u64,
+    /// Messages dropped.
+    pub dropped: u64,
+    /// Messages replaced by a newer one while they waited.
+    pub conflated: u64,
+}
+
+/// What this session has been sent and has missed, over all its connections.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stats {
+    /// The `ref` of the `GetStats`.
+    pub r#ref: u32,
+    /// Class reliable.
+    pub reliable: ClassCounts,
+    /// Class latest.
+    pub latest: ClassCounts,
+    /// Class volatile.
+    pub volatile: ClassCounts,
+    /// Class control.
+    pub control: ClassCounts,
+    /// Messages waiting now.
+    pub queued_messages: u32,
+    /// Bytes waiting now.
+    pub queued_bytes: u64,
+    /// Times the session was resumed.
+    pub resumes: u32,
+}
+
+/// What an error is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorRef {
+    /// The connection or the session.
+    Session,
+    /// The `Join` with this `ref`.
+    Join(u32),
+    /// What the client sent to a room with this cseq. The cseq is consumed.
+    Cseq {
+        /// The room.
+        channel: Channel,
+        /// The client's number.
+        cseq: Cseq,
+    },
+}
+
+/// Something was refused; the connection goes on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorMessage {
+    /// What was wrong, for programs.
+    pub code: ErrorCode,
+    /// What it is about.
+    pub r#ref: ErrorRef,
+    /// What was wrong and what to do, for people.
+    pub message: String,
+}
+
+/// This server is going away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Draining {
+    /// Reconnect after this many milliseconds (already jittered).
+    pub retry_after_ms: u32,
+}
+
+/// Reconnect to this URL.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Redirect {
+    /// Where to.
+    pub url: String,
+}
+
+/// The room has a new epoch; positions in the old one are void.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Moved {
+    /// The room.
+    pub channel: Channel,
+    /// Its new incarnation.
+    pub epoch: Epoch,
+}
+
+/// New numbers for type names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Types {
+    /// The room.
+    pub channel: Channel,
+    /// The number of the first name.
+    pub first: u32,
+    /// The names, numbered upwards from `first`.
+    pub names: Vec<String>,
+}
