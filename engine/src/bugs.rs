@@ -1,0 +1,52 @@
+//! Known defects, switched on one at a time by the simulator to show that it finds them. Compiled
+//! only with the feature `planted-bugs`, which no release has.
+
+/// A planted defect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bug {
+    /// A resume voids the old key at once, so a lost Welcome loses the session.
+    LostWelcome,
+    /// A resync that stopped half-way clears the lag all the same.
+    LagClearedEarly,
+    /// A retried publication is applied again.
+    DoubleApply,
+    /// The answer to an earlier resume is taken for the answer to the newest.
+    StaleResume,
+    /// Replay starts one message too late.
+    ReplayOffByOne,
+    /// A resumed member is live before its replay has come.
+    LiveBeforeReplay,
+    /// A resume says `recovered` although the history no longer reaches back.
+    HistoryTooShortIgnored,
+    /// A reliable message that does not fit the queue is dropped and nothing is said.
+    SilentOverflow,
+    /// Class latest conflates by key alone and mixes up senders.
+    ConflateAcrossSenders,
+    /// A room that is created again keeps its old epoch.
+    EpochReused,
+    /// The end of a session is not told to its rooms.
+    GhostMember,
+    /// Direct messages are replayed to everyone.
+    DirectLeaks,
+    /// Quiescing does not wait for the second round.
+    QuiescedEarly,
+}
+
+impl Bug {
+    /// Every planted defect.
+    pub const ALL: [Bug; 13] = [
+        Bug::LostWelcome,
+        Bug::LagClearedEarly,
+        Bug::DoubleApply,
+        Bug::StaleResume,
+        Bug::ReplayOffByOne,
+        Bug::LiveBeforeReplay,
+        Bug::HistoryTooShortIgnored,
+        Bug::SilentOverflow,
+        Bug::ConflateAcrossSenders,
+        Bug::EpochReused,
+        Bug::GhostMember,
+        Bug::DirectLeaks,
+        Bug::QuiescedEarly,
+    ];
+}

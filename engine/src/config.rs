@@ -1,0 +1,209 @@
+//! The engine's bounds and times. The shell parses and cross-checks them; `Default` holds the
+//! shipped values.
+
+use crate::id::ShardId;
+use madang_protocol::limits::Limits;
+
+/// Everything that can be set for one engine.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// This node, as resume keys name it.
+    pub node: u16,
+    /// This shard.
+    pub shard: ShardId,
+    /// Shards of the node.
+    pub shards: u16,
+    /// Sessions and connections.
+    pub session: SessionConfig,
+    /// Rooms.
+    pub room: RoomConfig,
+    /// Bytes that may be on their way to another shard before rooms lag and readers pause.
+    pub peer_window_bytes: u64,
+    /// A known defect to show that the simulator finds it.
+    #[cfg(feature = "planted-bugs")]
+    pub bug: Option<crate::bugs::Bug>,
+}
+
+/// Bounds and times of connections and sessions.
+#[derive(Clone, Debug)]
+pub struct SessionConfig {
+    /// From the handshake to an accepted hello, in milliseconds.
+    pub hello_ms: u64,
+    /// Bytes accepted before the session is.
+    pub hello_bytes_max: usize,
+    /// Silence after which a client is pinged.
+    pub ping_ms: u64,
+    /// Silence after the ping after which it is dead.
+    pub pong_ms: u64,
+    /// How long a session is kept without a connection.
+    pub grace_ms: u64,
+    /// Largest message from a client.
+    pub message_bytes_max: u32,
+    /// Largest batch to a client; a single larger message travels alone.
+    pub batch_bytes_max: u32,
+    /// Bytes of live messages that may wait for one client.
+    pub outbound_bytes_max: u32,
+    /// Live messages that may wait for one client.
+    pub outbound_messages_max: u32,
+    /// Bytes of answers to joins and resumes (replay, members) that may wait for one client.
+    pub replay_bytes_max: u32,
+    /// Bytes of control messages that may wait for one client.
+    pub control_bytes_max: u32,
+    /// Control messages that may wait for one client.
+    pub control_messages_max: u32,
+    /// Sustained messages a second from one client; 0 is no bound.
+    pub messages_per_second: u32,
+    /// Messages in one burst.
+    pub messages_burst: u32,
+    /// Sustained bytes a second from one client; 0 is no bound.
+    pub bytes_per_second: u32,
+    /// Bytes in one burst.
+    pub bytes_burst: u32,
+    /// Sessions on this shard, those in grace included.
+    pub sessions_max: usize,
+    /// Sessions in grace on this shard; beyond, a dropped session ends at once.
+    pub away_sessions_max: usize,
+    /// Rooms of one session.
+    pub rooms_max: usize,
+}
+
+/// Bounds and times of rooms.
+#[derive(Clone, Debug)]
+pub struct RoomConfig {
+    /// Rooms homed on this shard.
+    pub rooms_max: usize,
+    /// Members that any room may have.
+    pub members_max: u32,
+    /// Members of a room whose creator did not say.
+    pub default_capacity: u32,
+    /// Log entries kept for resume and late joiners.
+    pub history_messages_max: usize,
+    /// Bytes of log entries kept.
+    pub history_bytes_max: usize,
+    /// Messages that a late joiner may ask for.
+    pub join_history_messages_max: u32,
+    /// Attributes of a member.
+    pub attributes_max: usize,
+    /// Bytes of a member's attributes, names and values together.
+    pub attributes_bytes_max: usize,
+    /// Current values of class latest kept for those who join later.
+    pub latest_keys_max: usize,
+    /// Bytes of such values.
+    pub latest_bytes_max: usize,
+    /// Members above which full presence becomes count.
+    pub presence_full_max: u32,
+    /// Least time between two counts.
+    pub presence_count_ms: u64,
+    /// How long an empty room is kept.
+    pub linger_ms: u64,
+    /// Room kinds by name prefix, longest match first tried; rooms without one are `relay`.
+    pub kinds: Vec<(Box<str>, Kind)>,
+}
+
+/// What a room is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// Relays what members publish, with sequence, history and presence.
+    Relay,
+    /// Relays WebSocket messages verbatim.
+    Raw,
+}
+
+impl Kind {
+    /// The kind's name on the wire and in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Relay => "relay",
+            Kind::Raw => "raw",
+        }
+    }
+
+    /// The kind of this name.
+    pub fn from_name(name: &str) -> Option<Kind> {
+        [Kind::Relay, Kind::Raw].into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+impl RoomConfig {
+    /// The kind that the configuration binds to a room name, if it binds one.
+    pub fn bound_kind(&self, name: &str) -> Option<Kind> {
+        let matching = self.kinds.iter().filter(|(prefix, _)| name.starts_with(&**prefix));
+        matching.max_by_key(|(prefix, _)| prefix.len()).map(|(_, kind)| *kind)
+    }
+}
+
+impl Config {
+    /// The bounds that clients are told.
+    pub fn wire_limits(&self) -> Limits {
+        Limits {
+            message_bytes_max: self.session.message_bytes_max,
+            batch_bytes_max: self.session.batch_bytes_max,
+            rooms_max: self.session.rooms_max as u32,
+            history_messages_max: self.room.join_history_messages_max,
+            attributes_bytes_max: self.room.attributes_bytes_max as u32,
+            messages_per_second: self.session.messages_per_second,
+        }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            node: 0,
+            shard: ShardId(0),
+            shards: 1,
+            session: SessionConfig::default(),
+            room: RoomConfig::default(),
+            peer_window_bytes: 8 << 20,
+            #[cfg(feature = "planted-bugs")]
+            bug: None,
+        }
+    }
+}
+
+impl Default for SessionConfig {
+    fn default() -> Self {
+        Self {
+            hello_ms: 5_000,
+            hello_bytes_max: 16 << 10,
+            ping_ms: 25_000,
+            pong_ms: 10_000,
+            grace_ms: 30_000,
+            message_bytes_max: 64 << 10,
+            batch_bytes_max: 64 << 10,
+            outbound_bytes_max: 1 << 20,
+            outbound_messages_max: 4096,
+            replay_bytes_max: 8 << 20,
+            control_bytes_max: 64 << 10,
+            control_messages_max: 256,
+            messages_per_second: 200,
+            messages_burst: 400,
+            bytes_per_second: 1 << 20,
+            bytes_burst: 2 << 20,
+            sessions_max: 100_000,
+            away_sessions_max: 20_000,
+            rooms_max: 16,
+        }
+    }
+}
+
+impl Default for RoomConfig {
+    fn default() -> Self {
+        Self {
+            rooms_max: 100_000,
+            members_max: 20_000,
+            default_capacity: 20_000,
+            history_messages_max: 256,
+            history_bytes_max: 256 << 10,
+            join_history_messages_max: 100,
+            attributes_max: 32,
+            attributes_bytes_max: 2 << 10,
+            latest_keys_max: 1024,
+            latest_bytes_max: 256 << 10,
+            presence_full_max: 256,
+            presence_count_ms: 500,
+            linger_ms: 30_000,
+            kinds: vec![("raw.".into(), Kind::Raw)],
+        }
+    }
+}

@@ -1,0 +1,718 @@
+//! Connections and what clients say: hello, resume, joins, operations.
+
+use super::Engine;
+use super::timers::TimerKey;
+use crate::config::Kind;
+use crate::frame::FrameKind;
+use crate::id::{ConnId, ShardId};
+use crate::input::{Entry, Identity};
+use crate::output::{Event, Output};
+use crate::peer::{JoinRequest, RoomOp, Up, Wire, home_of};
+use crate::room::cseq_of;
+use crate::session::{Held, Joining, QueueClass, Resumable, pause};
+use madang_protocol::client::{
+    ClientMessage, Hello, Join, JoinMode, JoinOptions, JoinTarget, Resume,
+};
+use madang_protocol::codec::{self, DecodeError};
+use madang_protocol::ids::{Channel, ConnectionId, ResumeKey, SessionId};
+use madang_protocol::limits::is_room_name;
+use madang_protocol::server::{
+    ClassCounts, ErrorMessage, ErrorRef, LeaveReason, Left, Pong, ServerMessage, Stats, Welcome,
+};
+use madang_protocol::{CloseCode, ErrorCode, VERSION, json};
+
+/// What a connection's slot holds.
+#[derive(Debug)]
+pub(super) enum ConnState {
+    /// Nothing.
+    Vacant,
+    /// A connection without a session.
+    Opening(Box<Opening>),
+    /// A session's connection.
+    Open { generation: u32, slot: u32 },
+}
+
+/// A connection on its way to a session.
+#[derive(Debug)]
+pub(super) struct Opening {
+    generation: u32,
+    wire: Wire,
+    /// Bytes received so far.
+    bytes: usize,
+    /// The hello whose credential is being checked.
+    hello: Option<Box<Hello>>,
+    /// Messages that came behind the hello.
+    pending: Vec<Box<[u8]>>,
+}
+
+impl Engine {
+    pub(super) fn connected(&mut self, conn: ConnId, entry: Entry) {
+        let index = conn.slot as usize;
+        if self.conns.len() <= index {
+            self.conns.resize_with(index + 1, || ConnState::Vacant);
+        }
+        let wire = match entry {
+            Entry::Native => Wire::Native,
+            Entry::Json => Wire::Json,
+            Entry::Raw { room, echo } => return self.connected_raw(conn, &room, echo),
+        };
+        self.conns[index] = ConnState::Opening(Box::new(Opening {
+            generation: conn.generation,
+            wire,
+            bytes: 0,
+            hello: None,
+            pending: Vec::new(),
+        }));
+        let due = self.clock.now.plus_ms(self.config.session.hello_ms);
+        self.timers.insert(due, TimerKey::Hello(conn));
+    }
+
+    /// A raw connection is a session at once and asks for its room.
+    fn connected_raw(&mut self, conn: ConnId, room: &str, echo: bool) {
+        if self.draining {
+            return self.close(conn, CloseCode::DRAINING, "the server is going away");
+        }
+        let Some(slot) = self.open_session(conn, Wire::Raw, None) else { return };
+        let Some(address) = self.sessions.address(slot) else { return };
+        self.pause(slot, pause::ENTRY);
+        if let Some(session) = self.sessions.get_mut(slot) {
+            session.held = Some(Box::default());
+        }
+        let join = Join {
+            r#ref: 0,
+            target: JoinTarget::Name(room.to_owned()),
+            mode: JoinMode::Either,
+            options: JoinOptions { echo, ..JoinOptions::default() },
+            since: None,
+            history: 0,
+            ext: Vec::new(),
+        };
+        let request = JoinRequest {
+            session: address,
+            attempt: 1,
+            user: None,
+            wire: Wire::Raw,
+            kind: Kind::Raw,
+            join,
+            visited: 0,
+        };
+        self.send_up(home_of(room, self.config.shards), Up::Join(Box::new(request)));
+    }
+
+    pub(super) fn seen(&mut self, conn: ConnId) {
+        let now = self.clock.now;
+        if let Some(session) = self.session_of(conn).and_then(|slot| self.sessions.get_mut(slot)) {
+            session.last_seen = now;
+        }
+    }
+
+    pub(super) fn message(&mut self, conn: ConnId, data: &[u8], text: bool) {
+        match self.conns.get_mut(conn.slot as usize) {
+            Some(ConnState::Open { generation, slot }) if *generation == conn.generation => {
+                let slot = *slot;
+                self.session_message(conn, slot, data, text);
+            }
+            Some(ConnState::Opening(opening)) if opening.generation == conn.generation => {
+                opening.bytes += data.len();
+                if opening.bytes > self.config.session.hello_bytes_max {
+                    let most = self.config.session.hello_bytes_max;
+                    let why = format!("more than {most} bytes before the session was accepted");
+                    return self.close(conn, CloseCode::HELLO_TOO_BIG, &why);
+                }
+                if opening.hello.is_some() {
+                    opening.pending.push(data.into());
+                } else {
+                    let wire = opening.wire;
+                    self.hello(conn, wire, data, text);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The first message of a connection.
+    fn hello(&mut self, conn: ConnId, wire: Wire, data: &[u8], text: bool) {
+        let (first, rest) = match split_first(wire, data, text) {
+            Ok(parts) => parts,
+            Err(error) => return self.bad_message(conn, &error.to_string()),
+        };
+        let hello = match decode(wire, first) {
+            Ok(ClientMessage::Hello(hello)) => hello,
+            Ok(_) => return self.bad_message(conn, "the first message has to be a hello"),
+            Err(error) => return self.bad_message(conn, &format!("the hello: {error}")),
+        };
+        if self.draining {
+            return self.close(conn, CloseCode::DRAINING, "the server is going away");
+        }
+        if !(hello.version_min..=hello.version_max).contains(&VERSION) {
+            let (low, high) = (hello.version_min, hello.version_max);
+            let why = format!("the server speaks version {VERSION}, the client {low} to {high}");
+            return self.close(conn, CloseCode::UNSUPPORTED_VERSION, &why);
+        }
+        if let Some(to) = self.elsewhere(&hello) {
+            self.forget_conn(conn);
+            return self.out.push_back(Output::Handoff { conn, to, first: data.into() });
+        }
+        let token = hello.token.as_deref().map(Box::from);
+        if let Some(ConnState::Opening(opening)) = self.conns.get_mut(conn.slot as usize) {
+            opening.hello = Some(Box::new(hello));
+            if !rest.is_empty() {
+                opening.pending.push(rest.into());
+            }
+        }
+        self.out.push_back(Output::Authenticate { conn, token });
+    }
+
+    /// The shard that holds the session a hello wants to resume, if it is another one.
+    fn elsewhere(&self, hello: &Hello) -> Option<ShardId> {
+        let key = &hello.resume.as_ref()?.key;
+        let shard = ShardId(key.shard());
+        let is_other = key.node() == self.config.node
+            && shard != self.config.shard
+            && shard.0 < self.config.shards;
+        is_other.then_some(shard)
+    }
+
+    pub(super) fn authenticated(
+        &mut self,
+        conn: ConnId,
+        result: Result<Identity, (CloseCode, String)>,
+    ) {
+        let Some(ConnState::Opening(opening)) = self.conns.get_mut(conn.slot as usize) else {
+            return;
+        };
+        if opening.generation != conn.generation {
+            return;
+        }
+        let Some(hello) = opening.hello.take() else { return };
+        let pending = std::mem::take(&mut opening.pending);
+        let wire = opening.wire;
+        let identity = match result {
+            Ok(identity) => identity,
+            Err((code, why)) => return self.close(conn, code, &why),
+        };
+        self.accept(conn, wire, *hello, identity);
+        for data in pending {
+            // The connection may end at any of them.
+            self.message(conn, &data, wire == Wire::Json);
+        }
+    }
+
+    fn accept(&mut self, conn: ConnId, wire: Wire, hello: Hello, identity: Identity) {
+        let resumed = hello.resume.and_then(|resume| {
+            let slot = self.find_resumable(&resume, &identity);
+            if slot.is_none() {
+                self.stats.resumes_refused += 1;
+            }
+            slot.map(|slot| (slot, resume))
+        });
+        match resumed {
+            Some((slot, resume)) => self.resume(conn, wire, slot, &resume),
+            None => {
+                let resumable = Box::new(Resumable {
+                    id: SessionId(self.random()),
+                    secret: self.random(),
+                    old_secret: None,
+                    user: identity.user,
+                    resumes: 0,
+                });
+                if let Some(slot) = self.open_session(conn, wire, Some(resumable)) {
+                    self.welcome(slot, false);
+                }
+            }
+        }
+    }
+
+    fn open_session(
+        &mut self,
+        conn: ConnId,
+        wire: Wire,
+        resumable: Option<Box<Resumable>>,
+    ) -> Option<u32> {
+        let config = &self.config.session;
+        if self.sessions.len() >= config.sessions_max {
+            self.close(conn, CloseCode::BUSY, "the server holds as many sessions as it may");
+            return None;
+        }
+        let slot = self.sessions.open(conn, wire, resumable, config, self.clock.now);
+        self.stats.sessions_opened += 1;
+        self.attach(conn, slot);
+        Some(slot)
+    }
+
+    fn attach(&mut self, conn: ConnId, slot: u32) {
+        self.conns[conn.slot as usize] = ConnState::Open { generation: conn.generation, slot };
+        let Some(session) = self.sessions.get(slot) else { return };
+        let (generation, attempt) = (session.generation, session.attempt);
+        let at = self.clock.now.plus_ms(self.config.session.ping_ms);
+        self.timers.insert(at, TimerKey::Live { slot, generation, attempt });
+    }
+
+    fn find_resumable(&self, resume: &Resume, identity: &Identity) -> Option<u32> {
+        let key = &resume.key;
+        let slot = key.slot();
+        let resumable = self.sessions.get(slot)?.resumable.as_ref()?;
+        let fits = key.secret_eq(&resumable.secret)
+            || resumable.old_secret.as_ref().is_some_and(|secret| key.secret_eq(secret));
+        (fits && key.node() == self.config.node && resumable.user == identity.user).then_some(slot)
+    }
+
+    /// Puts a session on a new connection. Its rooms are asked to replay; until each has, nothing
+    /// live of it reaches the client.
+    fn resume(&mut self, conn: ConnId, wire: Wire, slot: u32, resume: &Resume) {
+        let Some(session) = self.sessions.get(slot) else { return };
+        if session.wire != wire {
+            // The rooms encode for the wire that the session came with.
+            return self.bad_message(conn, "a session is resumed under its own subprotocol");
+        }
+        if let Some(old) = session.conn {
+            self.forget_conn(old);
+            self.out.push_back(Output::Close { conn: old, code: CloseCode::REPLACED });
+            self.clear_queue(slot);
+        } else {
+            self.sessions.away -= 1;
+        }
+        let secret = self.random();
+        let now = self.clock.now;
+        let Some(session) = self.sessions.get_mut(slot) else { return };
+        session.conn = Some(conn);
+        session.attempt = session.attempt.wrapping_add(1);
+        session.pinged = false;
+        session.last_seen = now;
+        session.joining = Vec::new();
+        session.pauses &= !pause::LINK;
+        if session.pauses != 0 {
+            self.out.push_back(Output::ReadPause(conn));
+        }
+        let attempt = session.attempt;
+        if let Some(resumable) = &mut session.resumable {
+            let used = if resume.key.secret_eq(&resumable.secret) {
+                resumable.secret
+            } else {
+                resumable.old_secret.unwrap_or(resumable.secret)
+            };
+            resumable.secret = secret;
+            resumable.old_secret = (!planted!(self.config, LostWelcome)).then_some(used);
+            resumable.resumes += 1;
+        }
+        self.stats.resumes += 1;
+        self.attach(conn, slot);
+        self.welcome(slot, true);
+        self.resume_rooms(slot, attempt, resume);
+    }
+
+    fn resume_rooms(&mut self, slot: u32, attempt: u32, resume: &Resume) {
+        let Some(address) = self.sessions.address(slot) else { return };
+        let Some(rooms) = self.sessions.get(slot).map(|session| session.rooms.clone()) else {
+            return;
+        };
+        for membership in rooms {
+            let (channel, member) = (membership.channel, membership.member);
+            self.set_live(membership, planted!(self.config, LiveBeforeReplay));
+            match resume.rooms.iter().find(|room| room.channel.0 == channel) {
+                Some(room) => {
+                    let (epoch, seq) = (room.epoch, room.seq);
+                    let up = Up::Resume { session: address, attempt, channel, member, epoch, seq };
+                    self.send_up(self.home_of_channel(channel), up);
+                }
+                None => self.leave_room(slot, channel, LeaveReason::Left),
+            }
+        }
+        for room in &resume.rooms {
+            let channel = room.channel;
+            let is_held = self.sessions.get(slot).is_some_and(|s| s.membership(channel.0).is_some());
+            if !is_held {
+                let left = ServerMessage::Left(Left { channel, reason: LeaveReason::Lost });
+                self.say(slot, &left, QueueClass::Control);
+            }
+        }
+    }
+
+    fn welcome(&mut self, slot: u32, resumed: bool) {
+        self.next_connection += 1;
+        let shards = u64::from(self.config.shards);
+        let connection = self.next_connection * shards + u64::from(self.config.shard.0);
+        let Some(resumable) = self.sessions.get(slot).and_then(|s| s.resumable.as_ref()) else {
+            return;
+        };
+        let (node, shard) = (self.config.node, self.config.shard.0);
+        let message = ServerMessage::Welcome(Welcome {
+            version: VERSION,
+            features: Vec::new(),
+            session: resumable.id,
+            connection: ConnectionId(connection),
+            resume_key: ResumeKey::from_parts(node, shard, slot, resumable.secret),
+            resumed,
+            heartbeat_ms: self.config.session.ping_ms as u32,
+            grace_ms: self.config.session.grace_ms as u32,
+            limits: self.config.wire_limits(),
+            server_time_ms: self.clock.wall_us / 1000,
+            ext: Vec::new(),
+        });
+        self.say(slot, &message, QueueClass::Control);
+    }
+
+    /// A message on a session's connection.
+    fn session_message(&mut self, conn: ConnId, slot: u32, data: &[u8], text: bool) {
+        self.touched.session(slot);
+        self.stats.message_bytes_received += data.len() as u64;
+        let now = self.clock.now;
+        let Some(session) = self.sessions.get_mut(slot) else { return };
+        session.last_seen = now;
+        if let Some(resumable) = &mut session.resumable {
+            resumable.old_secret = None;
+        }
+        match session.wire {
+            Wire::Raw => {
+                self.spend(slot, data.len());
+                self.raw_message(slot, data, text);
+            }
+            Wire::Native if !text => {
+                for message in codec::split_batch(data) {
+                    if self.session_of(conn) != Some(slot) {
+                        return;
+                    }
+                    match message.and_then(|bytes| Ok((bytes, codec::decode_client(bytes)?))) {
+                        Ok((bytes, message)) => {
+                            self.spend(slot, bytes.len());
+                            self.client_message(conn, slot, message);
+                        }
+                        Err(error) => return self.bad_message(conn, &error.to_string()),
+                    }
+                }
+            }
+            Wire::Json if text => match decode(Wire::Json, data) {
+                Ok(message) => {
+                    self.spend(slot, data.len());
+                    self.client_message(conn, slot, message);
+                }
+                Err(error) => self.bad_message(conn, &error.to_string()),
+            },
+            Wire::Native => self.bad_message(conn, "madang.v1 messages are binary"),
+            Wire::Json => self.bad_message(conn, "madang.v1.json messages are text"),
+        }
+    }
+
+    /// Takes a message out of the client's allowance; a client in debt is not read for a while.
+    fn spend(&mut self, slot: u32, len: usize) {
+        self.stats.messages_received += 1;
+        let now = self.clock.now;
+        let Some(session) = self.sessions.get_mut(slot) else { return };
+        let Some(until) = session.allowance.spend(len, &self.config.session, now) else { return };
+        if session.pauses & pause::RATE == 0 {
+            let generation = session.generation;
+            self.stats.rate_pauses += 1;
+            self.timers.insert(until, TimerKey::Rate { slot, generation });
+            self.pause(slot, pause::RATE);
+        }
+    }
+
+    fn raw_message(&mut self, slot: u32, data: &[u8], text: bool) {
+        let Some(session) = self.sessions.get_mut(slot) else { return };
+        if let Some(held) = &mut session.held {
+            held.bytes += data.len();
+            held.messages.push((data.into(), text));
+            // Reading is paused meanwhile: what comes was read in the same turn.
+            if held.bytes > self.config.session.message_bytes_max as usize * 2 {
+                self.close_session_conn(slot, CloseCode::BUSY, "the room did not answer in time");
+            }
+            return;
+        }
+        let Some(membership) = session.rooms.first().copied() else { return };
+        self.raw_op(slot, membership, data, text);
+    }
+
+    fn raw_op(
+        &mut self,
+        slot: u32,
+        membership: crate::session::Membership,
+        data: &[u8],
+        text: bool,
+    ) {
+        let (channel, member) = (membership.channel, membership.member);
+        let home = self.home_of_channel(channel);
+        if home == self.config.shard {
+            self.with_room(channel, |room, ctx| room.raw(member, data, text, ctx));
+            return;
+        }
+        if self.link_is_full(home) {
+            self.pause_for_link(home, slot);
+        }
+        self.send_up(home, Up::Raw { channel, member, data: data.into(), text });
+    }
+
+    /// Sends on what a raw client said before its room had let it in.
+    pub(super) fn release_held(&mut self, slot: u32, held: Held) {
+        let membership = self.sessions.get(slot).and_then(|s| s.rooms.first().copied());
+        let Some(membership) = membership else { return };
+        for (data, text) in held.messages {
+            self.raw_op(slot, membership, &data, text);
+        }
+    }
+
+    fn client_message(&mut self, conn: ConnId, slot: u32, message: ClientMessage<'_>) {
+        let named = cseq_of(&message);
+        let op = match message {
+            ClientMessage::Hello(_) => return self.bad_message(conn, "a second hello"),
+            ClientMessage::Join(join) => return self.join(slot, join),
+            ClientMessage::Leave(leave) => return self.leave(slot, leave.channel),
+            ClientMessage::Ping(ping) => {
+                let pong = Pong { id: ping.id, server_time_us: self.clock.wall_us };
+                return self.say(slot, &ServerMessage::Pong(pong), QueueClass::Control);
+            }
+            ClientMessage::GetStats(get) => return self.send_stats(slot, get.r#ref),
+            ClientMessage::Publish(op) => RoomOp::Publish(op),
+            ClientMessage::Direct(op) => RoomOp::Direct(op),
+            ClientMessage::Request(op) => RoomOp::Request(op),
+            ClientMessage::SetAttributes(op) => RoomOp::SetAttributes(op),
+        };
+        let Some((channel, cseq)) = named else { return };
+        let Some(address) = self.sessions.address(slot) else { return };
+        let Some(membership) = self.sessions.get(slot).and_then(|s| s.membership(channel.0)) else {
+            let error_ref = ErrorRef::Cseq { channel, cseq };
+            let text = format!("the session is not in a room with channel {channel}");
+            return self.error(slot, ErrorCode::NOT_A_MEMBER, error_ref, text);
+        };
+        let (channel, member) = (membership.channel, membership.member);
+        let home = self.home_of_channel(channel);
+        if home == self.config.shard {
+            self.with_room(channel, |room, ctx| room.op(address, member, &op, ctx));
+            return;
+        }
+        if self.link_is_full(home) {
+            self.pause_for_link(home, slot);
+        }
+        let op = op.into_owned();
+        self.send_up(home, Up::Op { session: address, channel, member, op });
+    }
+
+    fn join(&mut self, slot: u32, join: Join) {
+        let error_ref = ErrorRef::Join(join.r#ref);
+        match self.check_join(slot, &join) {
+            Ok((to, request)) => {
+                let name = match &request.join.target {
+                    JoinTarget::Name(name) => Some(name.as_str().into()),
+                    JoinTarget::Match { .. } => None,
+                };
+                if let Some(session) = self.sessions.get_mut(slot) {
+                    session.joining.push(Joining { r#ref: join.r#ref, name });
+                }
+                self.send_up(to, Up::Join(Box::new(request)));
+            }
+            Err((code, text)) => self.error(slot, code, error_ref, text),
+        }
+    }
+
+    fn check_join(
+        &self,
+        slot: u32,
+        join: &Join,
+    ) -> Result<(ShardId, JoinRequest), (ErrorCode, String)> {
+        let refused = |code, text: &str| Err((code, text.to_owned()));
+        let Some(session) = self.sessions.get(slot) else {
+            return refused(ErrorCode::INTERNAL, "the session is gone");
+        };
+        if self.draining {
+            return refused(ErrorCode::DRAINING, "the server is going away and takes no new joins");
+        }
+        let rooms_max = self.config.session.rooms_max;
+        if session.rooms.len() + session.joining.len() >= rooms_max {
+            let text = format!("a session may be in {rooms_max} rooms");
+            return Err((ErrorCode::TOO_MANY_ROOMS, text));
+        }
+        if session.joining.iter().any(|joining| joining.r#ref == join.r#ref) {
+            return refused(ErrorCode::INVALID, "this ref belongs to a join without an answer yet");
+        }
+        let (home, kind) = match &join.target {
+            JoinTarget::Name(name) if !is_room_name(name) => {
+                return refused(
+                    ErrorCode::INVALID,
+                    "a room name has 1 to 128 characters out of letters, digits and -._~:@",
+                );
+            }
+            JoinTarget::Name(name) => {
+                let held = self.views.find(name).and_then(|channel| session.membership(channel));
+                if held.is_some() || session.is_joining(name) {
+                    return refused(ErrorCode::ALREADY_JOINED, "the session is in that room");
+                }
+                let kind = self.config.room.bound_kind(name).unwrap_or(Kind::Relay);
+                (home_of(name, self.config.shards), kind)
+            }
+            JoinTarget::Match { kind, .. } => match Kind::from_name(kind) {
+                // All matches of a kind start at one shard, so that two at once meet.
+                Some(known) => (home_of(kind, self.config.shards), known),
+                None => return refused(ErrorCode::INVALID, "there is no such kind of room"),
+            },
+        };
+        if kind != Kind::Relay {
+            return refused(ErrorCode::WRONG_KIND, "rooms of this kind are joined by URL: /raw/");
+        }
+        let request = JoinRequest {
+            session: self.sessions.address(slot).unwrap_or_default(),
+            attempt: session.attempt,
+            user: session.resumable.as_ref().and_then(|resumable| resumable.user.clone()),
+            wire: session.wire,
+            kind,
+            join: join.clone(),
+            visited: 0,
+        };
+        Ok((home, request))
+    }
+
+    fn leave(&mut self, slot: u32, channel: Channel) {
+        let is_member =
+            self.sessions.get(slot).is_some_and(|session| session.membership(channel.0).is_some());
+        if !is_member {
+            let text = format!("the session is not in a room with channel {channel}");
+            return self.error(slot, ErrorCode::NOT_A_MEMBER, ErrorRef::Session, text);
+        }
+        self.leave_room(slot, channel.0, LeaveReason::Left);
+        let left = ServerMessage::Left(Left { channel, reason: LeaveReason::Left });
+        self.say(slot, &left, QueueClass::Control);
+    }
+
+    fn send_stats(&mut self, slot: u32, r#ref: u32) {
+        let Some(session) = self.sessions.get(slot) else { return };
+        let counts = &session.queue.counts;
+        let class = |index: usize, conflated: u32| ClassCounts {
+            sent: counts.sent[index],
+            dropped: u64::from(counts.dropped[index]),
+            conflated: u64::from(conflated),
+        };
+        let stats = ServerMessage::Stats(Stats {
+            r#ref,
+            reliable: class(0, 0),
+            latest: class(1, counts.conflated),
+            volatile: class(2, 0),
+            control: class(3, 0),
+            queued_messages: session.queue.messages(),
+            queued_bytes: session.queue.bytes(),
+            resumes: session.resumable.as_ref().map_or(0, |resumable| resumable.resumes),
+        });
+        self.say(slot, &stats, QueueClass::Control);
+    }
+
+    pub(super) fn error(&mut self, slot: u32, code: ErrorCode, r#ref: ErrorRef, message: String) {
+        self.stats.errors += 1;
+        let error = ServerMessage::Error(ErrorMessage { code, r#ref, message });
+        self.say(slot, &error, QueueClass::Control);
+    }
+
+    /// Tells one session's client something that comes from no room.
+    pub(super) fn say(&mut self, slot: u32, message: &ServerMessage<'_>, class: QueueClass) {
+        let Some(session) = self.sessions.get(slot) else { return };
+        let (wire, kind) = match session.wire {
+            Wire::Native => (Wire::Native, FrameKind::Batch),
+            Wire::Json => (Wire::Json, FrameKind::Text),
+            Wire::Raw => return,
+        };
+        let frame = self.encoder.frame(message, wire, &[]);
+        self.push(slot, (&frame, kind), class);
+    }
+
+    pub(super) fn hello_due(&mut self, conn: ConnId) {
+        let state = self.conns.get(conn.slot as usize);
+        let is_opening = matches!(
+            state,
+            Some(ConnState::Opening(opening)) if opening.generation == conn.generation
+        );
+        if is_opening {
+            self.close(conn, CloseCode::HELLO_TIMEOUT, "no hello came in time");
+        }
+    }
+
+    pub(super) fn disconnected(&mut self, conn: ConnId, ends_session: bool) {
+        let slot = self.session_of(conn);
+        self.forget_conn(conn);
+        match slot {
+            Some(slot) if ends_session => self.end_session(slot),
+            Some(slot) => self.detach(slot),
+            None => {}
+        }
+    }
+
+    /// Ends a connection that broke the rules of the protocol, and its session with it.
+    fn bad_message(&mut self, conn: ConnId, why: &str) {
+        self.close(conn, CloseCode::BAD_MESSAGE, why);
+    }
+
+    /// Ends a connection; whether its session lives on says the code.
+    pub(super) fn close(&mut self, conn: ConnId, code: CloseCode, why: &str) {
+        let slot = self.session_of(conn);
+        self.forget_conn(conn);
+        self.event(Event::Closed { conn, code, why: why.into() });
+        self.out.push_back(Output::Close { conn, code });
+        match slot {
+            Some(slot) if code.resumable => self.detach(slot),
+            Some(slot) => self.end_session(slot),
+            None => {}
+        }
+    }
+
+    /// Ends a session's connection, if it has one.
+    pub(super) fn close_session_conn(&mut self, slot: u32, code: CloseCode, why: &str) {
+        if let Some(conn) = self.sessions.get(slot).and_then(|session| session.conn) {
+            self.close(conn, code, why);
+        }
+    }
+
+    fn forget_conn(&mut self, conn: ConnId) {
+        let Some(state) = self.conns.get_mut(conn.slot as usize) else { return };
+        let is_same = match state {
+            ConnState::Vacant => false,
+            ConnState::Opening(opening) => opening.generation == conn.generation,
+            ConnState::Open { generation, .. } => *generation == conn.generation,
+        };
+        if is_same {
+            *state = ConnState::Vacant;
+        }
+    }
+
+    /// The session on a connection, unless the id is stale.
+    pub(super) fn session_of(&self, conn: ConnId) -> Option<u32> {
+        match self.conns.get(conn.slot as usize)? {
+            ConnState::Open { generation, slot } if *generation == conn.generation => Some(*slot),
+            _ => None,
+        }
+    }
+
+    pub(super) fn open_connections(&self) -> u64 {
+        (self.sessions.len() - self.sessions.away) as u64
+    }
+
+    pub(super) fn drain(&mut self, retry_min_ms: u32, retry_max_ms: u32) {
+        self.draining = true;
+        let slots: Vec<u32> = self.sessions.iter().map(|(slot, _)| slot).collect();
+        let spread = u64::from(retry_max_ms.saturating_sub(retry_min_ms)) + 1;
+        for slot in slots {
+            let jitter = u64::from_le_bytes(self.random()) % spread;
+            let retry_after_ms = retry_min_ms + jitter as u32;
+            let draining = madang_protocol::server::Draining { retry_after_ms };
+            self.say(slot, &ServerMessage::Draining(draining), QueueClass::Control);
+        }
+    }
+}
+
+/// Splits what a first WebSocket message holds into the hello and what follows it.
+fn split_first(wire: Wire, data: &[u8], text: bool) -> Result<(&[u8], &[u8]), DecodeError> {
+    match wire {
+        Wire::Json if text => Ok((data, &[])),
+        Wire::Native if !text => {
+            let mut batch = codec::split_batch(data);
+            let first = batch.next().ok_or(DecodeError::Framing)??;
+            Ok((first, batch.rest()))
+        }
+        Wire::Json => Err(DecodeError::Malformed("madang.v1.json messages are text".to_owned())),
+        _ => Err(DecodeError::Malformed("madang.v1 messages are binary".to_owned())),
+    }
+}
+
+fn decode(wire: Wire, data: &[u8]) -> Result<ClientMessage<'_>, DecodeError> {
+    if wire == Wire::Json {
+        let text = std::str::from_utf8(data)
+            .map_err(|error| DecodeError::Malformed(error.to_string()))?;
+        json::decode_client(text)
+    } else {
+        codec::decode_client(data)
+    }
+}

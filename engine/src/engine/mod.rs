@@ -1,0 +1,273 @@
+//! The engine of one shard: takes inputs, routes them between sessions and rooms, gives outputs.
+//!
+//! Sessions and rooms do not know each other. A client's message goes from its session to the
+//! room's home ([`crate::peer::Up`]), what the room wants done comes back as effects and goes to
+//! the shards of its members ([`crate::peer::Down`]). Where the home is this shard the same calls
+//! are made without a message in between.
+//!
+//! The parts: `connections.rs` (hello, resume, what clients say), `members.rs` (what rooms say to
+//! sessions), `links.rs` (flow between shards, lag, quiescing), `timers.rs`, `check.rs`.
+
+mod check;
+mod connections;
+mod links;
+mod members;
+mod timers;
+
+use crate::config::Config;
+use crate::encode::Encoder;
+use crate::fanout::Views;
+use crate::frame::{Frame, FrameKind};
+use crate::id::{ConnId, SessionRef, ShardId};
+use crate::input::Input;
+use crate::output::{Event, Output};
+use crate::peer::{Down, Link, PeerMsg, Up};
+use crate::room::home::Home;
+use crate::room::{Ctx, Effect};
+use crate::session::Sessions;
+use crate::session::outbound::Pool;
+use crate::stats::Stats;
+use crate::time::Time;
+use crate::timer::Wheel;
+use connections::ConnState;
+use madang_protocol::CloseCode;
+use rand_chacha::ChaCha12Rng;
+use rand_chacha::rand_core::{RngCore, SeedableRng};
+use std::collections::VecDeque;
+use timers::TimerKey;
+
+/// Granularity of the engine's timers in microseconds.
+const TIMER_US: u64 = 10_000;
+
+/// When an input happened.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Clock {
+    /// Monotonic time; never goes back between two calls.
+    pub now: Time,
+    /// Wall clock, microseconds since 1970 UTC; may step.
+    pub wall_us: u64,
+}
+
+/// The core of one shard. See the module's documentation for the way through it.
+pub struct Engine {
+    config: Config,
+    clock: Clock,
+    /// Counts [`Engine::handle_timeout`] calls: what waited since an earlier turn is backlog.
+    turn: u32,
+    rng: ChaCha12Rng,
+    conns: Vec<ConnState>,
+    sessions: Sessions,
+    pool: Pool,
+    views: Views,
+    home: Home,
+    links: Vec<Link>,
+    timers: Wheel<TimerKey>,
+    encoder: Encoder,
+    effects: VecDeque<Effect>,
+    out: VecDeque<Output>,
+    /// Sessions whose queue overflowed in the fan-out that is going on, with the code to close by.
+    overflowed: Vec<(SessionRef, CloseCode)>,
+    draining: bool,
+    quiescing: u8,
+    next_connection: u64,
+    stats: Stats,
+    /// Sessions and rooms that the current input touched, for [`Engine::check_touched`].
+    touched: check::Touched,
+}
+
+impl Engine {
+    /// An engine without sessions and rooms. `seed` must be secret and random in production: resume
+    /// keys come from it.
+    pub fn new(config: Config, seed: [u8; 32], now: Time) -> Self {
+        let shards = config.shards.max(1);
+        Self {
+            clock: Clock { now, wall_us: 0 },
+            turn: 0,
+            rng: ChaCha12Rng::from_seed(seed),
+            conns: Vec::new(),
+            sessions: Sessions::new(config.shard),
+            pool: Pool::default(),
+            views: Views::default(),
+            home: Home::new(config.shard.0, shards),
+            links: (0..shards).map(|_| Link::default()).collect(),
+            timers: Wheel::new(now, TIMER_US),
+            encoder: Encoder::default(),
+            effects: VecDeque::new(),
+            out: VecDeque::new(),
+            overflowed: Vec::new(),
+            draining: false,
+            quiescing: 0,
+            next_connection: 0,
+            stats: Stats::default(),
+            touched: check::Touched::default(),
+            config,
+        }
+    }
+
+    /// Takes one input. What it leads to waits in [`Self::poll_output`].
+    pub fn handle_input(&mut self, input: Input<'_>, clock: Clock) {
+        self.clock = clock;
+        match input {
+            Input::Connected { conn, entry } => self.connected(conn, entry),
+            Input::Message { conn, data, text } => self.message(conn, data, text),
+            Input::Seen { conn } => self.seen(conn),
+            Input::Disconnected { conn, ends_session } => self.disconnected(conn, ends_session),
+            Input::Authenticated { conn, result } => self.authenticated(conn, result),
+            Input::Peer { from, msg } => self.peer_message(from, msg),
+            Input::PeerReset { peer } => self.peer_reset(peer),
+            Input::Drain { retry_min_ms, retry_max_ms } => self.drain(retry_min_ms, retry_max_ms),
+            Input::Quiesce => self.quiesce(),
+        }
+        self.settle();
+    }
+
+    /// Lets time pass: call it once per turn, and whenever [`Self::poll_timeout`] is reached.
+    pub fn handle_timeout(&mut self, clock: Clock) {
+        self.clock = clock;
+        self.turn = self.turn.wrapping_add(1);
+        while let Some(key) = self.timers.pop(clock.now) {
+            self.expired(key);
+            self.settle();
+        }
+        self.credit_peers();
+    }
+
+    /// The next thing to do, if any.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.out.pop_front()
+    }
+
+    /// When [`Self::handle_timeout`] is next needed.
+    pub fn poll_timeout(&self) -> Option<Time> {
+        self.timers.next()
+    }
+
+    /// Bytes of the message that [`Self::next_frame`] would return.
+    pub fn next_frame_len(&self, conn: ConnId) -> Option<usize> {
+        let session = self.sessions.get(self.session_of(conn)?)?;
+        self.pool.front_len(&session.queue)
+    }
+
+    /// Takes the oldest message that waits for a connection: from now on it is the transport's.
+    pub fn next_frame(&mut self, conn: ConnId) -> Option<(Frame, FrameKind)> {
+        let slot = self.session_of(conn)?;
+        let session = self.sessions.get_mut(slot)?;
+        self.pool.pop(&mut session.queue, slot)
+    }
+
+    /// Counts since the start, and levels now.
+    pub fn stats(&self) -> Stats {
+        Stats {
+            encodes: self.encoder.encodes,
+            connections: self.open_connections(),
+            sessions: self.sessions.len() as u64,
+            sessions_away: self.sessions.away as u64,
+            rooms: self.home.len() as u64,
+            queue_nodes: self.pool.in_use() as u64,
+            ..self.stats
+        }
+    }
+
+    /// The configuration it runs with.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The rooms homed here, for tests and the operator's view.
+    pub fn home(&self) -> &Home {
+        &self.home
+    }
+
+    /// Does what the rooms want done, and what follows from that, until nothing is left.
+    fn settle(&mut self) {
+        loop {
+            if let Some(effect) = self.effects.pop_front() {
+                self.effect(effect);
+            } else if let Some((address, code)) = self.overflowed.pop() {
+                self.overflow(address, code);
+            } else {
+                break;
+            }
+        }
+        self.check_touched();
+    }
+
+    fn effect(&mut self, effect: Effect) {
+        match effect {
+            Effect::Broadcast(broadcast) => self.broadcast(broadcast),
+            Effect::Send { to, down } => self.send_down(to, down),
+            Effect::CountDue { channel } => {
+                let at = self.clock.now.plus_ms(self.config.room.presence_count_ms);
+                self.timers.insert(at, TimerKey::Count { channel });
+            }
+            Effect::Emptied { channel } => self.room_emptied(channel),
+            Effect::Event(event) => self.out.push_back(Output::Event(event)),
+        }
+    }
+
+    /// Tells a room's home, here or elsewhere.
+    fn send_up(&mut self, to: ShardId, up: Up) {
+        if to == self.config.shard {
+            self.handle_up(to, up);
+        } else {
+            self.send_peer(to, PeerMsg::Up(up));
+        }
+    }
+
+    /// Tells a session's shard, here or elsewhere.
+    fn send_down(&mut self, to: ShardId, down: Down) {
+        if to == self.config.shard {
+            self.handle_down(down);
+        } else {
+            self.send_peer(to, PeerMsg::Down(down));
+        }
+    }
+
+    /// The home of a room's number.
+    fn home_of_channel(&self, channel: u32) -> ShardId {
+        ShardId((channel % u32::from(self.config.shards.max(1))) as u16)
+    }
+
+    /// Calls `act` with a room and what it works with.
+    fn with_room<T>(
+        &mut self,
+        channel: u32,
+        act: impl FnOnce(&mut crate::room::Room, &mut Ctx<'_>) -> T,
+    ) -> Option<T> {
+        if self.home_of_channel(channel) != self.config.shard {
+            return None;
+        }
+        self.touched.room(channel);
+        let room = self.home.get_mut(channel)?;
+        let mut ctx = Ctx {
+            config: &self.config.room,
+            wall_ms: self.clock.wall_us / 1000,
+            encoder: &mut self.encoder,
+            effects: &mut self.effects,
+            stats: &mut self.stats,
+            #[cfg(feature = "planted-bugs")]
+            bug: self.config.bug,
+        };
+        Some(act(room, &mut ctx))
+    }
+
+    fn random<const N: usize>(&mut self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.rng.fill_bytes(&mut bytes);
+        bytes
+    }
+
+    fn event(&mut self, event: Event) {
+        self.out.push_back(Output::Event(event));
+    }
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine")
+            .field("shard", &self.config.shard)
+            .field("sessions", &self.sessions.len())
+            .field("rooms", &self.home.len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,143 @@
+//! What happens when time has passed. Timers are never cancelled: each checks whether it still
+//! means anything.
+
+use super::Engine;
+use crate::id::ConnId;
+use crate::output::Output;
+use crate::room::Ctx;
+use crate::session::QueueClass;
+use crate::session::pause;
+use madang_protocol::CloseCode;
+
+/// What a timer is for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum TimerKey {
+    /// The hello of a connection is due.
+    Hello(ConnId),
+    /// A session's silence is to be looked at.
+    Live { slot: u32, generation: u32, attempt: u32 },
+    /// A session has been away for the grace period.
+    Grace { slot: u32, generation: u32, attempt: u32 },
+    /// A session may be read again.
+    Rate { slot: u32, generation: u32 },
+    /// A room's members are to be told how many they are.
+    Count { channel: u32 },
+    /// A room has been empty for the linger time.
+    Linger { channel: u32, emptied: u32 },
+}
+
+impl Engine {
+    pub(super) fn expired(&mut self, key: TimerKey) {
+        match key {
+            TimerKey::Hello(conn) => self.hello_due(conn),
+            TimerKey::Live { slot, generation, attempt } => self.live_due(slot, generation, attempt),
+            TimerKey::Grace { slot, generation, attempt } => {
+                let session = self.sessions.get(slot);
+                let is_due = session.is_some_and(|session| {
+                    session.generation == generation
+                        && session.attempt == attempt
+                        && session.conn.is_none()
+                });
+                if is_due {
+                    self.end_session(slot);
+                }
+            }
+            TimerKey::Rate { slot, generation } => self.unpause(slot, generation, pause::RATE),
+            TimerKey::Count { channel } => {
+                self.with_room(channel, crate::room::Room::send_count);
+            }
+            TimerKey::Linger { channel, emptied } => self.linger_due(channel, emptied),
+        }
+    }
+
+    /// Silence for `ping_ms`: ask. Silence for `pong_ms` after that: dead.
+    fn live_due(&mut self, slot: u32, generation: u32, attempt: u32) {
+        let config = &self.config.session;
+        let (ping_ms, pong_ms) = (config.ping_ms, config.pong_ms);
+        let now = self.clock.now;
+        let Some(session) = self.sessions.get_mut(slot).filter(|session| {
+            session.generation == generation
+                && session.attempt == attempt
+                && session.conn.is_some()
+        }) else {
+            return;
+        };
+        let quiet_until = session.last_seen.plus_ms(ping_ms);
+        let next = if now < quiet_until {
+            session.pinged = false;
+            quiet_until
+        } else if !session.pinged {
+            session.pinged = true;
+            self.push_ping(slot);
+            now.plus_ms(pong_ms)
+        } else {
+            self.close_session_conn(slot, CloseCode::LIVENESS_TIMEOUT, "nothing came in time");
+            return;
+        };
+        self.timers.insert(next, TimerKey::Live { slot, generation, attempt });
+    }
+
+    fn push_ping(&mut self, slot: u32) {
+        let frame = crate::frame::Frame::new(&[]);
+        self.push(slot, (&frame, crate::frame::FrameKind::Ping), QueueClass::Control);
+    }
+
+    pub(super) fn room_emptied(&mut self, channel: u32) {
+        let Some(room) = self.home.get(channel) else { return };
+        let linger_ms = match room.kind {
+            crate::config::Kind::Relay => self.config.room.linger_ms,
+            // A raw room has nothing to remember.
+            crate::config::Kind::Raw => 0,
+        };
+        let emptied = room.emptied;
+        if linger_ms == 0 {
+            self.linger_due(channel, emptied);
+        } else {
+            let at = self.clock.now.plus_ms(linger_ms);
+            self.timers.insert(at, TimerKey::Linger { channel, emptied });
+        }
+    }
+
+    fn linger_due(&mut self, channel: u32, emptied: u32) {
+        let Some(room) = self.home.get(channel) else { return };
+        if room.emptied != emptied || !room.members.is_empty() {
+            return;
+        }
+        let mut ctx = Ctx {
+            config: &self.config.room,
+            wall_ms: self.clock.wall_us / 1000,
+            encoder: &mut self.encoder,
+            effects: &mut self.effects,
+            stats: &mut self.stats,
+            #[cfg(feature = "planted-bugs")]
+            bug: self.config.bug,
+        };
+        self.home.remove(channel, self.clock.now, &mut ctx);
+    }
+
+    /// Reads from a client again, unless another reason stands against it.
+    pub(super) fn unpause(&mut self, slot: u32, generation: u32, reason: u8) {
+        let Some(session) =
+            self.sessions.get_mut(slot).filter(|session| session.generation == generation)
+        else {
+            return;
+        };
+        if session.pauses & reason == 0 {
+            return;
+        }
+        session.pauses &= !reason;
+        if let (0, Some(conn)) = (session.pauses, session.conn) {
+            self.out.push_back(Output::ReadResume(conn));
+        }
+    }
+
+    /// Stops reading from a client.
+    pub(super) fn pause(&mut self, slot: u32, reason: u8) {
+        let Some(session) = self.sessions.get_mut(slot) else { return };
+        let was_reading = session.pauses == 0;
+        session.pauses |= reason;
+        if let (true, Some(conn)) = (was_reading, session.conn) {
+            self.out.push_back(Output::ReadPause(conn));
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! A room's log: the newest entries, for resume and for late joiners. Bounded in entries and in
+//! bytes; the oldest go first. Exists once, at the room's home; frames are shared with queues.
+
+use crate::frame::Frame;
+use std::collections::VecDeque;
+
+/// What an entry is, as far as replay cares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EntryKind {
+    /// Published to everyone.
+    Message,
+    /// A change of the member list.
+    Presence,
+    /// To this member alone.
+    Direct(u32),
+}
+
+/// One logged message.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Its number.
+    pub seq: u64,
+    /// What it is.
+    pub kind: EntryKind,
+    /// Who sent it, 0 for the room.
+    pub from: u32,
+    /// Its native form; other forms are made from it when needed.
+    pub frame: Frame,
+}
+
+impl Entry {
+    /// Whether a member receives it.
+    pub fn is_visible_to(&self, member: u32, echo: bool) -> bool {
+        match self.kind {
+            EntryKind::Message => echo || self.from != member,
+            EntryKind::Presence => true,
+            EntryKind::Direct(to) => to == member,
+        }
+    }
+}
+
+/// The log. Seqs are contiguous from its oldest entry to its newest.
+#[derive(Clone, Debug, Default)]
+pub struct History {
+    entries: VecDeque<Entry>,
+    bytes: usize,
+}
+
+impl History {
+    /// Appends an entry, whose seq follows the newest one's, and lets old ones go.
+    pub fn push(&mut self, entry: Entry, entries_max: usize, bytes_max: usize) {
+        debug_assert!(self.entries.back().is_none_or(|newest| newest.seq + 1 == entry.seq));
+        self.bytes += entry.frame.len();
+        self.entries.push_back(entry);
+        while self.entries.len() > entries_max || self.bytes > bytes_max {
+            let Some(oldest) = self.entries.pop_front() else { break };
+            self.bytes -= oldest.frame.len();
+        }
+    }
+
+    /// Whether every entry after `seq` up to the room's newest, `head`, is still here.
+    pub fn reaches_back_to(&self, seq: u64, head: u64) -> bool {
+        seq == head || self.entries.front().is_some_and(|oldest| oldest.seq <= seq + 1)
+    }
+
+    /// Entries after `seq`, ascending.
+    pub fn after(&self, seq: u64) -> impl DoubleEndedIterator<Item = &Entry> {
+        let oldest = self.entries.front().map_or(0, |entry| entry.seq);
+        let skip = (seq + 1).saturating_sub(oldest).min(self.entries.len() as u64) as usize;
+        self.entries.range(skip..)
+    }
+
+    /// The oldest entry's seq.
+    pub fn oldest_seq(&self) -> Option<u64> {
+        self.entries.front().map(|entry| entry.seq)
+    }
+
+    /// The newest `count` messages that were published to everyone before `before`, ascending.
+    pub fn newest_messages(&self, count: usize, before: u64) -> Vec<&Entry> {
+        let mut newest: Vec<&Entry> = self
+            .entries
+            .iter()
+            .rev()
+            .filter(|entry| entry.kind == EntryKind::Message && entry.seq < before)
+            .take(count)
+            .collect();
+        newest.reverse();
+        newest
+    }
+
+    /// Panics where bounds or numbering do not hold.
+    pub fn check(&self, head: u64, entries_max: usize, bytes_max: usize) {
+        assert!(self.entries.len() <= entries_max && self.bytes <= bytes_max);
+        assert_eq!(self.bytes, self.entries.iter().map(|entry| entry.frame.len()).sum::<usize>());
+        for (entry, next) in self.entries.iter().zip(self.entries.iter().skip(1)) {
+            assert_eq!(entry.seq + 1, next.seq, "the log has no hole");
+        }
+        if let Some(newest) = self.entries.back() {
+            assert_eq!(newest.seq, head, "the log ends at the head");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filled(entries: u64, entries_max: usize, bytes_max: usize) -> History {
+        let mut history = History::default();
+        for seq in 1..=entries {
+            let frame = Frame::new(&[0; 10]);
+            let entry = Entry { seq, kind: EntryKind::Message, from: 1, frame };
+            history.push(entry, entries_max, bytes_max);
+            history.check(seq, entries_max, bytes_max);
+        }
+        history
+    }
+
+    #[test]
+    fn the_oldest_entries_go_first_by_either_bound() {
+        assert_eq!(filled(10, 4, 1000).oldest_seq(), Some(7));
+        assert_eq!(filled(10, 100, 30).oldest_seq(), Some(8));
+        assert_eq!(filled(10, 100, 5).oldest_seq(), None);
+    }
+
+    #[test]
+    fn it_knows_how_far_it_reaches_back() {
+        let history = filled(10, 4, 1000);
+        assert!(history.reaches_back_to(6, 10) && !history.reaches_back_to(5, 10));
+        assert!(history.reaches_back_to(10, 10));
+        assert!(History::default().reaches_back_to(3, 3));
+        assert!(!History::default().reaches_back_to(2, 3));
+    }
+
+    #[test]
+    fn replay_starts_right_after_a_seq() {
+        let history = filled(10, 4, 1000);
+        let seqs = |after| history.after(after).map(|entry| entry.seq).collect::<Vec<_>>();
+        assert_eq!(seqs(8), [9, 10]);
+        assert_eq!(seqs(6), [7, 8, 9, 10]);
+        assert_eq!(seqs(0), [7, 8, 9, 10]);
+        assert_eq!(seqs(10), []);
+        assert_eq!(seqs(99), []);
+    }
+}

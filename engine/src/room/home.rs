@@ -1,0 +1,244 @@
+//! The rooms of one shard: names, numbers, matching.
+
+use super::{Ctx, Effect, Refusal, Room, refuse};
+use crate::config::{Kind, RoomConfig};
+use crate::index::Index;
+use crate::output::Event;
+use crate::peer::JoinRequest;
+use crate::time::Time;
+use madang_protocol::ErrorCode;
+use madang_protocol::client::{CreateOptions, JoinMode, JoinTarget, PresenceMode};
+use madang_protocol::ids::Epoch;
+use madang_protocol::limits::{LABEL_VALUE_BYTES_MAX, LABELS_MAX, NAME_BYTES_MAX};
+use std::collections::{BTreeSet, VecDeque};
+
+/// A channel number is not used again for this long, so that what a client sent to the old room
+/// cannot reach the new one.
+const CHANNEL_QUARANTINE_MS: u64 = 300_000;
+
+/// The rooms homed on one shard. A room's channel is `index * shards + shard`, so that its home is
+/// in its number and numbers of different shards never meet.
+#[derive(Debug)]
+pub struct Home {
+    shard: u32,
+    shards: u32,
+    rooms: Vec<Option<Box<Room>>>,
+    by_name: Index<Box<str>, u32>,
+    public: BTreeSet<u32>,
+    free: VecDeque<(Time, u32)>,
+    len: usize,
+}
+
+/// What became of a match on this shard.
+#[derive(Debug)]
+pub enum Matched {
+    /// A room was found.
+    Room(u32),
+    /// None here: ask the next shard.
+    Ask(JoinRequest),
+}
+
+impl Home {
+    /// No rooms.
+    pub fn new(shard: u16, shards: u16) -> Self {
+        Self {
+            shard: u32::from(shard),
+            shards: u32::from(shards.max(1)),
+            rooms: Vec::new(),
+            by_name: Index::default(),
+            public: BTreeSet::new(),
+            free: VecDeque::new(),
+            len: 0,
+        }
+    }
+
+    /// How many rooms there are.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The room of this number.
+    pub fn get(&self, channel: u32) -> Option<&Room> {
+        self.rooms.get((channel / self.shards) as usize)?.as_deref()
+    }
+
+    /// The room of this number.
+    pub fn get_mut(&mut self, channel: u32) -> Option<&mut Room> {
+        self.rooms.get_mut((channel / self.shards) as usize)?.as_deref_mut()
+    }
+
+    /// The number of the room of this name.
+    pub fn find(&self, name: &str) -> Option<u32> {
+        self.by_name.get(name).copied()
+    }
+
+    /// Every room, by ascending number.
+    pub fn iter(&self) -> impl Iterator<Item = &Room> {
+        self.rooms.iter().filter_map(|room| room.as_deref())
+    }
+
+    /// The numbers of all rooms, ascending.
+    pub fn channels(&self) -> Vec<u32> {
+        self.iter().map(|room| room.channel).collect()
+    }
+
+    /// The room a join by name leads to, created if the join may.
+    pub fn find_or_create(
+        &mut self,
+        name: &str,
+        request: &JoinRequest,
+        new_epoch: impl FnOnce() -> Epoch,
+        now: Time,
+        ctx: &mut Ctx<'_>,
+    ) -> Result<u32, Refusal> {
+        match (self.find(name), request.join.mode) {
+            (Some(_), JoinMode::Create) => {
+                refuse(ErrorCode::ROOM_EXISTS, format!("there is a room {name:?} already"))
+            }
+            (Some(channel), _) => Ok(channel),
+            (None, JoinMode::Join) => {
+                refuse(ErrorCode::NO_SUCH_ROOM, format!("there is no room {name:?}"))
+            }
+            (None, _) => {
+                let options = request.join.options.create.clone().unwrap_or_default();
+                self.create(name, request.kind, options, new_epoch, now, ctx)
+            }
+        }
+    }
+
+    /// A public room here that a match may enter, lowest number first.
+    pub fn find_match(&self, request: &JoinRequest) -> Option<u32> {
+        let JoinTarget::Match { filter, .. } = &request.join.target else { return None };
+        self.public
+            .iter()
+            .copied()
+            .find(|channel| self.get(*channel).is_some_and(|r| r.matches(request.kind, filter)))
+    }
+
+    /// Creates a room.
+    pub fn create(
+        &mut self,
+        name: &str,
+        kind: Kind,
+        options: CreateOptions,
+        new_epoch: impl FnOnce() -> Epoch,
+        now: Time,
+        ctx: &mut Ctx<'_>,
+    ) -> Result<u32, Refusal> {
+        if let Some(bound) = ctx.config.bound_kind(name).filter(|bound| *bound != kind) {
+            let (bound, kind) = (bound.name(), kind.name());
+            return refuse(
+                ErrorCode::WRONG_KIND,
+                format!("rooms of this name are of kind {bound}, not {kind}"),
+            );
+        }
+        if self.len >= ctx.config.rooms_max {
+            return refuse(ErrorCode::SERVER_FULL, "the server holds as many rooms as it may");
+        }
+        let capacity = checked_options(&options, ctx.config)?;
+        let index = self.allocate(now);
+        let channel = index * self.shards + self.shard;
+        let presence = match kind {
+            Kind::Relay => options.presence.unwrap_or_default(),
+            Kind::Raw => PresenceMode::None,
+        };
+        let room = Room {
+            name: name.into(),
+            kind,
+            channel,
+            epoch: if planted!(ctx, EpochReused) { Epoch([7; 8]) } else { new_epoch() },
+            epoch_at_ms: ctx.wall_ms,
+            seq: 0,
+            last_at: 0,
+            members: super::members::Members::default(),
+            history: super::history::History::default(),
+            latest: super::latest::LatestValues::default(),
+            types: Vec::new(),
+            presence,
+            capacity,
+            public: options.public.unwrap_or(false),
+            labels: options.labels,
+            subscribers: smallvec::SmallVec::new(),
+            json_members: 0,
+            count_due: false,
+            emptied: 0,
+        };
+        if room.public {
+            self.public.insert(channel);
+        }
+        self.by_name.insert(room.name.clone(), channel);
+        ctx.effects.push_back(Effect::Event(Event::RoomCreated {
+            room: room.name.clone(),
+            kind: kind.name(),
+        }));
+        self.rooms[index as usize] = Some(Box::new(room));
+        self.len += 1;
+        Ok(channel)
+    }
+
+    /// Removes a room that has no members.
+    pub fn remove(&mut self, channel: u32, now: Time, ctx: &mut Ctx<'_>) {
+        let index = channel / self.shards;
+        let Some(room) = self.rooms.get_mut(index as usize).and_then(Option::take) else { return };
+        debug_assert!(room.members.is_empty());
+        self.by_name.remove(&room.name);
+        self.public.remove(&channel);
+        self.free.push_back((now, index));
+        self.len -= 1;
+        ctx.effects.push_back(Effect::Event(Event::RoomRemoved { room: room.name }));
+    }
+
+    /// An index out of quarantine, or a new one.
+    fn allocate(&mut self, now: Time) -> u32 {
+        match self.free.front() {
+            Some((freed, index)) if freed.plus_ms(CHANNEL_QUARANTINE_MS) <= now => {
+                let index = *index;
+                self.free.pop_front();
+                index
+            }
+            _ => {
+                self.rooms.push(None);
+                (self.rooms.len() - 1) as u32
+            }
+        }
+    }
+
+    /// Panics where names, numbers and rooms disagree.
+    pub fn check(&self, config: &RoomConfig) {
+        assert!(self.len <= config.rooms_max);
+        assert_eq!(self.len, self.iter().count());
+        assert_eq!(self.len, self.by_name.len());
+        for room in self.iter() {
+            assert_eq!(self.find(&room.name), Some(room.channel));
+            assert_eq!(self.public.contains(&room.channel), room.public);
+        }
+    }
+}
+
+/// Checks what a creator asked for and returns the capacity.
+fn checked_options(options: &CreateOptions, config: &RoomConfig) -> Result<u32, Refusal> {
+    let capacity = options.capacity.unwrap_or(config.default_capacity.min(config.members_max));
+    if !(1..=config.members_max).contains(&capacity) {
+        let most = config.members_max;
+        return refuse(ErrorCode::INVALID, format!("a room's capacity is between 1 and {most}"));
+    }
+    let labels = &options.labels;
+    let fits = |(name, value): &(String, String)| {
+        (1..=NAME_BYTES_MAX).contains(&name.len()) && value.len() <= LABEL_VALUE_BYTES_MAX
+    };
+    if labels.len() > LABELS_MAX || !labels.iter().all(fits) {
+        return refuse(
+            ErrorCode::INVALID,
+            format!(
+                "a room may have {LABELS_MAX} labels with names of 1 to {NAME_BYTES_MAX} bytes and \
+                 values of up to {LABEL_VALUE_BYTES_MAX}"
+            ),
+        );
+    }
+    Ok(capacity)
+}

@@ -1,0 +1,199 @@
+//! What members do in a room: publish, direct, request, set attributes.
+
+use super::entry::merge_attributes;
+use super::history::EntryKind;
+use super::{Ctx, Refusal, Room, refuse, wire_member};
+use crate::frame::Frame;
+use crate::id::SessionRef;
+use crate::peer::{Down, Echo, Encoded, RoomOp};
+use crate::room::Effect;
+use crate::session::QueueClass;
+use crate::session::outbound::LatestKey;
+use madang_protocol::ErrorCode;
+use madang_protocol::client::{Class, Direct, PresenceMode, Publish, SetAttributes};
+use madang_protocol::ids::{Cseq, Seq};
+use madang_protocol::server::{
+    Ack, DirectMessage, Durability, Ephemeral, Message, PresenceEvent, ServerMessage,
+};
+
+impl Room {
+    /// Does what a member asks, once: a cseq at or below the highest dealt with is a retry.
+    pub fn op(&mut self, session: SessionRef, id: u32, op: &RoomOp<'_>, ctx: &mut Ctx<'_>) {
+        let cseq = op.cseq();
+        let Some(member) = self.members.get_mut(id).filter(|member| member.session == session)
+        else {
+            // The member was removed while this was on its way; its session is being told.
+            return;
+        };
+        if cseq.0 == 0 {
+            let why = (ErrorCode::STALE_CSEQ, "a cseq starts at 1".into());
+            return self.reject(id, cseq, why, ctx);
+        }
+        if cseq.0 <= member.applied_cseq && !planted!(ctx, DoubleApply) {
+            ctx.stats.repeated += 1;
+            return self.acknowledge_repeat(id, op, ctx);
+        }
+        member.applied_cseq = member.applied_cseq.max(cseq.0);
+        let result = match op {
+            RoomOp::Publish(op) => self.publish(id, op, ctx),
+            RoomOp::Direct(op) => self.direct(id, op, ctx),
+            RoomOp::Request(op) => self.request(id, op, ctx),
+            RoomOp::SetAttributes(op) => self.set_attributes(id, op, ctx),
+        };
+        if let Err(refusal) = result {
+            self.reject(id, cseq, refusal, ctx);
+        }
+    }
+
+    /// Relays a message verbatim.
+    pub fn raw(&mut self, id: u32, data: &[u8], text: bool, ctx: &mut Ctx<'_>) {
+        if self.members.get(id).is_none() {
+            return;
+        }
+        ctx.stats.published += 1;
+        ctx.encoder.encodes += 1;
+        let frames = Encoded::Raw { frame: Frame::new(data), text };
+        self.broadcast(0, QueueClass::Reliable, (id, Echo::AsJoined), frames, ctx);
+    }
+
+    fn publish(&mut self, id: u32, op: &Publish<'_>, ctx: &mut Ctx<'_>) -> Result<(), Refusal> {
+        let r#type = self.number_type(&op.r#type, ctx)?;
+        let (channel, from) = (self.wire_channel(), wire_member(id));
+        let payload = op.payload.borrowed();
+        let key = match op.class {
+            Class::Reliable => {
+                self.seq += 1;
+                let (seq, at) = (Seq(self.seq), self.next_at(ctx.wall_ms));
+                let message = Message { channel, seq, from, at, cseq: op.cseq, r#type, payload };
+                self.log(&ServerMessage::Message(message), EntryKind::Message, id, ctx);
+                ctx.stats.published += 1;
+                self.acknowledge_unless_echoed(id, op.cseq, ctx);
+                return Ok(());
+            }
+            Class::Latest(key) => Some(key),
+            Class::Volatile => None,
+        };
+        let message = ServerMessage::Ephemeral(Ephemeral { channel, from, key, r#type, payload });
+        let has_json = self.json_members > 0;
+        let (native, frames) = ctx.encoder.encoded(&message, has_json, &self.types);
+        let class = if let Some(key) = key {
+            let (keys_max, bytes_max) = (ctx.config.latest_keys_max, ctx.config.latest_bytes_max);
+            if !self.latest.set(id, key, &native, keys_max, bytes_max) {
+                return refuse(
+                    ErrorCode::BUSY,
+                    format!("the room keeps at most {keys_max} current values of {bytes_max} bytes"),
+                );
+            }
+            let member = if planted!(ctx, ConflateAcrossSenders) { 0 } else { id };
+            QueueClass::Latest(LatestKey { channel: self.channel, member, key })
+        } else {
+            QueueClass::Volatile
+        };
+        ctx.stats.published += 1;
+        self.broadcast(0, class, (id, Echo::Never), frames, ctx);
+        Ok(())
+    }
+
+    fn direct(&mut self, id: u32, op: &Direct<'_>, ctx: &mut Ctx<'_>) -> Result<(), Refusal> {
+        if self.members.get(op.to.0).is_none() {
+            let to = op.to;
+            return refuse(ErrorCode::NO_SUCH_MEMBER, format!("there is no member {to}"));
+        }
+        let r#type = self.number_type(&op.r#type, ctx)?;
+        self.seq += 1;
+        let message = ServerMessage::Direct(DirectMessage {
+            channel: self.wire_channel(),
+            seq: Seq(self.seq),
+            from: wire_member(id),
+            at: self.next_at(ctx.wall_ms),
+            r#type,
+            payload: op.payload.borrowed(),
+        });
+        let native = self.log(&message, EntryKind::Direct(op.to.0), id, ctx);
+        ctx.stats.published += 1;
+        if let Some(to) = self.members.get(op.to.0) {
+            let lagging = self
+                .subscribers
+                .iter()
+                .any(|subscriber| subscriber.shard == to.session.shard && subscriber.lag_from.is_some());
+            // A shard that is behind gets it from the log, in its order.
+            if !lagging {
+                let frame = ctx.encoder.reframe(&native, to.wire, &self.types);
+                self.send_frame(to, self.seq, QueueClass::Reliable, frame, ctx);
+            }
+        }
+        self.acknowledge(id, op.cseq, Some(self.seq), ctx);
+        Ok(())
+    }
+
+    fn set_attributes(
+        &mut self,
+        id: u32,
+        op: &SetAttributes,
+        ctx: &mut Ctx<'_>,
+    ) -> Result<(), Refusal> {
+        let Some(member) = self.members.get_mut(id) else { return Ok(()) };
+        merge_attributes(&mut member.attributes, op.attributes.clone(), ctx)?;
+        if self.presence == PresenceMode::Full {
+            let (cseq, changes) = (op.cseq, op.attributes.clone());
+            self.log_presence(
+                PresenceEvent::Attributes { id: wire_member(id), cseq, changes },
+                ctx,
+            );
+        } else {
+            self.acknowledge(id, op.cseq, None, ctx);
+        }
+        Ok(())
+    }
+
+    fn acknowledge_unless_echoed(&self, id: u32, cseq: Cseq, ctx: &mut Ctx<'_>) {
+        if self.members.get(id).is_some_and(|member| !member.echo) {
+            self.acknowledge(id, cseq, Some(self.seq), ctx);
+        }
+    }
+
+    fn acknowledge(&self, id: u32, cseq: Cseq, seq: Option<u64>, ctx: &mut Ctx<'_>) {
+        let Some(member) = self.members.get(id) else { return };
+        let ack = ServerMessage::Ack(Ack {
+            channel: self.wire_channel(),
+            cseq,
+            seq: seq.map(Seq),
+            durability: Durability::Sequenced,
+        });
+        self.tell(member, &ack, QueueClass::Control, ctx);
+    }
+
+    /// A retry is acknowledged where the first try would have been: class latest and volatile
+    /// never are.
+    fn acknowledge_repeat(&self, id: u32, op: &RoomOp<'_>, ctx: &mut Ctx<'_>) {
+        let RoomOp::Publish(Publish { class: Class::Latest(_) | Class::Volatile, .. }) = op else {
+            return self.acknowledge(id, op.cseq(), None, ctx);
+        };
+    }
+
+    fn reject(&self, id: u32, cseq: Cseq, refusal: Refusal, ctx: &mut Ctx<'_>) {
+        let Some(member) = self.members.get(id) else { return };
+        let error = self.refusal(cseq, refusal, ctx);
+        self.tell(member, &error, QueueClass::Control, ctx);
+    }
+
+    /// Removes everyone and tells them why.
+    pub fn close(&mut self, reason: madang_protocol::server::LeaveReason, ctx: &mut Ctx<'_>) {
+        for subscriber in &self.subscribers {
+            let down = Down::Removed { channel: self.channel, member: 0, reason };
+            ctx.effects.push_back(Effect::Send { to: subscriber.shard, down });
+        }
+    }
+}
+
+impl RoomOp<'_> {
+    /// The client's number for it.
+    pub fn cseq(&self) -> Cseq {
+        match self {
+            RoomOp::Publish(op) => op.cseq,
+            RoomOp::Direct(op) => op.cseq,
+            RoomOp::Request(op) => op.cseq,
+            RoomOp::SetAttributes(op) => op.cseq,
+        }
+    }
+}

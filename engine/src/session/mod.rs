@@ -1,0 +1,200 @@
+//! Sessions: identity, key, queue, allowance, rooms. A session knows its rooms only as numbers.
+
+pub mod outbound;
+pub mod rate;
+
+pub use outbound::{Pushed, QueueClass};
+
+use crate::config::SessionConfig;
+use crate::id::{ConnId, SessionRef, ShardId};
+use crate::peer::Wire;
+use crate::time::Time;
+use madang_protocol::ids::SessionId;
+use outbound::Queue;
+use rate::Allowance;
+use slab::Slab;
+use smallvec::SmallVec;
+
+/// Why reading from a client is paused; bits of [`Session::pauses`].
+pub mod pause {
+    /// It spent its allowance.
+    pub const RATE: u8 = 1;
+    /// A shard that it feeds is behind.
+    pub const LINK: u8 = 2;
+    /// Its raw room has not let it in yet.
+    pub const ENTRY: u8 = 4;
+}
+
+/// A session's presence in one room.
+#[derive(Clone, Copy, Debug)]
+pub struct Membership {
+    /// The room.
+    pub channel: u32,
+    /// The member.
+    pub member: u32,
+    /// Its place in the room's [`crate::fanout::View`].
+    pub position: u32,
+}
+
+/// An authenticated identity, with or without a connection.
+#[derive(Debug)]
+pub struct Session {
+    /// How often the slot was used before.
+    pub generation: u32,
+    /// Counts connections; answers to requests of an earlier one are void.
+    pub attempt: u32,
+    /// The connection, unless the session is away.
+    pub conn: Option<ConnId>,
+    /// How the connection speaks.
+    pub wire: Wire,
+    /// Why reading is paused.
+    pub pauses: u8,
+    /// Whether a ping is unanswered.
+    pub pinged: bool,
+    /// What waits for the client.
+    pub queue: Queue,
+    /// Rooms it is in.
+    pub rooms: SmallVec<[Membership; 1]>,
+    /// Joins without an answer, by `ref`, with the name where one was given.
+    pub joining: Vec<Joining>,
+    /// What the client may still send.
+    pub allowance: Allowance,
+    /// When something last came.
+    pub last_seen: Time,
+    /// What only resumable sessions have.
+    pub resumable: Option<Box<Resumable>>,
+    /// Messages of a raw connection that its room has not let in yet.
+    pub held: Option<Box<Held>>,
+}
+
+/// A join without an answer.
+#[derive(Debug)]
+pub struct Joining {
+    /// The client's number.
+    pub r#ref: u32,
+    /// The room's name, unless it is a match.
+    pub name: Option<Box<str>>,
+}
+
+/// Identity and keys of a session that can be resumed.
+#[derive(Debug)]
+pub struct Resumable {
+    /// Its public id.
+    pub id: SessionId,
+    /// The secret of the newest key.
+    pub secret: [u8; 16],
+    /// The secret of the key that the newest replaced, until the client shows that it has the new.
+    pub old_secret: Option<[u8; 16]>,
+    /// The authenticated user.
+    pub user: Option<Box<str>>,
+    /// Times it was resumed.
+    pub resumes: u32,
+}
+
+/// Raw messages that wait for the room's answer.
+#[derive(Debug, Default)]
+pub struct Held {
+    /// The messages and whether each is text.
+    pub messages: Vec<(Box<[u8]>, bool)>,
+    /// Their bytes.
+    pub bytes: usize,
+}
+
+impl Session {
+    /// Its membership in a room.
+    pub fn membership(&self, channel: u32) -> Option<Membership> {
+        self.rooms.iter().copied().find(|membership| membership.channel == channel)
+    }
+
+    /// Whether the session is waiting for the room of this name to let it in.
+    pub fn is_joining(&self, name: &str) -> bool {
+        self.joining.iter().any(|joining| joining.name.as_deref() == Some(name))
+    }
+}
+
+/// The sessions of a shard.
+#[derive(Debug)]
+pub struct Sessions {
+    shard: ShardId,
+    slab: Slab<Session>,
+    next_generation: u32,
+    /// Sessions without a connection.
+    pub away: usize,
+}
+
+impl Sessions {
+    /// None.
+    pub fn new(shard: ShardId) -> Self {
+        Self { shard, slab: Slab::new(), next_generation: 0, away: 0 }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.slab.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.slab.is_empty()
+    }
+
+    /// Begins a session on a connection.
+    pub fn open(
+        &mut self,
+        conn: ConnId,
+        wire: Wire,
+        resumable: Option<Box<Resumable>>,
+        config: &SessionConfig,
+        now: Time,
+    ) -> u32 {
+        self.next_generation = self.next_generation.wrapping_add(1);
+        let session = Session {
+            generation: self.next_generation,
+            attempt: 1,
+            conn: Some(conn),
+            wire,
+            pauses: 0,
+            pinged: false,
+            queue: Queue::default(),
+            rooms: SmallVec::new(),
+            joining: Vec::new(),
+            allowance: Allowance::new(config, now),
+            last_seen: now,
+            resumable,
+            held: None,
+        };
+        self.slab.insert(session) as u32
+    }
+
+    /// The session in a slot.
+    pub fn get(&self, slot: u32) -> Option<&Session> {
+        self.slab.get(slot as usize)
+    }
+
+    /// The session in a slot.
+    pub fn get_mut(&mut self, slot: u32) -> Option<&mut Session> {
+        self.slab.get_mut(slot as usize)
+    }
+
+    /// The session an address means, if it still exists.
+    pub fn resolve(&mut self, address: SessionRef) -> Option<&mut Session> {
+        let session = self.slab.get_mut(address.slot as usize)?;
+        (session.generation == address.generation).then_some(session)
+    }
+
+    /// The address of the session in a slot.
+    pub fn address(&self, slot: u32) -> Option<SessionRef> {
+        let generation = self.get(slot)?.generation;
+        Some(SessionRef { shard: self.shard, slot, generation })
+    }
+
+    /// Ends a session.
+    pub fn remove(&mut self, slot: u32) -> Option<Session> {
+        self.slab.try_remove(slot as usize)
+    }
+
+    /// Every session with its slot, by ascending slot.
+    pub fn iter(&self) -> impl Iterator<Item = (u32, &Session)> {
+        self.slab.iter().map(|(slot, session)| (slot as u32, session))
+    }
+}

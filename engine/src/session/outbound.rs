@@ -1,0 +1,448 @@
+//! What waits for a client: one queue per session, all nodes in one pool per shard.
+//!
+//! A queue is a linked list through the pool, so an idle session costs a few words, a busy one
+//! reuses nodes that others gave back, and nothing is allocated per delivery once the pool has
+//! grown. What may be done under pressure depends on the delivery class (`docs/ARCHITECTURE.md`,
+//! "Delivery classes"); this file decides it and counts it, and knows nothing of rooms.
+
+use crate::config::SessionConfig;
+use crate::frame::{Frame, FrameKind};
+use crate::index::Index;
+
+const NIL: u32 = u32::MAX;
+
+/// A delivery class inside the engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QueueClass {
+    /// Overflow ends the connection.
+    Reliable,
+    /// What was asked for by a join or a resume: reliable, with a bound of its own.
+    Replay,
+    /// One slot per [`LatestKey`].
+    Latest(LatestKey),
+    /// Dropped while older messages wait.
+    Volatile,
+    /// A small budget of its own; overflow ends the connection.
+    Control,
+}
+
+/// The slot of a value of class latest: room, sender and the sender's key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct LatestKey {
+    /// The room.
+    pub channel: u32,
+    /// The sender; 0 is the room itself.
+    pub member: u32,
+    /// The sender's key.
+    pub key: u32,
+}
+
+/// Index into the counts of [`QueueCounts`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClassIndex {
+    /// Reliable messages and replay.
+    Reliable,
+    /// Class latest.
+    Latest,
+    /// Class volatile.
+    Volatile,
+    /// Control.
+    Control,
+}
+
+impl QueueClass {
+    /// Where the class is counted.
+    pub fn index(self) -> ClassIndex {
+        match self {
+            QueueClass::Reliable | QueueClass::Replay => ClassIndex::Reliable,
+            QueueClass::Latest(_) => ClassIndex::Latest,
+            QueueClass::Volatile => ClassIndex::Volatile,
+            QueueClass::Control => ClassIndex::Control,
+        }
+    }
+}
+
+/// What became of the messages of each class, by [`ClassIndex`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QueueCounts {
+    /// Taken by the transport.
+    pub sent: [u64; 4],
+    /// Dropped: the queue had no room for it, or ended with it.
+    pub dropped: [u32; 4],
+    /// Replaced while waiting; only class latest.
+    pub conflated: u32,
+}
+
+/// One session's queue. Its nodes live in the [`Pool`].
+#[derive(Clone, Debug)]
+pub struct Queue {
+    head: u32,
+    tail: u32,
+    /// Turn in which the queue last became not empty.
+    since_turn: u32,
+    messages: u32,
+    bytes: u32,
+    replay_bytes: u32,
+    control_messages: u32,
+    control_bytes: u32,
+    /// What became of everything.
+    pub counts: QueueCounts,
+}
+
+/// What [`Pool::push`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pushed {
+    /// The queue was empty before.
+    First,
+    /// It waits behind others, or took the place of an older value.
+    Waiting,
+    /// It was dropped and counted.
+    Dropped,
+    /// It does not fit and may not be dropped: the connection has to end.
+    Overflow,
+}
+
+#[derive(Debug)]
+struct Node {
+    /// `None` in a free node.
+    frame: Option<Frame>,
+    next: u32,
+    class: QueueClass,
+    kind: FrameKind,
+}
+
+/// The nodes of all queues of a shard.
+#[derive(Debug, Default)]
+pub struct Pool {
+    nodes: Vec<Node>,
+    free: Vec<u32>,
+    /// Where each waiting value of class latest is, by session slot and key.
+    latest: Index<(u32, LatestKey), u32>,
+}
+
+impl Default for Queue {
+    fn default() -> Self {
+        Self {
+            head: NIL,
+            tail: NIL,
+            since_turn: 0,
+            messages: 0,
+            bytes: 0,
+            replay_bytes: 0,
+            control_messages: 0,
+            control_bytes: 0,
+            counts: QueueCounts::default(),
+        }
+    }
+}
+
+impl Queue {
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.head == NIL
+    }
+
+    /// Messages that wait, of all classes.
+    pub fn messages(&self) -> u32 {
+        self.messages + self.control_messages
+    }
+
+    /// Bytes that wait, of all classes.
+    pub fn bytes(&self) -> u64 {
+        u64::from(self.bytes) + u64::from(self.replay_bytes) + u64::from(self.control_bytes)
+    }
+}
+
+impl Pool {
+    /// Adds a message to the queue of the session in `slot`, as its class allows.
+    pub fn push(
+        &mut self,
+        queue: &mut Queue,
+        slot: u32,
+        turn: u32,
+        limits: &SessionConfig,
+        (frame, kind): (&Frame, FrameKind),
+        class: QueueClass,
+    ) -> Pushed {
+        let len = frame.len() as u32;
+        let index = class.index() as usize;
+        let fits = queue.messages < limits.outbound_messages_max
+            && queue.bytes + len <= limits.outbound_bytes_max;
+        match class {
+            QueueClass::Reliable if !fits => return Pushed::Overflow,
+            QueueClass::Replay if queue.replay_bytes + len > limits.replay_bytes_max => {
+                return Pushed::Overflow;
+            }
+            QueueClass::Control
+                if queue.control_messages >= limits.control_messages_max
+                    || queue.control_bytes + len > limits.control_bytes_max =>
+            {
+                return Pushed::Overflow;
+            }
+            QueueClass::Latest(key) => {
+                if let Some(&at) = self.latest.get(&(slot, key)) {
+                    return self.replace(queue, at, frame, limits);
+                }
+                if !fits {
+                    queue.counts.dropped[index] += 1;
+                    return Pushed::Dropped;
+                }
+            }
+            QueueClass::Volatile if !fits || (!queue.is_empty() && queue.since_turn != turn) => {
+                queue.counts.dropped[index] += 1;
+                return Pushed::Dropped;
+            }
+            _ => {}
+        }
+        let was_empty = queue.is_empty();
+        let at = self.allocate(frame.clone(), kind, class);
+        if was_empty {
+            queue.head = at;
+            queue.since_turn = turn;
+        } else {
+            self.nodes[queue.tail as usize].next = at;
+        }
+        queue.tail = at;
+        queue.charge(class, len);
+        if let QueueClass::Latest(key) = class {
+            self.latest.insert((slot, key), at);
+        }
+        if was_empty { Pushed::First } else { Pushed::Waiting }
+    }
+
+    /// Bytes of the message that [`Self::pop`] would return.
+    pub fn front_len(&self, queue: &Queue) -> Option<usize> {
+        let node = self.nodes.get(queue.head as usize)?;
+        node.frame.as_ref().map(|frame| frame.len())
+    }
+
+    /// Takes the oldest message for the transport.
+    pub fn pop(&mut self, queue: &mut Queue, slot: u32) -> Option<(Frame, FrameKind)> {
+        let (frame, kind, class) = self.unlink_head(queue, slot)?;
+        queue.counts.sent[class.index() as usize] += 1;
+        Some((frame, kind))
+    }
+
+    /// Empties a queue whose connection is gone. Logged messages are not lost by this (a resume
+    /// replays them); whatever is not logged is counted as dropped. Returns how many messages of
+    /// each class were given up.
+    pub fn clear(&mut self, queue: &mut Queue, slot: u32) -> [u32; 4] {
+        let mut given_up = [0; 4];
+        while let Some((_, _, class)) = self.unlink_head(queue, slot) {
+            let index = class.index() as usize;
+            given_up[index] += 1;
+            if class.index() != ClassIndex::Reliable {
+                queue.counts.dropped[index] += 1;
+            }
+        }
+        given_up
+    }
+
+    /// Nodes in use, for statistics and invariants.
+    pub fn in_use(&self) -> usize {
+        self.nodes.len() - self.free.len()
+    }
+
+    /// Gives memory back after a peak; called when the shard is idle.
+    pub fn shrink(&mut self) {
+        if self.in_use() == 0 && self.nodes.len() > 4096 {
+            self.nodes = Vec::new();
+            self.free = Vec::new();
+        }
+    }
+
+    /// Recounts a queue and panics where the counts do not hold.
+    pub fn check(&self, queue: &Queue, slot: u32, limits: &SessionConfig) {
+        let mut recount = Queue { head: queue.head, tail: NIL, ..Queue::default() };
+        let mut at = queue.head;
+        while at != NIL {
+            let node = &self.nodes[at as usize];
+            let frame = node.frame.as_ref().expect("a linked node holds a frame");
+            recount.charge(node.class, frame.len() as u32);
+            if let QueueClass::Latest(key) = node.class {
+                assert_eq!(self.latest.get(&(slot, key)), Some(&at), "latest slot is indexed");
+            }
+            recount.tail = at;
+            at = node.next;
+        }
+        assert_eq!(recount.tail, queue.tail);
+        assert_eq!((recount.messages, recount.bytes), (queue.messages, queue.bytes));
+        assert_eq!(recount.replay_bytes, queue.replay_bytes);
+        assert_eq!(recount.control_messages, queue.control_messages);
+        assert_eq!(recount.control_bytes, queue.control_bytes);
+        assert!(queue.messages <= limits.outbound_messages_max + replay_messages(queue));
+        assert!(queue.bytes <= limits.outbound_bytes_max, "bytes within the bound");
+        assert!(queue.replay_bytes <= limits.replay_bytes_max, "replay within the bound");
+        assert!(queue.control_bytes <= limits.control_bytes_max, "control within the bound");
+    }
+
+    fn replace(
+        &mut self,
+        queue: &mut Queue,
+        at: u32,
+        frame: &Frame,
+        limits: &SessionConfig,
+    ) -> Pushed {
+        let node = &mut self.nodes[at as usize];
+        let old = node.frame.as_ref().map_or(0, |frame| frame.len() as u32);
+        let bytes = queue.bytes - old + frame.len() as u32;
+        if bytes > limits.outbound_bytes_max {
+            queue.counts.dropped[ClassIndex::Latest as usize] += 1;
+            return Pushed::Dropped;
+        }
+        queue.bytes = bytes;
+        queue.counts.conflated += 1;
+        node.frame = Some(frame.clone());
+        Pushed::Waiting
+    }
+
+    fn allocate(&mut self, frame: Frame, kind: FrameKind, class: QueueClass) -> u32 {
+        let node = Node { frame: Some(frame), next: NIL, class, kind };
+        if let Some(at) = self.free.pop() {
+            self.nodes[at as usize] = node;
+            at
+        } else {
+            self.nodes.push(node);
+            (self.nodes.len() - 1) as u32
+        }
+    }
+
+    fn unlink_head(
+        &mut self,
+        queue: &mut Queue,
+        slot: u32,
+    ) -> Option<(Frame, FrameKind, QueueClass)> {
+        let at = queue.head;
+        let node = self.nodes.get_mut(at as usize)?;
+        let frame = node.frame.take()?;
+        let (kind, class) = (node.kind, node.class);
+        queue.head = node.next;
+        if queue.head == NIL {
+            queue.tail = NIL;
+        }
+        self.free.push(at);
+        queue.discharge(class, frame.len() as u32);
+        if let QueueClass::Latest(key) = class {
+            self.latest.remove(&(slot, key));
+        }
+        Some((frame, kind, class))
+    }
+}
+
+/// Replay has no bound in messages of its own: each is at least a byte.
+fn replay_messages(queue: &Queue) -> u32 {
+    queue.replay_bytes
+}
+
+impl Queue {
+    fn charge(&mut self, class: QueueClass, len: u32) {
+        match class {
+            QueueClass::Control => {
+                self.control_messages += 1;
+                self.control_bytes += len;
+            }
+            QueueClass::Replay => self.replay_bytes += len,
+            _ => {
+                self.messages += 1;
+                self.bytes += len;
+            }
+        }
+    }
+
+    fn discharge(&mut self, class: QueueClass, len: u32) {
+        match class {
+            QueueClass::Control => {
+                self.control_messages -= 1;
+                self.control_bytes -= len;
+            }
+            QueueClass::Replay => self.replay_bytes -= len,
+            _ => {
+                self.messages -= 1;
+                self.bytes -= len;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SLOT: u32 = 3;
+
+    fn limits() -> SessionConfig {
+        SessionConfig {
+            outbound_bytes_max: 10,
+            outbound_messages_max: 4,
+            control_bytes_max: 4,
+            control_messages_max: 2,
+            replay_bytes_max: 6,
+            ..SessionConfig::default()
+        }
+    }
+
+    fn push(pool: &mut Pool, queue: &mut Queue, turn: u32, bytes: &[u8], class: QueueClass) -> Pushed {
+        let frame = Frame::new(bytes);
+        let pushed =
+            pool.push(queue, SLOT, turn, &limits(), (&frame, FrameKind::Batch), class);
+        pool.check(queue, SLOT, &limits());
+        pushed
+    }
+
+    fn drain(pool: &mut Pool, queue: &mut Queue) -> Vec<Vec<u8>> {
+        std::iter::from_fn(|| pool.pop(queue, SLOT)).map(|(frame, _)| frame.to_vec()).collect()
+    }
+
+    fn key(member: u32, key: u32) -> QueueClass {
+        QueueClass::Latest(LatestKey { channel: 1, member, key })
+    }
+
+    #[test]
+    fn latest_is_replaced_in_place_by_sender_and_key() {
+        let (mut pool, mut queue) = (Pool::default(), Queue::default());
+        assert_eq!(push(&mut pool, &mut queue, 0, b"a1", key(1, 0)), Pushed::First);
+        assert_eq!(push(&mut pool, &mut queue, 0, b"b1", key(2, 0)), Pushed::Waiting);
+        assert_eq!(push(&mut pool, &mut queue, 0, b"a22", key(1, 0)), Pushed::Waiting);
+        assert_eq!(queue.counts.conflated, 1);
+        assert_eq!(drain(&mut pool, &mut queue), [b"a22".to_vec(), b"b1".to_vec()]);
+        assert_eq!(push(&mut pool, &mut queue, 1, b"a3", key(1, 0)), Pushed::First);
+        assert_eq!(pool.in_use(), 1);
+    }
+
+    #[test]
+    fn volatile_is_dropped_only_behind_what_waited_a_turn() {
+        let (mut pool, mut queue) = (Pool::default(), Queue::default());
+        assert_eq!(push(&mut pool, &mut queue, 1, b"v", QueueClass::Volatile), Pushed::First);
+        assert_eq!(push(&mut pool, &mut queue, 1, b"v", QueueClass::Volatile), Pushed::Waiting);
+        assert_eq!(push(&mut pool, &mut queue, 2, b"v", QueueClass::Volatile), Pushed::Dropped);
+        assert_eq!(queue.counts.dropped[ClassIndex::Volatile as usize], 1);
+    }
+
+    #[test]
+    fn reliable_overflows_by_bytes_and_by_messages_and_control_apart() {
+        let (mut pool, mut queue) = (Pool::default(), Queue::default());
+        push(&mut pool, &mut queue, 0, b"123456", QueueClass::Reliable);
+        assert_eq!(push(&mut pool, &mut queue, 0, b"12345", QueueClass::Reliable), Pushed::Overflow);
+        for _ in 0..3 {
+            assert_eq!(push(&mut pool, &mut queue, 0, b"1", QueueClass::Reliable), Pushed::Waiting);
+        }
+        assert_eq!(push(&mut pool, &mut queue, 0, b"", QueueClass::Reliable), Pushed::Overflow);
+        assert_eq!(push(&mut pool, &mut queue, 0, b"cc", QueueClass::Control), Pushed::Waiting);
+        assert_eq!(push(&mut pool, &mut queue, 0, b"ccc", QueueClass::Control), Pushed::Overflow);
+        assert_eq!(push(&mut pool, &mut queue, 0, b"rrrr", QueueClass::Replay), Pushed::Waiting);
+        assert_eq!(push(&mut pool, &mut queue, 0, b"rrrr", QueueClass::Replay), Pushed::Overflow);
+        assert_eq!(drain(&mut pool, &mut queue).len(), 6);
+        assert_eq!((queue.messages(), queue.bytes(), pool.in_use()), (0, 0, 0));
+    }
+
+    #[test]
+    fn a_cleared_queue_counts_what_no_log_can_replay() {
+        let (mut pool, mut queue) = (Pool::default(), Queue::default());
+        push(&mut pool, &mut queue, 0, b"r", QueueClass::Reliable);
+        push(&mut pool, &mut queue, 0, b"l", key(1, 0));
+        push(&mut pool, &mut queue, 0, b"c", QueueClass::Control);
+        assert_eq!(pool.clear(&mut queue, SLOT), [1, 1, 0, 1]);
+        assert_eq!(queue.counts.dropped, [0, 1, 0, 1]);
+        assert_eq!(push(&mut pool, &mut queue, 1, b"l", key(1, 0)), Pushed::First);
+    }
+}
