@@ -8,6 +8,7 @@ use std::hash::{BuildHasherDefault, Hash, Hasher};
 #[expect(clippy::disallowed_types, reason = "wrapped: fixed hasher, no iteration")]
 pub struct Index<K, V>(std::collections::HashMap<K, V, BuildHasherDefault<Mix>>);
 
+#[expect(clippy::default_trait_access, reason = "the type is named once, above")]
 impl<K, V> Default for Index<K, V> {
     fn default() -> Self {
         Self(Default::default())

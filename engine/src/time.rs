@@ -19,6 +19,7 @@ impl Time {
     }
 
     /// This time plus milliseconds.
+    #[must_use]
     pub const fn plus_ms(self, ms: u64) -> Self {
         Self(self.0.saturating_add(ms.saturating_mul(1000)))
     }

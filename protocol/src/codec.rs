@@ -54,7 +54,8 @@ pub fn decode_client(bytes: &[u8]) -> Result<ClientMessage<'_>, DecodeError> {
 
 /// Decodes one message from the server; it borrows from `bytes`.
 pub fn decode_server(bytes: &[u8]) -> Result<ServerMessage<'_>, DecodeError> {
-    decode(bytes)
+    let message: ServerMessage<'_> = decode(bytes)?;
+    if message.integers_in_bounds() { Ok(message) } else { Err(DecodeError::IntegerOutOfBounds) }
 }
 
 /// Appends one message, length first, as it stands in a batch.
@@ -76,6 +77,13 @@ pub fn split_batch(batch: &[u8]) -> Batch<'_> {
 #[derive(Clone, Debug)]
 pub struct Batch<'a> {
     rest: &'a [u8],
+}
+
+impl<'a> Batch<'a> {
+    /// What has not been split off yet.
+    pub fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
 }
 
 impl<'a> Iterator for Batch<'a> {

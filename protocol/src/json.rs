@@ -13,7 +13,8 @@ pub fn decode_client(text: &str) -> Result<ClientMessage<'_>, DecodeError> {
 
 /// Decodes one message from the server.
 pub fn decode_server(text: &str) -> Result<ServerMessage<'_>, DecodeError> {
-    decode(text)
+    let message: ServerMessage<'_> = decode(text)?;
+    if message.integers_in_bounds() { Ok(message) } else { Err(DecodeError::IntegerOutOfBounds) }
 }
 
 /// Appends one message from the server as JSON.

@@ -4,7 +4,9 @@
 
 use crate::client::PresenceMode;
 use crate::error::ErrorCode;
-use crate::ids::{Channel, ConnectionId, Cseq, Epoch, MemberId, ResumeKey, Seq, SessionId};
+use crate::ids::{
+    Channel, ConnectionId, Cseq, Epoch, INTEGER_MAX, MemberId, ResumeKey, Seq, SessionId,
+};
 use crate::limits::Limits;
 use crate::value::{Extension, Payload, TypeRef, Value};
 use serde::{Deserialize, Serialize};
@@ -432,4 +434,47 @@ pub struct Types {
     pub first: u32,
     /// The names, numbered upwards from `first`.
     pub names: Vec<String>,
+}
+
+impl ServerMessage<'_> {
+    /// Whether every integer is within the wire's bound of 2^53 - 1.
+    pub fn integers_in_bounds(&self) -> bool {
+        let fits = |values: &[u64]| values.iter().all(|value| *value <= INTEGER_MAX);
+        match self {
+            Self::Welcome(welcome) => fits(&[welcome.connection.0, welcome.server_time_ms]),
+            Self::Joined(joined) => {
+                fits(&[joined.epoch_at_ms, joined.seq.0, joined.applied_cseq.0])
+            }
+            Self::Message(message) => fits(&[message.seq.0, message.at, message.cseq.0]),
+            Self::Direct(direct) => fits(&[direct.seq.0, direct.at]),
+            Self::Presence(presence) => {
+                let cseq = match presence.event {
+                    PresenceEvent::Attributes { cseq, .. } => cseq.0,
+                    _ => 0,
+                };
+                fits(&[presence.seq.0, cseq])
+            }
+            Self::Ack(ack) => fits(&[ack.cseq.0, ack.seq.map_or(0, |seq| seq.0)]),
+            Self::Reply(reply) => fits(&[reply.cseq.0]),
+            Self::Gap(gap) => fits(&[gap.from_seq.0, gap.to_seq.0]),
+            Self::Pong(pong) => fits(&[pong.id, pong.server_time_us]),
+            Self::Stats(stats) => {
+                let counted = [stats.reliable, stats.latest, stats.volatile, stats.control]
+                    .iter()
+                    .all(|class| fits(&[class.sent, class.dropped, class.conflated]));
+                counted && fits(&[stats.queued_bytes])
+            }
+            Self::Error(error) => match error.r#ref {
+                ErrorRef::Cseq { cseq, .. } => fits(&[cseq.0]),
+                ErrorRef::Session | ErrorRef::Join(_) => true,
+            },
+            Self::Left(_)
+            | Self::Ephemeral(_)
+            | Self::PresenceCount(_)
+            | Self::Draining(_)
+            | Self::Redirect(_)
+            | Self::Moved(_)
+            | Self::Types(_) => true,
+        }
+    }
 }

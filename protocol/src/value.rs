@@ -159,9 +159,7 @@ impl Serialize for TypeRef<'_> {
             TypeRef::Id(id) if serializer.is_human_readable() => serializer.serialize_u32(*id),
             TypeRef::Name(name) if serializer.is_human_readable() => serializer.serialize_str(name),
             TypeRef::Id(id) => BinaryTypeRef::Id(*id).serialize(serializer),
-            TypeRef::Name(name) => {
-                BinaryTypeRef::Name(Cow::Borrowed(name)).serialize(serializer)
-            }
+            TypeRef::Name(name) => BinaryTypeRef::Name(Cow::Borrowed(name)).serialize(serializer),
         }
     }
 }
@@ -247,20 +245,51 @@ enum BinaryValue<'a> {
 #[serde(rename_all = "snake_case")]
 enum TaggedValue<'a> {
     Int(i64),
-    Float(f64),
+    Float(#[serde(deserialize_with = "exact_float")] f64),
     Bytes(#[serde(borrow, with = "raw_bytes")] Cow<'a, [u8]>),
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 #[serde(untagged)]
 enum JsonValue<'a> {
     Null(()),
     Bool(bool),
-    Int(i64),
-    Float(f64),
     Text(Cow<'a, str>),
-    #[serde(borrow)]
     Tagged(TaggedValue<'a>),
+}
+
+impl TaggedValue<'_> {
+    fn into_value(self) -> Value {
+        match self {
+            TaggedValue::Int(value) => Value::Int(value),
+            TaggedValue::Float(value) => Value::Float(value),
+            TaggedValue::Bytes(bytes) => Value::Bytes(bytes.into_owned()),
+        }
+    }
+}
+
+/// A JSON number as the nearest double. The JSON library's own reading of floats can be off in
+/// the last place; the standard library's is not.
+fn exact_float<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    let raw = Box::<RawValue>::deserialize(deserializer)?;
+    raw.get().parse().map_err(|_| de::Error::custom("a float must be a JSON number"))
+}
+
+/// Reads a value from the text of one JSON value, whose first byte tells what it is.
+fn value_from_json(json: &str) -> serde_json::Result<Value> {
+    Ok(match json.as_bytes().first() {
+        Some(b'n') => Value::Null,
+        Some(b't' | b'f') => Value::Bool(serde_json::from_str(json)?),
+        Some(b'"') => Value::Text(serde_json::from_str(json)?),
+        Some(b'{') => serde_json::from_str::<TaggedValue<'_>>(json)?.into_value(),
+        Some(b'[') | None => return Err(de::Error::custom("an attribute value is a scalar")),
+        Some(_) if json.contains(['.', 'e', 'E']) => Value::Float(
+            json.parse().map_err(|_| de::Error::custom("a float must be a JSON number"))?,
+        ),
+        Some(_) => Value::Int(
+            json.parse().map_err(|_| de::Error::custom("an integer is out of its bounds"))?,
+        ),
+    })
 }
 
 impl Serialize for Value {
@@ -272,9 +301,7 @@ impl Serialize for Value {
                 Value::Int(value) => JsonValue::Tagged(TaggedValue::Int(*value)),
                 Value::Float(value) => JsonValue::Tagged(TaggedValue::Float(*value)),
                 Value::Text(text) => JsonValue::Text(Cow::Borrowed(text)),
-                Value::Bytes(bytes) => {
-                    JsonValue::Tagged(TaggedValue::Bytes(Cow::Borrowed(bytes)))
-                }
+                Value::Bytes(bytes) => JsonValue::Tagged(TaggedValue::Bytes(Cow::Borrowed(bytes))),
             };
             form.serialize(serializer)
         } else {
@@ -294,18 +321,8 @@ impl Serialize for Value {
 impl<'de> Deserialize<'de> for Value {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let value = if deserializer.is_human_readable() {
-            match JsonValue::deserialize(deserializer)? {
-                JsonValue::Null(()) => Value::Null,
-                JsonValue::Bool(value) => Value::Bool(value),
-                JsonValue::Int(value) | JsonValue::Tagged(TaggedValue::Int(value)) => {
-                    Value::Int(value)
-                }
-                JsonValue::Float(value) | JsonValue::Tagged(TaggedValue::Float(value)) => {
-                    Value::Float(value)
-                }
-                JsonValue::Text(text) => Value::Text(text.into_owned()),
-                JsonValue::Tagged(TaggedValue::Bytes(bytes)) => Value::Bytes(bytes.into_owned()),
-            }
+            let raw = Box::<RawValue>::deserialize(deserializer)?;
+            value_from_json(raw.get()).map_err(de::Error::custom)?
         } else {
             match BinaryValue::deserialize(deserializer)? {
                 BinaryValue::Null => Value::Null,

@@ -1,4 +1,5 @@
 //! Every message survives both forms.
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 use madang_protocol::client::*;
 use madang_protocol::ids::*;

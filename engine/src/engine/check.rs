@@ -25,7 +25,9 @@ impl Touched {
     }
 
     pub(super) fn room(&mut self, channel: u32) {
-        if cfg!(debug_assertions) && self.rooms.len() < TOUCHED_MAX && !self.rooms.contains(&channel)
+        if cfg!(debug_assertions)
+            && self.rooms.len() < TOUCHED_MAX
+            && !self.rooms.contains(&channel)
         {
             self.rooms.push(channel);
         }

@@ -206,20 +206,18 @@ impl Engine {
             }
             slot.map(|slot| (slot, resume))
         });
-        match resumed {
-            Some((slot, resume)) => self.resume(conn, wire, slot, &resume),
-            None => {
-                let resumable = Box::new(Resumable {
-                    id: SessionId(self.random()),
-                    secret: self.random(),
-                    old_secret: None,
-                    user: identity.user,
-                    resumes: 0,
-                });
-                if let Some(slot) = self.open_session(conn, wire, Some(resumable)) {
-                    self.welcome(slot, false);
-                }
-            }
+        if let Some((slot, resume)) = resumed {
+            return self.resume(conn, wire, slot, &resume);
+        }
+        let resumable = Box::new(Resumable {
+            id: SessionId(self.random()),
+            secret: self.random(),
+            old_secret: None,
+            user: identity.user,
+            resumes: 0,
+        });
+        if let Some(slot) = self.open_session(conn, wire, Some(resumable)) {
+            self.welcome(slot, false);
         }
     }
 
@@ -320,7 +318,8 @@ impl Engine {
         }
         for room in &resume.rooms {
             let channel = room.channel;
-            let is_held = self.sessions.get(slot).is_some_and(|s| s.membership(channel.0).is_some());
+            let is_held =
+                self.sessions.get(slot).is_some_and(|s| s.membership(channel.0).is_some());
             if !is_held {
                 let left = ServerMessage::Left(Left { channel, reason: LeaveReason::Lost });
                 self.say(slot, &left, QueueClass::Control);
@@ -676,8 +675,16 @@ impl Engine {
         }
     }
 
-    pub(super) fn open_connections(&self) -> u64 {
-        (self.sessions.len() - self.sessions.away) as u64
+    /// Every connection there is, those without a session included, by ascending slot.
+    pub fn open_connections(&self) -> impl Iterator<Item = ConnId> {
+        self.conns.iter().zip(0..).filter_map(|(state, slot)| {
+            let generation = match state {
+                ConnState::Vacant => return None,
+                ConnState::Opening(opening) => opening.generation,
+                ConnState::Open { generation, .. } => *generation,
+            };
+            Some(ConnId { slot, generation })
+        })
     }
 
     pub(super) fn drain(&mut self, retry_min_ms: u32, retry_max_ms: u32) {
@@ -709,8 +716,8 @@ fn split_first(wire: Wire, data: &[u8], text: bool) -> Result<(&[u8], &[u8]), De
 
 fn decode(wire: Wire, data: &[u8]) -> Result<ClientMessage<'_>, DecodeError> {
     if wire == Wire::Json {
-        let text = std::str::from_utf8(data)
-            .map_err(|error| DecodeError::Malformed(error.to_string()))?;
+        let text =
+            std::str::from_utf8(data).map_err(|error| DecodeError::Malformed(error.to_string()))?;
         json::decode_client(text)
     } else {
         codec::decode_client(data)

@@ -55,7 +55,7 @@ impl Engine {
                 Ok(Matched::Room(channel)) => Ok(Some(channel)),
                 Ok(Matched::Ask(request)) => {
                     let next = (self.config.shard.0 + 1) % self.config.shards.max(1);
-                    self.send_up(ShardId(next), Up::Join(Box::new(request)));
+                    self.send_up(ShardId(next), Up::Join(request));
                     Ok(None)
                 }
                 Err(refusal) => Err(refusal),
@@ -101,7 +101,7 @@ impl Engine {
             }
             if self.config.shards > 1 && request.visited < self.config.shards {
                 request.visited += 1;
-                return Ok(Matched::Ask(request));
+                return Ok(Matched::Ask(Box::new(request)));
             }
             if mode == JoinMode::Join {
                 return refuse(ErrorCode::NO_MATCH, "no room matched");
@@ -190,35 +190,25 @@ impl Engine {
             return;
         };
         let (slot, wire) = (address.slot, session.wire);
-        match r#ref {
-            Some(r#ref) => {
-                let waiting = session.joining.iter().position(|joining| joining.r#ref == r#ref);
-                match waiting {
-                    Some(at) => drop(session.joining.swap_remove(at)),
-                    None if wire == Wire::Raw => {}
-                    None => {
-                        let reason = LeaveReason::Gone;
-                        return self.send_up(home, Up::Leave { channel, member, reason });
-                    }
-                }
-                let view_member = ViewMember {
-                    slot,
-                    member,
-                    after: admission.seq,
-                    wire,
-                    echo: admission.echo,
-                    live: true,
-                };
-                let position = self.views.add(channel, &admission.name, view_member);
-                session.rooms.push(Membership { channel, member, position });
-            }
-            None => {
-                let Some(membership) = session.membership(channel) else { return };
-                if let Some(place) = self.place_mut(membership) {
-                    place.live = true;
-                    place.after = admission.seq;
+        if let Some(r#ref) = r#ref {
+            let waiting = session.joining.iter().position(|joining| joining.r#ref == r#ref);
+            match waiting {
+                Some(at) => drop(session.joining.swap_remove(at)),
+                None if wire == Wire::Raw => {}
+                None => {
+                    let reason = LeaveReason::Gone;
+                    return self.send_up(home, Up::Leave { channel, member, reason });
                 }
             }
+            let (after, echo) = (admission.seq, admission.echo);
+            let place = ViewMember { slot, member, after, wire, echo, live: true };
+            let position = self.views.add(channel, &admission.name, place);
+            session.rooms.push(Membership { channel, member, position });
+        } else {
+            let Some(membership) = session.membership(channel) else { return };
+            let Some(place) = self.place_mut(membership) else { return };
+            place.live = true;
+            place.after = admission.seq;
         }
         self.touched.session(slot);
         let kind = if wire == Wire::Json { FrameKind::Text } else { FrameKind::Batch };
@@ -268,9 +258,10 @@ impl Engine {
     pub(super) fn fail_joins(&mut self, slot: u32, peer: ShardId) {
         let shards = self.config.shards;
         let Some(session) = self.sessions.get_mut(slot) else { return };
-        let (failed, kept) = std::mem::take(&mut session.joining).into_iter().partition(|joining| {
-            joining.name.as_ref().is_none_or(|name| home_of(name, shards) == peer)
-        });
+        let (failed, kept) =
+            std::mem::take(&mut session.joining).into_iter().partition(|joining| {
+                joining.name.as_ref().is_none_or(|name| home_of(name, shards) == peer)
+            });
         session.joining = kept;
         let failed: Vec<crate::session::Joining> = failed;
         for joining in failed {

@@ -159,13 +159,23 @@ impl Engine {
     pub fn stats(&self) -> Stats {
         Stats {
             encodes: self.encoder.encodes,
-            connections: self.open_connections(),
+            connections: (self.sessions.len() - self.sessions.away) as u64,
             sessions: self.sessions.len() as u64,
             sessions_away: self.sessions.away as u64,
             rooms: self.home.len() as u64,
             queue_nodes: self.pool.in_use() as u64,
             ..self.stats
         }
+    }
+
+    /// Reliable messages that wait in queues now.
+    pub fn waiting_reliable(&self) -> u64 {
+        self.sessions.iter().map(|(_, session)| self.pool.waiting_reliable(&session.queue)).sum()
+    }
+
+    /// The time of the latest input.
+    pub fn now(&self) -> Time {
+        self.clock.now
     }
 
     /// The configuration it runs with.

@@ -30,7 +30,9 @@ impl Engine {
     pub(super) fn expired(&mut self, key: TimerKey) {
         match key {
             TimerKey::Hello(conn) => self.hello_due(conn),
-            TimerKey::Live { slot, generation, attempt } => self.live_due(slot, generation, attempt),
+            TimerKey::Live { slot, generation, attempt } => {
+                self.live_due(slot, generation, attempt)
+            }
             TimerKey::Grace { slot, generation, attempt } => {
                 let session = self.sessions.get(slot);
                 let is_due = session.is_some_and(|session| {
@@ -56,9 +58,7 @@ impl Engine {
         let (ping_ms, pong_ms) = (config.ping_ms, config.pong_ms);
         let now = self.clock.now;
         let Some(session) = self.sessions.get_mut(slot).filter(|session| {
-            session.generation == generation
-                && session.attempt == attempt
-                && session.conn.is_some()
+            session.generation == generation && session.attempt == attempt && session.conn.is_some()
         }) else {
             return;
         };

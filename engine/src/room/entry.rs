@@ -196,7 +196,7 @@ impl Room {
             applied_cseq: Cseq(member.applied_cseq),
             presence: self.presence,
             roster,
-            types: self.types.iter().map(|name| name.to_string()).collect(),
+            types: self.types.iter().map(ToString::to_string).collect(),
             capacity: self.capacity,
             labels: self.labels.clone(),
             ext: Vec::new(),
@@ -221,7 +221,7 @@ impl Room {
             from = oldest;
         }
         // Type names may have been announced meanwhile: members get the whole list again.
-        let names = self.types.iter().map(|name| name.to_string()).collect();
+        let names = self.types.iter().map(ToString::to_string).collect();
         let types = ServerMessage::Types(madang_protocol::server::Types {
             channel: self.wire_channel(),
             first: 0,
@@ -239,8 +239,7 @@ impl Room {
             } else {
                 let json =
                     has_json.then(|| ctx.encoder.reframe(&entry.frame, Wire::Json, &self.types));
-                let frames =
-                    crate::peer::Encoded::Wire { native: Some(entry.frame.clone()), json };
+                let frames = crate::peer::Encoded::Wire { native: Some(entry.frame.clone()), json };
                 let message = resync_broadcast(channel, entry.seq, entry.from, frames);
                 done = may_send(Down::Broadcast(message));
             }

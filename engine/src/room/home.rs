@@ -35,7 +35,7 @@ pub enum Matched {
     /// A room was found.
     Room(u32),
     /// None here: ask the next shard.
-    Ask(JoinRequest),
+    Ask(Box<JoinRequest>),
 }
 
 impl Home {

@@ -38,7 +38,17 @@ impl Member {
         user: Option<Box<str>>,
         attributes: Vec<(String, Value)>,
     ) -> Self {
-        Self { id, session, wire, away: false, echo, gone: false, applied_cseq: 0, user, attributes }
+        Self {
+            id,
+            session,
+            wire,
+            away: false,
+            echo,
+            gone: false,
+            applied_cseq: 0,
+            user,
+            attributes,
+        }
     }
 
     /// The member as others see it.

@@ -190,8 +190,11 @@ impl Room {
 
     fn log_presence(&mut self, event: PresenceEvent, ctx: &mut Ctx<'_>) {
         self.seq += 1;
-        let message =
-            ServerMessage::Presence(Presence { channel: self.wire_channel(), seq: Seq(self.seq), event });
+        let message = ServerMessage::Presence(Presence {
+            channel: self.wire_channel(),
+            seq: Seq(self.seq),
+            event,
+        });
         self.log(&message, EntryKind::Presence, 0, ctx);
     }
 
@@ -286,7 +289,12 @@ impl Room {
     }
 
     /// What a room sends a member in `session` whose operation it refuses.
-    fn refusal(&self, cseq: Cseq, (code, message): Refusal, ctx: &mut Ctx<'_>) -> ServerMessage<'static> {
+    fn refusal(
+        &self,
+        cseq: Cseq,
+        (code, message): Refusal,
+        ctx: &mut Ctx<'_>,
+    ) -> ServerMessage<'static> {
         ctx.stats.errors += 1;
         ServerMessage::Error(ErrorMessage {
             code,

@@ -81,7 +81,9 @@ impl Room {
             if !self.latest.set(id, key, &native, keys_max, bytes_max) {
                 return refuse(
                     ErrorCode::BUSY,
-                    format!("the room keeps at most {keys_max} current values of {bytes_max} bytes"),
+                    format!(
+                        "the room keeps at most {keys_max} current values of {bytes_max} bytes"
+                    ),
                 );
             }
             let member = if planted!(ctx, ConflateAcrossSenders) { 0 } else { id };
@@ -112,10 +114,9 @@ impl Room {
         let native = self.log(&message, EntryKind::Direct(op.to.0), id, ctx);
         ctx.stats.published += 1;
         if let Some(to) = self.members.get(op.to.0) {
-            let lagging = self
-                .subscribers
-                .iter()
-                .any(|subscriber| subscriber.shard == to.session.shard && subscriber.lag_from.is_some());
+            let lagging = self.subscribers.iter().any(|subscriber| {
+                subscriber.shard == to.session.shard && subscriber.lag_from.is_some()
+            });
             // A shard that is behind gets it from the log, in its order.
             if !lagging {
                 let frame = ctx.encoder.reframe(&native, to.wire, &self.types);

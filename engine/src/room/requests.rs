@@ -4,9 +4,9 @@ use super::{Ctx, Refusal, Room, refuse};
 use crate::session::QueueClass;
 use madang_protocol::ErrorCode;
 use madang_protocol::client::Request;
+use madang_protocol::codec;
 use madang_protocol::server::{Message, Reply, ServerMessage};
 use madang_protocol::value::{Payload, TypeRef};
-use madang_protocol::codec;
 use serde_json::{Value, json};
 use std::borrow::Cow;
 

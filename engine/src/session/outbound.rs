@@ -238,6 +238,17 @@ impl Pool {
         given_up
     }
 
+    /// Reliable messages in a queue, replay included.
+    pub fn waiting_reliable(&self, queue: &Queue) -> u64 {
+        let mut waiting = 0;
+        let mut at = queue.head;
+        while let Some(node) = self.nodes.get(at as usize) {
+            waiting += u64::from(node.class.index() == ClassIndex::Reliable);
+            at = node.next;
+        }
+        waiting
+    }
+
     /// Nodes in use, for statistics and invariants.
     pub fn in_use(&self) -> usize {
         self.nodes.len() - self.free.len()
@@ -381,10 +392,15 @@ mod tests {
         }
     }
 
-    fn push(pool: &mut Pool, queue: &mut Queue, turn: u32, bytes: &[u8], class: QueueClass) -> Pushed {
+    fn push(
+        pool: &mut Pool,
+        queue: &mut Queue,
+        turn: u32,
+        bytes: &[u8],
+        class: QueueClass,
+    ) -> Pushed {
         let frame = Frame::new(bytes);
-        let pushed =
-            pool.push(queue, SLOT, turn, &limits(), (&frame, FrameKind::Batch), class);
+        let pushed = pool.push(queue, SLOT, turn, &limits(), (&frame, FrameKind::Batch), class);
         pool.check(queue, SLOT, &limits());
         pushed
     }
@@ -422,7 +438,10 @@ mod tests {
     fn reliable_overflows_by_bytes_and_by_messages_and_control_apart() {
         let (mut pool, mut queue) = (Pool::default(), Queue::default());
         push(&mut pool, &mut queue, 0, b"123456", QueueClass::Reliable);
-        assert_eq!(push(&mut pool, &mut queue, 0, b"12345", QueueClass::Reliable), Pushed::Overflow);
+        assert_eq!(
+            push(&mut pool, &mut queue, 0, b"12345", QueueClass::Reliable),
+            Pushed::Overflow
+        );
         for _ in 0..3 {
             assert_eq!(push(&mut pool, &mut queue, 0, b"1", QueueClass::Reliable), Pushed::Waiting);
         }

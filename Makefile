@@ -1,0 +1,85 @@
+# What a developer types. `make run` needs Rust; `make test` also needs Node.js 20 and Python 3 and
+# fetches the rest into the build directories.
+
+CARGO ?= cargo
+NPM ?= npm
+export CARGO_TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
+
+# A runner's exit code counts, not that of the tee behind it.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+
+RESULTS := $(CARGO_TARGET_DIR)/test-results
+PYTHON_PACKAGES := $(CARGO_TARGET_DIR)/python
+# For tests outside Cargo that start the server.
+export MADANG_TEST_BINARY := $(CARGO_TARGET_DIR)/debug/madang
+
+.PHONY: run build test test-rust test-web test-browser test-needs check fmt help
+
+help: ## Say what there is
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
+
+# The demo is about speed, which a debug build does not show.
+run: ## Serve, with the demo at http://127.0.0.1:7701/ (ARGS="--shards 1" adds flags)
+	$(CARGO) run --release --bin madang -- serve $(ARGS)
+
+build: ## Build what the tests start
+	$(CARGO) build --bins
+
+test: test-needs build ## Run every test, and repeat each runner's own summary at the end
+	@mkdir -p $(RESULTS) && rm -f $(RESULTS)/*.log
+	@status=0; \
+	for suite in rust web browser; do \
+		$(MAKE) --no-print-directory test-$$suite || status=1; \
+	done; \
+	echo; echo "== Summaries =="; \
+	for suite in rust web browser; do \
+		echo "-- $$suite"; \
+		if [ -f $(RESULTS)/$$suite.log ]; then \
+			grep -E '^(test result:|(#|ℹ) (tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) )' \
+				$(RESULTS)/$$suite.log || echo "no summary: the runner did not get that far"; \
+		else \
+			echo "did not run"; \
+		fi; \
+	done; \
+	exit $$status
+
+test-rust: ## Unit, integration and scenario tests, and the simulator
+	@mkdir -p $(RESULTS)
+	PYTHONPATH="$(PYTHON_PACKAGES)" $(CARGO) test --workspace 2>&1 | tee $(RESULTS)/rust.log
+
+test-web: ## The web client, by Node.js
+	@mkdir -p $(RESULTS)
+	cd clients/web && $(NPM) run --silent types
+	cd clients/web && $(NPM) test --silent 2>&1 | tee $(RESULTS)/web.log
+
+test-browser: build ## The demo, by Chromium
+	@mkdir -p $(RESULTS)
+	cd tests/browser && $(NPM) test --silent 2>&1 | tee $(RESULTS)/browser.log
+
+test-needs: clients/web/node_modules/.stamp tests/browser/node_modules/.stamp $(PYTHON_PACKAGES)/.stamp ## Fetch what the tests need
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null \
+		|| command -v google-chrome >/dev/null \
+		|| { echo "Chromium is missing; installing Debian's"; $(SUDO) apt-get update \
+			&& $(SUDO) apt-get install --yes --no-install-recommends chromium; }
+
+# Only who is not root needs it.
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+
+%/node_modules/.stamp: %/package-lock.json
+	cd $* && $(NPM) ci --no-audit --no-fund
+	@touch $@
+
+# An unmodified third-party client, for the test that talks to the server with it.
+$(PYTHON_PACKAGES)/.stamp:
+	@python3 -m pip --version >/dev/null 2>&1 || { echo "pip is missing; installing Debian's"; \
+		$(SUDO) apt-get update && $(SUDO) apt-get install --yes --no-install-recommends python3-pip; }
+	python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore \
+		--target "$(PYTHON_PACKAGES)" 'websockets>=13,<17'
+	@touch $@
+
+check: ## Everything that .ci/run checks
+	.ci/run
+
+fmt: ## Format the Rust code
+	$(CARGO) fmt --all

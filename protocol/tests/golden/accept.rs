@@ -1,0 +1,73 @@
+//! What must be accepted although no implementation needs to write it so.
+
+use super::files::unhex;
+
+/// Name, direction, bytes: integers in more bytes than they need.
+pub(crate) fn binary() -> Vec<(&'static str, &'static str, Vec<u8>)> {
+    let case = |name, direction, hex: &str| (name, direction, unhex(hex));
+    vec![
+        case("u32 3 in three bytes", "client", "02 fb0300"),
+        case("u32 3 in five bytes", "client", "02 fc03000000"),
+        case("u32 0 in five bytes", "client", "02 fc00000000"),
+        case("u64 3 in nine bytes", "client", "07 fd0300000000000000"),
+        case("u64 65535 in five bytes", "client", "07 fcffff0000"),
+        case("tag in three bytes", "client", "fb0200 03"),
+        case("tag in five bytes", "client", "fc07000000 01"),
+        case("length of a list in nine bytes", "client", "06 03 0b fd0000000000000000"),
+        case(
+            "length of a text in nine bytes",
+            "client",
+            "03 03 07 00 01 fd0400000000000000 63686174 01 fb0100 61",
+        ),
+        case("int -1 in three bytes", "client", "06 03 0b 01 01 61 02 fb0100"),
+        case("u16 in three bytes", "client", "00 fb0100 fb0100 00 00 00 00 00"),
+        case("u32 3 in three bytes from the server", "server", "02 fb0300 00"),
+        case("u64 3 in nine bytes from the server", "server", "0b fd0300000000000000 05"),
+        case("nested tag in three bytes from the server", "server", "02 03 fb0400"),
+    ]
+}
+
+/// Name and text: fields with defaults left out, unknown fields, other spellings.
+pub(crate) fn json() -> Vec<(&'static str, &'static str)> {
+    vec![
+        ("json: hello, only versions", r#"{"hello":{"version_min":1,"version_max":1}}"#),
+        (
+            "json: hello, resume without rooms",
+            r#"{"hello":{"version_min":1,"version_max":1,"resume":{"key":"000102030405060708090a0b0c0d0e0f1011121314151617"}}}"#,
+        ),
+        ("json: join, only ref and target", r#"{"join":{"ref":1,"target":{"name":"lobby"}}}"#),
+        (
+            "json: join, match without filter",
+            r#"{"join":{"ref":1,"target":{"match":{"kind":"relay"}}}}"#,
+        ),
+        (
+            "json: join, echo off",
+            r#"{"join":{"ref":1,"target":{"name":"lobby"},"options":{"echo":false}}}"#,
+        ),
+        (
+            "json: join, create options with capacity only",
+            r#"{"join":{"ref":1,"target":{"name":"lobby"},"options":{"create":{"capacity":8}}}}"#,
+        ),
+        (
+            "json: publish without class",
+            r#"{"publish":{"channel":3,"cseq":1,"type":"chat","payload":{"text":"hi"}}}"#,
+        ),
+        ("json: unknown fields", r#"{"leave":{"channel":3,"because":{"deep":[[1]]}}}"#),
+        (
+            "json: white space and key order",
+            " { \"publish\" :\n{\"payload\":{\"json\": {\"a\" : 1} },\"type\":0,\"cseq\":1,\"channel\":3}}\t",
+        ),
+        (
+            "json: bare numbers as attribute values",
+            r#"{"set_attributes":{"channel":3,"cseq":1,"attributes":[["a",3],["b",-3],["c",3.0],["d",1e2],["e",-0]]}}"#,
+        ),
+        (
+            "json: upper-case hex",
+            r#"{"join":{"ref":1,"target":{"name":"a"},"since":{"epoch":"00AABBCCDDEEFF00","seq":1}}}"#,
+        ),
+        (
+            "json: escapes",
+            r#"{"publish":{"channel":3,"cseq":1,"type":"ch\u0061t","payload":{"text":"\ud83c\udfaa\/"}}}"#,
+        ),
+    ]
+}

@@ -1,0 +1,283 @@
+//! The command line: what an operator types, and what the process answers and exits with.
+//!
+//! Exit codes: 0 after a drain or a finished command, 1 when serving failed, 2 when the command line
+//! or the configuration is wrong.
+
+use crate::config::{self, Config, Flag, LogFormat, Problems, Sources};
+use crate::logging;
+use crate::server::Server;
+use crate::sys::{self, Capacity, StartError};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use std::env;
+use std::fs;
+use std::io::{self, Write as _};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::{self, ExitCode};
+use std::sync::mpsc;
+use std::thread;
+
+/// A backend for multiplayer games and live collaboration: rooms over binary WebSocket.
+#[derive(Debug, Parser)]
+#[command(name = "madang", version)]
+struct Cli {
+    #[command(flatten)]
+    options: Options,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve until SIGTERM or SIGINT, then drain; a second signal ends it at once [default]
+    Serve {
+        #[command(flatten)]
+        options: Options,
+    },
+    /// Check a configuration, with the environment and the flags over it, and say all that is wrong
+    CheckConfig {
+        /// The file [default: that of --config]
+        file: Option<PathBuf>,
+        #[command(flatten)]
+        options: Options,
+    },
+    /// Print a configuration file with every key at its default
+    DefaultConfig {
+        /// Print the keys as Markdown tables instead
+        #[arg(long)]
+        markdown: bool,
+    },
+}
+
+/// What can be set by flags; any key by `--set`, the usual ones by name.
+#[derive(Debug, Default, Args)]
+struct Options {
+    /// Configuration file [default: madang.toml, if there is one]
+    #[arg(long, value_name = "FILE", env = config::CONFIG_VARIABLE)]
+    config: Option<PathBuf>,
+    /// Set any key of the configuration (--help lists them)
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Address of the players' listener (play.listen)
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+    /// Address of the side listener (watch.listen)
+    #[arg(long, value_name = "ADDRESS")]
+    watch_listen: Option<String>,
+    /// Threads that serve players, 0 is one per core (server.shards)
+    #[arg(long, value_name = "COUNT")]
+    shards: Option<String>,
+    /// human or json (log.format)
+    #[arg(long, value_name = "FORMAT")]
+    log_format: Option<String>,
+    /// off, error, warn, info, debug or trace (log.level)
+    #[arg(long, value_name = "LEVEL")]
+    log_level: Option<String>,
+}
+
+/// Does what the process's arguments say, and returns what it shall exit with.
+pub fn main() -> ExitCode {
+    let keys = config::help();
+    let command = Cli::command()
+        .after_long_help(keys.clone())
+        .mut_subcommand("serve", |serve| serve.after_long_help(keys.clone()))
+        .mut_subcommand("check-config", |check| check.after_long_help(keys));
+    let cli = match Cli::from_arg_matches(&command.get_matches()) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
+    match cli.command {
+        None => serve(load(&[&cli.options], None)),
+        Some(Command::Serve { options }) => serve(load(&[&cli.options, &options], None)),
+        Some(Command::CheckConfig { file, options }) => {
+            check_config(load(&[&cli.options, &options], file))
+        }
+        Some(Command::DefaultConfig { markdown }) => {
+            print(&if markdown { config::markdown() } else { config::sample() });
+            ExitCode::SUCCESS
+        }
+    }
+}
+
+/// A configuration, and the file that it was read from, if any.
+type Loaded = Result<(Config, Option<String>), Problems>;
+
+/// Reads the configuration; later options and `file` are stronger.
+fn load(options: &[&Options], file: Option<PathBuf>) -> Loaded {
+    let named = file.or_else(|| options.iter().rev().find_map(|options| options.config.clone()));
+    let path = named.or_else(|| {
+        let default = Path::new(config::DEFAULT_FILE);
+        default.exists().then(|| default.to_owned())
+    });
+    let mut problems = Vec::new();
+    let mut sources = Sources { environment: env::vars_os().collect(), ..Sources::default() };
+    if let Some(path) = &path {
+        let name = path.display().to_string();
+        match fs::read_to_string(path) {
+            Ok(text) => sources.file = Some((name, text)),
+            Err(error) => problems.push(format!("{name}: cannot be read: {error}")),
+        }
+    }
+    for options in options {
+        match flags(options) {
+            Ok(flags) => sources.flags.extend(flags),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    match config::load(&sources) {
+        Ok(config) if problems.is_empty() => {
+            Ok((config, path.map(|path| path.display().to_string())))
+        }
+        Ok(_) => Err(Problems(problems)),
+        Err(more) => {
+            problems.extend(more.0);
+            Err(Problems(problems))
+        }
+    }
+}
+
+fn flags(options: &Options) -> Result<Vec<Flag>, String> {
+    let mut flags = Vec::new();
+    for text in &options.set {
+        let Some((path, value)) = text.split_once('=') else {
+            return Err(format!("--set {text}: write it as KEY=VALUE"));
+        };
+        flags.push(Flag {
+            shown: format!("--set {path}"),
+            path: path.to_owned(),
+            value: value.to_owned(),
+        });
+    }
+    for (flag, path, value) in [
+        ("--listen", "play.listen", &options.listen),
+        ("--watch-listen", "watch.listen", &options.watch_listen),
+        ("--shards", "server.shards", &options.shards),
+        ("--log-format", "log.format", &options.log_format),
+        ("--log-level", "log.level", &options.log_level),
+    ] {
+        if let Some(value) = value {
+            flags.push(Flag {
+                shown: flag.to_owned(),
+                path: path.to_owned(),
+                value: value.clone(),
+            });
+        }
+    }
+    Ok(flags)
+}
+
+fn check_config(loaded: Loaded) -> ExitCode {
+    match loaded {
+        Ok((_, Some(file))) => print(&format!("{file}: valid\n")),
+        Ok((_, None)) => print("no file; defaults, environment and flags: valid\n"),
+        Err(problems) => return wrong(&problems),
+    }
+    ExitCode::SUCCESS
+}
+
+fn wrong(problems: &Problems) -> ExitCode {
+    eprintln!("{problems}");
+    ExitCode::from(2)
+}
+
+fn serve(loaded: Loaded) -> ExitCode {
+    let config = match loaded {
+        Ok((config, _)) => config,
+        Err(problems) => return wrong(&problems),
+    };
+    logging::start(&config.log);
+    match run(&config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            match config.log.format {
+                LogFormat::Human => eprintln!("madang: {error}"),
+                LogFormat::Json => tracing::error!(%error, "cannot start"),
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Serves from here to the end of the drain that a signal asks for.
+fn run(config: &Config) -> Result<(), StartError> {
+    // From before the start, so that a signal in its middle drains as well.
+    let signal = first_signal()?;
+    if let Err(error) = sys::raise_descriptor_limit() {
+        tracing::warn!(%error, "cannot raise the limit of descriptors to the hard one");
+    }
+    let capacity = sys::capacity(config, sys::descriptor_limit())?;
+    if capacity.reduced {
+        let (wanted, fit) = (config.play.connections_max, capacity.clients);
+        tracing::warn!(wanted, fit, "play.connections_max is more than the descriptors allow");
+    }
+    let server = Server::start(config.clone())?;
+    announce(config, &server, capacity);
+    // The sender lives as long as the process: an error cannot come before a signal.
+    if let Ok(signal) = signal.recv() {
+        tracing::info!(signal, "draining; a second signal ends the process at once");
+    }
+    server.drain();
+    server.join();
+    tracing::info!("drained");
+    Ok(())
+}
+
+/// Receives the first SIGTERM or SIGINT; the second ends the process.
+fn first_signal() -> Result<mpsc::Receiver<&'static str>, StartError> {
+    let mut signals = Signals::new([SIGTERM, SIGINT])
+        .map_err(|error| StartError::System { what: "cannot listen for signals", error })?;
+    let (tell, told) = mpsc::channel();
+    thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || {
+            for (count, signal) in signals.forever().enumerate() {
+                let name = if signal == SIGTERM { "SIGTERM" } else { "SIGINT" };
+                if count > 0 {
+                    tracing::warn!(signal = name, "ending before the drain is complete");
+                    process::exit(1);
+                }
+                // Nobody waits once the drain has ended.
+                let _ = tell.send(name);
+            }
+        })
+        .map_err(|error| StartError::System { what: "cannot start a thread", error })?;
+    Ok(told)
+}
+
+/// Says where the server can be reached and how many clients fit.
+fn announce(config: &Config, server: &Server, capacity: Capacity) {
+    let (play, watch) = (reachable(server.play_addr()), reachable(server.watch_addr()));
+    let Capacity { clients, descriptors, .. } = capacity;
+    if config.log.format == LogFormat::Json {
+        tracing::info!(%play, %watch, clients, descriptors, "serving");
+        return;
+    }
+    let side = if config.watch.demo { "demo" } else { "side" };
+    print(&format!(
+        "{side}  http://{watch}/\n\
+         play  ws://{play}/play\n\
+         raw   ws://{play}/raw/{{room}}\n\
+         clients that fit: {clients} (descriptors {descriptors})\n"
+    ));
+}
+
+/// An address to connect to, also when the listener takes connections to any.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    match address {
+        SocketAddr::V4(v4) if v4.ip().is_unspecified() => {
+            SocketAddr::from((Ipv4Addr::LOCALHOST, v4.port()))
+        }
+        SocketAddr::V6(v6) if v6.ip().is_unspecified() => {
+            SocketAddr::from((Ipv6Addr::LOCALHOST, v6.port()))
+        }
+        other => other,
+    }
+}
+
+/// Writes to standard output; that nobody reads it is no reason to stop.
+fn print(text: &str) {
+    let mut out = io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}

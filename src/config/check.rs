@@ -1,0 +1,105 @@
+//! Checks of keys that depend on each other.
+
+use super::Config;
+
+/// Two keys that do not go together.
+pub(super) struct Conflict {
+    /// The keys, the one to change first.
+    pub(super) keys: [&'static str; 2],
+    /// What is wrong, naming both.
+    pub(super) message: String,
+}
+
+/// Every conflict in a configuration whose single values are all valid.
+pub(super) fn conflicts(config: &Config) -> Vec<Conflict> {
+    let mut found = Vec::new();
+    let mut not_above = |(low, low_value): (&'static str, u32),
+                         (high, high_value): (&'static str, u32),
+                         why: &str| {
+        if low_value > high_value {
+            let message =
+                format!("{low} is {low_value}, above {high}, which is {high_value}: {why}");
+            found.push(Conflict { keys: [low, high], message });
+        }
+    };
+    macro_rules! value {
+        ($section:ident.$key:ident) => {
+            (concat!(stringify!($section), ".", stringify!($key)), config.$section.$key)
+        };
+    }
+
+    not_above(
+        value!(server.drain_notice_ms),
+        value!(server.drain_ms),
+        "the notice is a part of the drain",
+    );
+    not_above(
+        value!(server.retry_after_min_ms),
+        value!(server.retry_after_max_ms),
+        "no time is between them",
+    );
+    not_above(
+        value!(play.message_bytes_max),
+        value!(play.batch_bytes_max),
+        "what a client may send must fit into what its room-mates may get",
+    );
+    not_above(
+        value!(play.batch_bytes_max),
+        value!(play.outbound_bytes_max),
+        "a queue must hold at least one full batch",
+    );
+    not_above(
+        value!(play.message_bytes_max),
+        value!(play.bytes_burst),
+        "the largest message could never be sent",
+    );
+    not_above(
+        value!(play.batch_bytes_max),
+        value!(play.peer_window_bytes),
+        "a full batch could never pass between shards",
+    );
+    not_above(
+        value!(play.away_sessions_max),
+        value!(play.sessions_max),
+        "sessions in grace count among all",
+    );
+    not_above(
+        value!(rooms.default_capacity),
+        value!(rooms.members_max),
+        "a room without a capacity would be refused",
+    );
+    not_above(
+        value!(rooms.join_history_messages_max),
+        value!(rooms.history_messages_max),
+        "a join cannot be given more than is kept",
+    );
+    not_above(
+        value!(rooms.history_messages_max),
+        value!(play.outbound_messages_max),
+        "a resume could not be given the history",
+    );
+    not_above(
+        value!(rooms.history_bytes_max),
+        value!(play.outbound_bytes_max),
+        "a resume could not be given the history",
+    );
+    not_above(
+        value!(rooms.attributes_bytes_max),
+        value!(play.message_bytes_max),
+        "a member's attributes travel in one message",
+    );
+    if config.rooms.history_messages_max > 0 {
+        not_above(
+            value!(play.message_bytes_max),
+            value!(rooms.history_bytes_max),
+            "the largest message could never be kept",
+        );
+    }
+    let listen = config.play.listen;
+    if listen.port() != 0 && listen == config.watch.listen {
+        let message =
+            format!("play.listen and watch.listen are both {listen}: each needs a port of its own");
+        found.push(Conflict { keys: ["play.listen", "watch.listen"], message });
+    }
+    found
+}

@@ -1,0 +1,218 @@
+//! The declaration of every key: name, type, default, bounds and meaning, once.
+
+use super::value::{Bad, KindRule, Level, LogFormat, Raw, Value};
+use super::{Key, Section};
+use madang_protocol::limits::MESSAGE_BYTES_CAP;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+/// Turns the table below into one struct per section, [`Config`], [`SECTIONS`] and [`KEYS`].
+macro_rules! configuration {
+    ($(
+        $(#[doc = $section_doc:literal])+
+        $section:ident: $Section:ident {
+            $(
+                $(#[doc = $doc:literal])+
+                $key:ident: $Type:ty = $default:expr $(, in $bounds:expr)?;
+            )+
+        }
+    )+) => {
+        $(
+            $(#[doc = $section_doc])+
+            #[derive(Clone, Debug, PartialEq, Eq)]
+            pub struct $Section {
+                $( $(#[doc = $doc])+ pub $key: $Type, )+
+            }
+
+            impl Default for $Section {
+                fn default() -> Self {
+                    Self { $( $key: $default, )+ }
+                }
+            }
+        )+
+
+        /// Everything that an operator may set, checked.
+        #[derive(Clone, Debug, Default, PartialEq, Eq)]
+        pub struct Config {
+            $( $(#[doc = $section_doc])+ pub $section: $Section, )+
+        }
+
+        /// Every section, in the order of the sample.
+        pub static SECTIONS: &[Section] = &[
+            $( Section { name: stringify!($section), doc: concat!($($section_doc),+) }, )+
+        ];
+
+        /// Every key, in the order of the sample.
+        pub static KEYS: &[Key] = &[
+            $($( Key {
+                section: stringify!($section),
+                name: stringify!($key),
+                doc: concat!($($doc),+),
+                accepts: || <$Type as Value>::accepts(&bounds!($($bounds)?)),
+                render: |config| config.$section.$key.render(),
+                set: |config: &mut Config, raw: &Raw<'_>| -> Result<(), Vec<Bad>> {
+                    let default: $Type = $default;
+                    config.$section.$key = Value::parse(raw, &bounds!($($bounds)?), &default)?;
+                    Ok(())
+                },
+            }, )+)+
+        ];
+    };
+}
+
+macro_rules! bounds {
+    () => {
+        ()
+    };
+    ($bounds:expr) => {
+        $bounds
+    };
+}
+
+configuration! {
+    /// The process as a whole.
+    server: Server {
+        /// Threads that serve players; 0 is one per core.
+        shards: u16 = 0, in 0..=256;
+        /// Deadline of a whole drain, from the signal to the exit.
+        drain_ms: u32 = 10_000, in 0..=600_000;
+        /// Between telling clients of a drain and no longer reading from them.
+        drain_notice_ms: u32 = 1_000, in 0..=600_000;
+        /// Earliest return that draining or full answers ask of a client.
+        retry_after_min_ms: u32 = 500, in 0..=3_600_000;
+        /// Latest return that draining or full answers ask of a client.
+        retry_after_max_ms: u32 = 5_000, in 0..=3_600_000;
+        /// Number of this process among those behind one address.
+        node: u16 = 0, in 0..=65_535;
+    }
+
+    /// What is logged; logs go to standard error and hold no payloads and no credentials.
+    log: Log {
+        /// Least serious events to log.
+        level: Level = Level::Info;
+        /// Lines for people, or one JSON object a line.
+        format: LogFormat = LogFormat::Human;
+    }
+
+    /// The players' listener: connections, sessions and their queues.
+    play: Play {
+        /// Address of the players' listener; port 0 takes a free one.
+        listen: SocketAddr = loopback(7700);
+        /// Most connections of the process; 0 is what the descriptors allow, less the reserve.
+        connections_max: u32 = 0, in 0..=COUNT_CAP;
+        /// Most connections from one address; loopback is exempt.
+        connections_per_ip_max: u32 = 256, in 1..=COUNT_CAP;
+        /// Descriptors kept for files, the event loops and the side listener.
+        descriptor_reserve: u32 = 256, in 32..=1_000_000;
+        /// From the end of the WebSocket handshake to a complete hello.
+        hello_ms: u32 = 5_000, in 1..=600_000;
+        /// Most bytes before the session is accepted.
+        hello_bytes_max: u32 = 16_384, in 256..=BYTES_CAP;
+        /// From accepting the connection to a complete HTTP head.
+        head_ms: u32 = 10_000, in 1..=600_000;
+        /// Largest HTTP head.
+        head_bytes_max: u32 = 8_192, in 512..=65_536;
+        /// How long a closing connection waits for the client to read the rest.
+        linger_ms: u32 = 2_000, in 0..=60_000;
+        /// Silence after which a client is pinged.
+        ping_ms: u32 = 25_000, in 1..=3_600_000;
+        /// Further silence after which it is taken for gone.
+        pong_ms: u32 = 10_000, in 1..=3_600_000;
+        /// How long a session outlives its connection.
+        grace_ms: u32 = 30_000, in 0..=86_400_000;
+        /// Largest WebSocket message from a client.
+        message_bytes_max: u32 = 65_536, in 256..=BYTES_CAP;
+        /// Largest WebSocket message to a client; messages share one up to this size.
+        batch_bytes_max: u32 = 65_536, in 256..=BYTES_CAP;
+        /// Most bytes waiting for one client.
+        outbound_bytes_max: u32 = 1_048_576, in 1_024..=QUEUE_BYTES_CAP;
+        /// Most messages waiting for one client.
+        outbound_messages_max: u32 = 4_096, in 1..=1_000_000;
+        /// Most bytes of answers (pongs, acks, errors) waiting for one client.
+        control_bytes_max: u32 = 65_536, in 1_024..=BYTES_CAP;
+        /// Most answers waiting for one client.
+        control_messages_max: u32 = 256, in 1..=1_000_000;
+        /// Messages that a client may send in the long run; faster is slowed.
+        messages_per_second: u32 = 200, in 1..=10_000_000;
+        /// Messages that it may send at once.
+        messages_burst: u32 = 400, in 1..=10_000_000;
+        /// Bytes that a client may send in the long run; faster is slowed.
+        bytes_per_second: u32 = 1_048_576, in 1_024..=QUEUE_BYTES_CAP;
+        /// Bytes that it may send at once.
+        bytes_burst: u32 = 2_097_152, in 1_024..=QUEUE_BYTES_CAP;
+        /// Most sessions of a shard, those in grace included.
+        sessions_max: u32 = 100_000, in 1..=COUNT_CAP;
+        /// Most sessions of a shard that are in grace.
+        away_sessions_max: u32 = 20_000, in 0..=COUNT_CAP;
+        /// Unsent bytes that the kernel may hold for one client.
+        notsent_lowat_bytes: u32 = 32_768, in 1_024..=BYTES_CAP;
+        /// Most bytes read from one connection in a turn.
+        read_bytes_per_turn: u32 = 65_536, in 1_024..=BYTES_CAP;
+        /// Most messages taken from one connection in a turn.
+        read_messages_per_turn: u32 = 64, in 1..=65_536;
+        /// Most connections written to in a turn.
+        writes_per_turn: u32 = 1_024, in 1..=1_000_000;
+        /// Most connections accepted in a turn.
+        accepts_per_turn: u32 = 64, in 1..=65_536;
+        /// Most bytes on their way from one shard to another.
+        peer_window_bytes: u32 = 8_388_608, in 65_536..=QUEUE_BYTES_CAP;
+    }
+
+    /// Rooms and what they remember.
+    rooms: Rooms {
+        /// Most rooms of a shard.
+        rooms_max: u32 = 100_000, in 1..=COUNT_CAP;
+        /// Most rooms of a session.
+        rooms_per_session_max: u32 = 16, in 1..=4_096;
+        /// Most members that a room may be opened for.
+        members_max: u32 = 20_000, in 1..=COUNT_CAP;
+        /// Members of a room that was opened without a capacity.
+        default_capacity: u32 = 20_000, in 1..=COUNT_CAP;
+        /// Most messages in a room's history; 0 keeps none.
+        history_messages_max: u32 = 256, in 0..=1_000_000;
+        /// Most bytes in a room's history.
+        history_bytes_max: u32 = 262_144, in 0..=QUEUE_BYTES_CAP;
+        /// Most messages of history that a join may ask for.
+        join_history_messages_max: u32 = 100, in 0..=1_000_000;
+        /// Most bytes of all attributes of a member.
+        attributes_bytes_max: u32 = 2_048, in 0..=BYTES_CAP;
+        /// Most attributes of a member.
+        attributes_max: u32 = 32, in 0..=4_096;
+        /// Most current values of class latest that a room keeps for late joiners.
+        latest_keys_max: u32 = 1_024, in 0..=1_000_000;
+        /// Most bytes of those values.
+        latest_bytes_max: u32 = 262_144, in 0..=QUEUE_BYTES_CAP;
+        /// Most members that are told by name; beyond it presence is a count.
+        presence_full_max: u32 = 256, in 0..=65_536;
+        /// Least time between two counts.
+        presence_count_ms: u32 = 500, in 1..=60_000;
+        /// How long an empty room is kept.
+        linger_ms: u32 = 30_000, in 0..=86_400_000;
+        /// Binds prefixes of room names to kinds; the longest that fits decides, and a name that none fits may be of any kind.
+        kind: Vec<KindRule> = Vec::new();
+    }
+
+    /// The side listener: health, metrics and the demo, on threads that never slow the players'.
+    watch: Watch {
+        /// Address of the side listener; port 0 takes a free one.
+        listen: SocketAddr = loopback(7701);
+        /// Its threads.
+        threads: u16 = 1, in 1..=64;
+        /// How much those threads give way to the players', as `nice` counts.
+        nice: u8 = 10, in 0..=19;
+        /// Most connections, as far as the descriptor reserve goes.
+        connections_max: u32 = 1_024, in 1..=COUNT_CAP;
+        /// Whether the demo is served at `/`.
+        demo: bool = true;
+    }
+}
+
+/// Bound of whatever holds a single message.
+const BYTES_CAP: u32 = MESSAGE_BYTES_CAP as u32;
+/// Bound of whatever holds many messages.
+const QUEUE_BYTES_CAP: u32 = 1 << 30;
+/// Bound of what is counted per connection, room or member.
+const COUNT_CAP: u32 = 10_000_000;
+
+const fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)
+}

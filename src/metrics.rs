@@ -1,0 +1,453 @@
+//! What the server counts, and how a scrape reads it.
+//!
+//! Every thread with an event loop owns one [`Block`]: an array of atomics that it alone writes,
+//! with relaxed stores, once per turn. A scrape reads them from another thread; nobody takes a lock.
+//! Names are whole in the tables below, with their units; a room or a user is never a label.
+
+use crate::net::NetCounters;
+use madang_protocol::CloseCode;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::text;
+use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::Registry;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Content type of [`Metrics::exposition`].
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Whether a metric only grows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Counter,
+    Gauge,
+}
+
+/// A metric of the players' threads: one counter, or one per value of a label.
+struct Family {
+    name: &'static str,
+    kind: Kind,
+    help: &'static str,
+    /// Name of the label; `shard` says that each thread's value is told apart.
+    label: Option<&'static str>,
+    /// The counters, with the values of the label.
+    counters: &'static [(Counter, &'static str)],
+}
+
+/// Turns the table below into [`Counter`] and the families that name them.
+macro_rules! families {
+    ($(
+        $kind:ident $name:literal $(by $label:literal)? {
+            $( $counter:ident $(= $value:literal)?, )+
+        } $help:literal
+    )+) => {
+        /// An entry of a [`Block`].
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Counter {
+            $($(
+                #[doc = concat!("`", $name, "` ", $($value,)? ": ", $help)]
+                $counter,
+            )+)+
+        }
+
+        impl Counter {
+            /// Every counter, in the order of the table.
+            pub const ALL: &'static [Counter] = &[$($( Counter::$counter, )+)+];
+        }
+
+        const FAMILIES: &[Family] = &[$(
+            Family {
+                name: $name,
+                kind: Kind::$kind,
+                help: $help,
+                label: first!($($label)?),
+                counters: &[$( (Counter::$counter, concat!($($value)?)), )+],
+            },
+        )+];
+    };
+}
+
+macro_rules! first {
+    () => {
+        None
+    };
+    ($label:literal) => {
+        Some($label)
+    };
+}
+
+families! {
+    Gauge "madang_connections" by "shard" { Connections, }
+        "Open connections of players."
+    Gauge "madang_sessions" by "shard" { Sessions, }
+        "Sessions, those in grace included."
+    Gauge "madang_sessions_away" by "shard" { SessionsAway, }
+        "Sessions in grace: without a connection."
+    Gauge "madang_rooms" by "shard" { Rooms, }
+        "Rooms whose home is the shard."
+    Counter "madang_turns_total" by "shard" { Turns, }
+        "Passes of the event loop."
+    Counter "madang_connections_accepted_total" { ConnectionsAccepted, }
+        "Connections accepted."
+    Counter "madang_connections_shed_total" { ConnectionsShed, }
+        "Connections turned away because a limit was reached."
+    Counter "madang_accept_failures_total" { AcceptFailures, }
+        "Times that accepting stopped because the process or the system ran out of something."
+    Counter "madang_head_timeouts_total" { HeadTimeouts, }
+        "Connections whose HTTP head was not complete in time."
+    Counter "madang_messages_received_total" { MessagesReceived, }
+        "WebSocket messages from clients."
+    Counter "madang_deliveries_total" by "class" {
+        DeliveriesReliable = "reliable",
+        DeliveriesLatest = "latest",
+        DeliveriesVolatile = "volatile",
+        DeliveriesControl = "control",
+    } "Messages put into clients' queues."
+    Counter "madang_dropped_total" by "class" {
+        DroppedReliable = "reliable",
+        DroppedLatest = "latest",
+        DroppedVolatile = "volatile",
+        DroppedControl = "control",
+    } "Messages that a client did not get because its queue was full or not empty."
+    Counter "madang_conflated_total" by "class" { ConflatedLatest = "latest", }
+        "Messages replaced in a queue by a newer one."
+    Counter "madang_received_bytes_total" { ReceivedBytes, }
+        "Bytes read from players' sockets."
+    Counter "madang_sent_bytes_total" { SentBytes, }
+        "Bytes written to players' sockets."
+    Counter "madang_write_calls_total" { WriteCalls, }
+        "Write calls on players' sockets."
+    Counter "madang_short_writes_total" { ShortWrites, }
+        "Write calls that the socket took in part or not at all."
+    Counter "madang_broadcast_encodes_total" { BroadcastEncodes, }
+        "Messages encoded for an audience, each once."
+    Counter "madang_resumes_total" by "result" {
+        ResumesRecovered = "recovered",
+        ResumesReset = "reset",
+        ResumesRefused = "refused",
+    } "Resumes: with everything that was missed, with a fresh start, or refused."
+    Counter "madang_lagged_total" { Lagged, }
+        "Times that a shard fell behind with a room and was resynced from its log."
+    Counter "madang_drain_unwritten_total" { DrainUnwritten, }
+        "Reliable messages still unwritten at the end of a drain."
+}
+
+/// How HTTP answers are counted: by the first digit of their status.
+const HTTP_CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+
+/// What one thread counts. Written by that thread alone, read by a scrape.
+#[derive(Debug)]
+#[repr(align(128))]
+pub struct Block {
+    counters: [AtomicU64; Counter::ALL.len()],
+    /// As [`CloseCode::ALL`], and one more for all other codes.
+    closed: [AtomicU64; CloseCode::ALL.len() + 1],
+    http: [AtomicU64; HTTP_CLASSES.len()],
+}
+
+impl Default for Block {
+    fn default() -> Self {
+        Self {
+            counters: [const { AtomicU64::new(0) }; Counter::ALL.len()],
+            closed: [const { AtomicU64::new(0) }; CloseCode::ALL.len() + 1],
+            http: [const { AtomicU64::new(0) }; HTTP_CLASSES.len()],
+        }
+    }
+}
+
+impl Block {
+    /// Stores the present value of a gauge, or the sum so far of a counter.
+    pub fn set(&self, counter: Counter, value: u64) {
+        self.counters[counter as usize].store(value, Ordering::Relaxed);
+    }
+
+    /// The value that was stored last.
+    pub fn get(&self, counter: Counter) -> u64 {
+        self.counters[counter as usize].load(Ordering::Relaxed)
+    }
+
+    /// Stores what a reactor counted: connections accepted and shed, messages and bytes, write
+    /// calls, Close frames and HTTP answers.
+    pub fn set_net(&self, net: &NetCounters) {
+        for (counter, value) in [
+            (Counter::ConnectionsAccepted, net.accepted),
+            (Counter::ConnectionsShed, net.shed),
+            (Counter::AcceptFailures, net.accept_failures),
+            (Counter::HeadTimeouts, net.head_timeouts),
+            (Counter::MessagesReceived, net.messages_in),
+            (Counter::ReceivedBytes, net.bytes_in),
+            (Counter::SentBytes, net.bytes_out),
+            (Counter::WriteCalls, net.write_calls),
+            (Counter::ShortWrites, net.short_writes),
+        ] {
+            self.set(counter, value);
+        }
+        for (slot, value) in self.http.iter().zip(net.http_answers) {
+            slot.store(value, Ordering::Relaxed);
+        }
+        let mut others = 0;
+        for (code, value) in &net.ws_closes {
+            match CloseCode::ALL.iter().position(|known| known.code == *code) {
+                Some(i) => self.closed[i].store(*value, Ordering::Relaxed),
+                None => others += value,
+            }
+        }
+        self.closed[CloseCode::ALL.len()].store(others, Ordering::Relaxed);
+    }
+}
+
+/// All blocks of the process, and the means to read them.
+#[derive(Debug)]
+pub struct Metrics {
+    blocks: Arc<Blocks>,
+    registry: Registry,
+}
+
+impl Metrics {
+    /// Blocks for so many threads of the players' and of the side listener.
+    pub fn new(shards: u16, watch_threads: u16) -> Arc<Self> {
+        let blocks = |count: u16| (0..count).map(|_| Arc::new(Block::default())).collect();
+        let blocks = Arc::new(Blocks {
+            shards: blocks(shards),
+            watch: blocks(watch_threads),
+            started: SystemTime::now(),
+        });
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(Arc::clone(&blocks)));
+        Arc::new(Self { blocks, registry })
+    }
+
+    /// The block of a shard, for its thread.
+    ///
+    /// # Panics
+    ///
+    /// When there are not so many.
+    pub fn shard(&self, number: u16) -> Arc<Block> {
+        Arc::clone(&self.blocks.shards[usize::from(number)])
+    }
+
+    /// The block of a thread of the side listener, for that thread. Of it only
+    /// [`Counter::Connections`] and the HTTP answers are told.
+    ///
+    /// # Panics
+    ///
+    /// When there are not so many.
+    pub fn watch(&self, number: u16) -> Arc<Block> {
+        Arc::clone(&self.blocks.watch[usize::from(number)])
+    }
+
+    /// Everything, as text; its type is [`CONTENT_TYPE`].
+    pub fn exposition(&self) -> String {
+        let mut out = String::with_capacity(8192);
+        // Writing into a string fails only when a collector says so, and ours never does by itself.
+        match text::encode(&mut out, &self.registry) {
+            Ok(()) => out,
+            Err(fmt::Error) => String::from("# EOF\n"),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Blocks {
+    shards: Vec<Arc<Block>>,
+    watch: Vec<Arc<Block>>,
+    started: SystemTime,
+}
+
+impl Collector for Blocks {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        for family in FAMILIES {
+            self.encode_family(family, &mut encoder)?;
+        }
+        self.encode_closed(&mut encoder)?;
+        self.encode_http(&mut encoder)?;
+        self.encode_process(&mut encoder)
+    }
+}
+
+impl Blocks {
+    fn encode_family(
+        &self,
+        family: &Family,
+        encoder: &mut DescriptorEncoder<'_>,
+    ) -> Result<(), fmt::Error> {
+        let mut metric = describe(encoder, family.kind, family.name, family.help)?;
+        let sum = |counter| self.shards.iter().map(|block| block.get(counter)).sum();
+        for (counter, value) in family.counters {
+            match family.label {
+                None => sample(&mut metric, family.kind, &[], sum(*counter))?,
+                Some("shard") => {
+                    for (number, block) in self.shards.iter().enumerate() {
+                        let labels = [("shard", number.to_string())];
+                        sample(&mut metric, family.kind, &labels, block.get(*counter))?;
+                    }
+                }
+                Some(label) => {
+                    let labels = [(label, (*value).to_owned())];
+                    sample(&mut metric, family.kind, &labels, sum(*counter))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn encode_closed(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let help = "Close frames sent, by the name of the close code.";
+        let mut metric = describe(encoder, Kind::Counter, "madang_closed_total", help)?;
+        let names = CloseCode::ALL.iter().map(|code| code.name).chain(["other"]);
+        for (i, name) in names.enumerate() {
+            let count = sum_at(&self.shards, |block| &block.closed[i]);
+            sample(&mut metric, Kind::Counter, &[("code", name.to_owned())], count)?;
+        }
+        Ok(())
+    }
+
+    fn encode_http(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let help = "HTTP answers by listener and class of status.";
+        let mut metric = describe(encoder, Kind::Counter, "madang_http_responses_total", help)?;
+        for (listener, blocks) in [("play", &self.shards), ("watch", &self.watch)] {
+            for (i, class) in HTTP_CLASSES.into_iter().enumerate() {
+                let count = sum_at(blocks, |block| &block.http[i]);
+                let labels = [("listener", listener.to_owned()), ("code", class.to_owned())];
+                sample(&mut metric, Kind::Counter, &labels, count)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn encode_process(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let watching = sum_at(&self.watch, |block| &block.counters[Counter::Connections as usize]);
+        let started = self.started.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let version = [("version", env!("CARGO_PKG_VERSION").to_owned())];
+        let gauges: [(_, _, &[(_, _)], _); 4] = [
+            ("madang_watch_connections", "Open connections of the side listener.", &[], watching),
+            ("madang_build_info", "The running version.", &version, 1),
+            (
+                "process_start_time_seconds",
+                "When the process started, in seconds since 1970.",
+                &[],
+                started,
+            ),
+            (
+                "process_max_fds",
+                "Descriptors that the process may hold.",
+                &[],
+                crate::sys::descriptor_limit(),
+            ),
+        ];
+        for (name, help, labels, value) in gauges {
+            sample(&mut describe(encoder, Kind::Gauge, name, help)?, Kind::Gauge, labels, value)?;
+        }
+        Ok(())
+    }
+}
+
+fn sum_at<'a>(blocks: &'a [Arc<Block>], value: impl Fn(&'a Block) -> &'a AtomicU64) -> u64 {
+    blocks.iter().map(|block| value(block).load(Ordering::Relaxed)).sum()
+}
+
+/// Begins a metric; the encoder adds a counter's `_total` again.
+fn describe<'a>(
+    encoder: &'a mut DescriptorEncoder<'_>,
+    kind: Kind,
+    name: &'a str,
+    help: &str,
+) -> Result<MetricEncoder<'a>, fmt::Error> {
+    match kind {
+        Kind::Counter => {
+            let name = name.strip_suffix("_total").unwrap_or(name);
+            encoder.encode_descriptor(name, help, None, MetricType::Counter)
+        }
+        Kind::Gauge => encoder.encode_descriptor(name, help, None, MetricType::Gauge),
+    }
+}
+
+fn sample(
+    metric: &mut MetricEncoder<'_>,
+    kind: Kind,
+    labels: &[(&str, String)],
+    value: u64,
+) -> Result<(), fmt::Error> {
+    let put = |metric: &mut MetricEncoder<'_>| match kind {
+        Kind::Counter => metric.encode_counter::<NoLabelSet, _, u64>(&value, None),
+        Kind::Gauge => metric.encode_gauge(&value),
+    };
+    // A family without labels would be written with an empty pair of braces.
+    if labels.is_empty() { put(metric) } else { put(&mut metric.encode_family(&labels)?) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn a_fresh_server_exposes_every_family_once() {
+        let text = Metrics::new(2, 1).exposition();
+        let mut names = BTreeSet::new();
+        for line in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
+            assert!(names.insert(line), "{line} twice");
+        }
+        for family in FAMILIES {
+            let suffix = if family.kind == Kind::Counter { "_total" } else { "" };
+            assert!(family.name.ends_with(suffix), "{}", family.name);
+            assert!(text.contains(&format!("\n{}", family.name)), "{}", family.name);
+        }
+        assert!(text.ends_with("# EOF\n"));
+    }
+
+    #[test]
+    fn counters_are_summed_over_shards_and_gauges_are_told_apart() {
+        let metrics = Metrics::new(2, 1);
+        for (number, value) in [(0, 3), (1, 4)] {
+            let block = metrics.shard(number);
+            block.set(Counter::MessagesReceived, value);
+            block.set(Counter::Connections, value);
+            block.set(Counter::DeliveriesLatest, value);
+        }
+        metrics.watch(0).set(Counter::Connections, 9);
+        let text = metrics.exposition();
+        for line in [
+            "madang_messages_received_total 7",
+            "madang_connections{shard=\"0\"} 3",
+            "madang_connections{shard=\"1\"} 4",
+            "madang_deliveries_total{class=\"latest\"} 7",
+            "madang_deliveries_total{class=\"volatile\"} 0",
+            "madang_watch_connections 9",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn what_a_reactor_counted_is_told_by_code_and_listener() {
+        let metrics = Metrics::new(2, 1);
+        let mut net = NetCounters { accepted: 7, ..NetCounters::default() };
+        net.http_answers = [1, 2, 3, 4, 5];
+        net.ws_closes.extend([(4008, 2), (1005, 10), (3000, 5)]);
+        metrics.shard(0).set_net(&net);
+        metrics.shard(1).set_net(&net);
+        metrics.watch(0).set_net(&net);
+        let text = metrics.exposition();
+        for line in [
+            "madang_connections_accepted_total 14",
+            "madang_closed_total{code=\"slow_consumer\"} 4",
+            "madang_closed_total{code=\"normal\"} 0",
+            "madang_closed_total{code=\"other\"} 30",
+            "madang_http_responses_total{listener=\"play\",code=\"4xx\"} 8",
+            "madang_http_responses_total{listener=\"watch\",code=\"5xx\"} 5",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn counters_stand_in_the_block_in_the_order_of_the_table() {
+        for (i, counter) in Counter::ALL.iter().enumerate() {
+            assert_eq!(*counter as usize, i);
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! All connections of a reactor: the slab, the lists of those with something to do, the
+//! transport's timers, and the transitions that every part of the turn uses.
+
+use super::conn::{Conn, Detached, Input, NEVER, Permit, Phase, Progress};
+use super::{NetConfig, NetCounters};
+use madang_engine::id::ConnId;
+use madang_engine::time::Time;
+use madang_engine::timer::Wheel;
+use mio::net::TcpStream;
+use mio::{Interest, Registry, Token};
+use slab::Slab;
+use std::collections::VecDeque;
+use std::net::Shutdown;
+
+/// Deadlines are rounded up to this.
+const TIMER_GRANULARITY_US: u64 = 10_000;
+/// Most connections that linger after a refusal for want of room: they take descriptors from the
+/// reserve.
+const SHED_MAX: usize = 64;
+
+pub(super) struct Conns {
+    pub(super) config: NetConfig,
+    pub(super) registry: Registry,
+    pub(super) now: Time,
+    slab: Slab<Conn>,
+    next_generation: u32,
+    /// Those with unread bytes, in the order in which they will be read.
+    pub(super) ready: VecDeque<ConnId>,
+    /// Those with unwritten bytes, in the order in which they will be written.
+    pub(super) flush: VecDeque<ConnId>,
+    /// Those to be freed at the end of the turn.
+    ended: Vec<ConnId>,
+    pub(super) timers: Wheel<ConnId>,
+    pub(super) counters: NetCounters,
+    /// Connections without a permit, which only linger to hear a refusal.
+    shed: usize,
+    /// Nothing is read but from those that are closing.
+    pub(super) reads_paused: bool,
+    /// The listener is to be closed.
+    pub(super) accepts_stopped: bool,
+    /// The loop is to end.
+    pub(super) stopped: bool,
+}
+
+impl Conns {
+    pub(super) fn new(config: NetConfig, registry: Registry, now: Time) -> Self {
+        Self {
+            config,
+            registry,
+            now,
+            slab: Slab::new(),
+            next_generation: 0,
+            ready: VecDeque::new(),
+            flush: VecDeque::new(),
+            ended: Vec::new(),
+            timers: Wheel::new(now, TIMER_GRANULARITY_US),
+            counters: NetCounters::default(),
+            shed: 0,
+            reads_paused: false,
+            accepts_stopped: false,
+            stopped: false,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.slab.len()
+    }
+
+    pub(super) fn get(&self, id: ConnId) -> Option<&Conn> {
+        self.slab.get(id.slot as usize).filter(|conn| conn.generation == id.generation)
+    }
+
+    pub(super) fn get_mut(&mut self, id: ConnId) -> Option<&mut Conn> {
+        self.slab.get_mut(id.slot as usize).filter(|conn| conn.generation == id.generation)
+    }
+
+    /// Whether something is to be done without waiting for an event.
+    pub(super) fn is_busy(&self) -> bool {
+        !self.ready.is_empty() || !self.flush.is_empty()
+    }
+
+    /// Adds a connection and has its socket watched. When that fails the connection is there all
+    /// the same and reads as ended.
+    pub(super) fn insert(
+        &mut self,
+        mut socket: TcpStream,
+        phase: Phase,
+        permit: Option<Permit>,
+    ) -> ConnId {
+        let entry = self.slab.vacant_entry();
+        let id = ConnId { slot: entry.key() as u32, generation: self.next_generation };
+        self.next_generation = self.next_generation.wrapping_add(1);
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        let watched = self.registry.register(&mut socket, token(id), interest);
+        let mut conn = Conn::new(socket, id.generation, phase);
+        conn.permit = permit;
+        conn.eof = watched.is_err();
+        entry.insert(conn);
+        self.queue_read(id);
+        id
+    }
+
+    /// Answers a connection beyond the budget and lets it end. Only so many linger until the peer
+    /// has read the answer; beyond them the answer may be lost.
+    pub(super) fn shed(&mut self, socket: TcpStream, answer: &[u8]) {
+        self.counters.shed += 1;
+        self.counters.http_answers[4] += 1;
+        if self.shed >= SHED_MAX {
+            let _ = super::socket::send(&socket, &[std::io::IoSlice::new(answer)]);
+            return;
+        }
+        self.shed += 1;
+        let id = self.insert(socket, Phase::Closing, None);
+        if let Some(conn) = self.get_mut(id) {
+            conn.tail.get_or_insert_default().put(answer);
+        }
+        self.begin_closing(id);
+    }
+
+    /// Puts a connection at the end of the list of those to be read, if it is due.
+    pub(super) fn queue_read(&mut self, id: ConnId) {
+        let reads_paused = self.reads_paused;
+        let Some(conn) = self.get_mut(id) else { return };
+        if !conn.in_ready && conn.has_unread() && conn.may_read(reads_paused) {
+            conn.in_ready = true;
+            self.ready.push_back(id);
+        }
+    }
+
+    /// Puts a connection at the end of the list of those to be written, if it is due.
+    pub(super) fn queue_flush(&mut self, id: ConnId) {
+        let Some(conn) = self.get_mut(id) else { return };
+        if !conn.in_flush && conn.wants_write() {
+            conn.in_flush = true;
+            self.flush.push_back(id);
+        }
+    }
+
+    /// Lets reading go on everywhere.
+    pub(super) fn resume_all_reads(&mut self) {
+        self.reads_paused = false;
+        let all: Vec<ConnId> = self.ids().collect();
+        for id in all {
+            self.queue_read(id);
+        }
+    }
+
+    fn ids(&self) -> impl Iterator<Item = ConnId> {
+        self.slab
+            .iter()
+            .map(|(slot, conn)| ConnId { slot: slot as u32, generation: conn.generation })
+    }
+
+    /// Moves the deadline. An entry in the wheel that comes earlier serves this one too.
+    pub(super) fn set_deadline(&mut self, id: ConnId, deadline: Time) {
+        let Some(conn) = self.get_mut(id) else { return };
+        conn.deadline = deadline;
+        if deadline < conn.armed {
+            conn.armed = deadline;
+            self.timers.insert(deadline, id);
+        }
+    }
+
+    /// The next connection whose deadline is past.
+    pub(super) fn pop_expired(&mut self) -> Option<ConnId> {
+        while let Some(id) = self.timers.pop(self.now) {
+            let now = self.now;
+            let Some(conn) = self.get_mut(id) else { continue };
+            // An entry that was overtaken by an earlier one means nothing.
+            if conn.armed > now {
+                continue;
+            }
+            conn.armed = NEVER;
+            let deadline = conn.deadline;
+            if deadline <= now {
+                conn.deadline = NEVER;
+                return Some(id);
+            }
+            if deadline != NEVER {
+                self.set_deadline(id, deadline);
+            }
+        }
+        None
+    }
+
+    /// Ends a WebSocket connection with a Close frame; nothing is delivered after it.
+    pub(super) fn close(&mut self, id: ConnId, code: Option<u16>, reason: &str) {
+        let Some(conn) = self.get_mut(id) else { return };
+        debug_assert!(matches!(conn.phase, Phase::Open(_)));
+        conn.tail.get_or_insert_default().set_close(code, reason);
+        *self.counters.ws_closes.entry(code.unwrap_or(super::ws::NO_CODE)).or_default() += 1;
+        self.begin_closing(id);
+    }
+
+    /// Lets the driver's part of a connection end: write what is left, then linger.
+    pub(super) fn begin_closing(&mut self, id: ConnId) {
+        let Some(conn) = self.get_mut(id) else { return };
+        conn.phase = Phase::Closing;
+        conn.input = None;
+        conn.unread = false;
+        conn.decoder = super::ws::Decoder::default();
+        conn.wants_fill = false;
+        let deadline = self.now.plus_ms(self.config.linger_ms);
+        self.set_deadline(id, deadline);
+        self.queue_flush(id);
+        self.queue_read(id);
+    }
+
+    /// Everything of a closing connection is written.
+    pub(super) fn finish_closing(&mut self, id: ConnId) {
+        let Some(conn) = self.get_mut(id) else { return };
+        if !conn.shut {
+            conn.shut = true;
+            // An error here is one that the next read reports.
+            let _ = conn.socket.shutdown(Shutdown::Write);
+        }
+        if conn.eof {
+            self.end(id);
+        }
+    }
+
+    /// Marks a connection to be freed at the end of the turn.
+    pub(super) fn end(&mut self, id: ConnId) {
+        let Some(conn) = self.get_mut(id) else { return };
+        if conn.phase != Phase::Ended {
+            conn.phase = Phase::Ended;
+            self.ended.push(id);
+        }
+    }
+
+    pub(super) fn free_ended(&mut self) {
+        while let Some(id) = self.ended.pop() {
+            if self.get(id).is_some() {
+                let conn = self.slab.remove(id.slot as usize);
+                self.shed -= usize::from(conn.permit.is_none());
+            }
+        }
+    }
+
+    /// Takes a connection out. `rest` are the bytes of a read in progress that it has not used.
+    pub(super) fn detach(&mut self, id: ConnId, rest: &[u8]) -> Option<Detached> {
+        let conn = self.get(id)?;
+        if matches!(conn.phase, Phase::Closing | Phase::Ended) {
+            return None;
+        }
+        // Stale entries of the lists and timers miss by the generation.
+        let mut conn = self.slab.remove(id.slot as usize);
+        let unread = match conn.input {
+            Some(mut input) => {
+                input.bytes.drain(..input.at);
+                input.bytes
+            }
+            None => rest.to_vec(),
+        };
+        // It is watched; only a lost descriptor could make this fail, and then reading fails too.
+        let _ = self.registry.deregister(&mut conn.socket);
+        Some(Detached {
+            socket: conn.socket,
+            phase: conn.phase,
+            unread,
+            decoder: conn.decoder,
+            tail: conn.tail,
+            permit: conn.permit,
+            requests: conn.requests,
+            eof: conn.eof,
+        })
+    }
+
+    /// Goes on with a connection of another reactor.
+    pub(super) fn adopt(&mut self, detached: Detached) -> ConnId {
+        let id = self.insert(detached.socket, detached.phase, detached.permit);
+        let deadline = self.now.plus_ms(self.config.head_ms);
+        if let Some(conn) = self.get_mut(id) {
+            conn.unread = !detached.unread.is_empty();
+            conn.input = conn.unread.then(|| {
+                let progress = Progress::default();
+                Box::new(Input { bytes: detached.unread, at: 0, progress })
+            });
+            conn.decoder = detached.decoder;
+            conn.tail = detached.tail;
+            conn.requests = detached.requests;
+            conn.eof |= detached.eof;
+            if conn.phase == Phase::Http {
+                conn.in_head = true;
+                self.set_deadline(id, deadline);
+            }
+        }
+        self.queue_read(id);
+        self.queue_flush(id);
+        id
+    }
+}
+
+/// The token of a connection's events: slot and generation, so that a stale event misses.
+pub(super) fn token(id: ConnId) -> Token {
+    Token((id.generation as usize) << 32 | id.slot as usize)
+}
+
+/// The connection of a token.
+pub(super) fn from_token(token: Token) -> ConnId {
+    ConnId { slot: token.0 as u32, generation: (token.0 >> 32) as u32 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_carry_both_halves() {
+        let id = ConnId { slot: 7, generation: u32::MAX };
+        assert_eq!(from_token(token(id)), id);
+    }
+}

@@ -1,0 +1,41 @@
+//! What a reactor did, counted. Plain numbers: they belong to one thread.
+
+use std::collections::BTreeMap;
+
+/// Totals since the reactor's start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NetCounters {
+    /// Connections accepted, shed ones included.
+    pub accepted: u64,
+    /// Connections answered 503 because the process is at its limit.
+    pub shed: u64,
+    /// How often accepting stopped because the process or the system ran out of something.
+    pub accept_failures: u64,
+    /// HTTP answers by the first digit of their status: `[0]` is 1xx, `[4]` is 5xx.
+    pub http_answers: [u64; 5],
+    /// Requests that were not complete in time.
+    pub head_timeouts: u64,
+    /// WebSocket handshakes completed.
+    pub upgrades: u64,
+    /// WebSocket messages received.
+    pub messages_in: u64,
+    /// Bytes received from sockets.
+    pub bytes_in: u64,
+    /// Bytes the sockets took.
+    pub bytes_out: u64,
+    /// Read calls.
+    pub read_calls: u64,
+    /// Write calls.
+    pub write_calls: u64,
+    /// Write calls that the socket took in part or not at all.
+    pub short_writes: u64,
+    /// Frames that drivers pushed.
+    pub frames_out: u64,
+    /// Close frames sent, by code; 1005 stands for an empty one.
+    pub ws_closes: BTreeMap<u16, u64>,
+    /// Connections whose peer broke the WebSocket protocol.
+    pub violations: u64,
+    /// Connections dropped with bytes unwritten or without the peer's end, because the peer did
+    /// not follow within the linger time.
+    pub linger_timeouts: u64,
+}

@@ -1,0 +1,81 @@
+//! What a thread's event loop asks of the code that gives it meaning.
+
+use super::http::{Request, Response};
+use super::{Detached, Io, Outbound};
+use madang_engine::id::ConnId;
+use madang_engine::time::Time;
+
+/// How a WebSocket connection's outgoing messages are put into frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// Frames of [`madang_engine::frame::FrameKind::Batch`] share binary messages.
+    Batched,
+    /// Each frame is a WebSocket message.
+    Whole,
+}
+
+/// What to do with a request.
+#[derive(Debug)]
+pub enum Answer {
+    /// Answer it; the connection is kept or closed as HTTP says.
+    Respond(Response),
+    /// Complete the WebSocket handshake (the reactor has checked the request for it and answers
+    /// 400 or 426 by itself when it is none). [`Driver::on_open`] follows.
+    Upgrade {
+        /// The subprotocol to answer with; one that the client offered.
+        subprotocol: Option<&'static str>,
+        /// How outgoing messages are framed.
+        framing: Framing,
+        /// Whatever the driver wants to find in [`Driver::on_open`].
+        tag: u32,
+    },
+    /// Another thread shall answer: [`Driver::on_detached`] follows with the socket and every byte
+    /// read so far, for that thread's [`Io::adopt`].
+    Handoff {
+        /// Which thread, as the driver counts them.
+        to: u16,
+    },
+}
+
+/// Why a connection ended without the driver's doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// The peer sent a Close frame with this code (1005 when it had none); answered already.
+    Close(u16),
+    /// The socket failed, or the peer's end came without a Close frame.
+    Lost,
+    /// The peer broke the WebSocket protocol; the code that was sent.
+    Violation(u16),
+}
+
+/// The meaning of a reactor's connections. All calls are made on the reactor's thread; none may
+/// block.
+pub trait Driver {
+    /// A complete request head (and body, where the method has one) came.
+    fn on_request(&mut self, io: &mut Io<'_>, conn: ConnId, request: &Request<'_>) -> Answer;
+
+    /// The WebSocket handshake is complete: messages may follow.
+    fn on_open(&mut self, io: &mut Io<'_>, conn: ConnId, tag: u32);
+
+    /// A complete WebSocket message; `data` is unmasked, within the size limit, and UTF-8 if `text`.
+    fn on_message(&mut self, io: &mut Io<'_>, conn: ConnId, data: &[u8], text: bool);
+
+    /// Something else came from a WebSocket peer: a ping, a pong, part of a message.
+    fn on_seen(&mut self, io: &mut Io<'_>, conn: ConnId);
+
+    /// A WebSocket connection ended; said once, and not after [`Io::close`] or [`Io::detach`].
+    fn on_ended(&mut self, io: &mut Io<'_>, conn: ConnId, why: Ended);
+
+    /// The socket takes bytes: push frames until [`Outbound::is_full`] or nothing is left. Returns
+    /// whether more is left.
+    fn fill(&mut self, conn: ConnId, out: &mut Outbound<'_>) -> bool;
+
+    /// A connection on its way to another thread.
+    fn on_detached(&mut self, io: &mut Io<'_>, to: u16, socket: Detached);
+
+    /// Once per turn, after the reads and before the writes: inboxes and timers.
+    fn on_turn(&mut self, io: &mut Io<'_>, now: Time);
+
+    /// When [`Driver::on_turn`] is next needed without any event.
+    fn next_timeout(&self) -> Option<Time>;
+}

@@ -1,0 +1,246 @@
+//! One thread's event loop.
+
+use super::conn::{Permit, Phase};
+use super::conns::{Conns, from_token};
+use super::driver::Driver;
+use super::http::Response;
+use super::io::Io;
+use super::reading::Core;
+use super::{NetConfig, NetCounters, socket};
+use madang_engine::time::Time;
+use mio::net::{TcpListener, TcpStream};
+use mio::{Events, Interest, Poll, Token, Waker};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::{Duration, Instant};
+
+const WAKER: Token = Token(usize::MAX);
+const LISTENER: Token = Token(usize::MAX - 1);
+/// Most events of one poll.
+const EVENTS_MAX: usize = 1024;
+
+/// What the reactors of a process have in common.
+#[derive(Clone, Debug)]
+pub struct Shared {
+    /// The moment that is [`Time`] 0 for all of them.
+    pub start: Instant,
+    /// How many connections there are, in all of them.
+    pub connections: Arc<AtomicUsize>,
+}
+
+impl Shared {
+    /// A start that is now, and no connections.
+    pub fn new() -> Self {
+        Self { start: Instant::now(), connections: Arc::new(AtomicUsize::new(0)) }
+    }
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// One thread's sockets and the driver that gives them meaning.
+pub struct Reactor<D> {
+    core: Core<D>,
+    poll: Poll,
+    events: Events,
+    waker: Arc<Waker>,
+    shared: Shared,
+    listener: Option<TcpListener>,
+    /// The listener may have connections.
+    accept_ready: bool,
+    /// Not before this: the process was out of descriptors.
+    accept_not_before: Time,
+    /// What a connection beyond the budget is told.
+    refusal: Vec<u8>,
+    /// The receive buffer of all connections.
+    buffer: Vec<u8>,
+    /// Where what they are sent is put together.
+    scratch: Vec<u8>,
+}
+
+impl<D: Driver> Reactor<D> {
+    /// A reactor that has done nothing yet. Without a listener its connections come by
+    /// [`Io::adopt`].
+    pub fn new(
+        config: NetConfig,
+        listener: Option<std::net::TcpListener>,
+        shared: Shared,
+        driver: D,
+    ) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+        let mut listener = match listener {
+            Some(listener) => {
+                listener.set_nonblocking(true)?;
+                Some(TcpListener::from_std(listener))
+            }
+            None => None,
+        };
+        if let Some(listener) = &mut listener {
+            poll.registry().register(listener, LISTENER, Interest::READABLE)?;
+        }
+        let refusal = Response::text(503, "The server is full; try again later.")
+            .header("Retry-After", config.retry_after_s.to_string());
+        let mut refusal_bytes = refusal.head("close");
+        refusal_bytes.extend_from_slice(&refusal.body);
+        let now = elapsed(&shared);
+        let buffer = vec![0; config.read_bytes_per_turn];
+        let conns = Conns::new(config, poll.registry().try_clone()?, now);
+        Ok(Self {
+            core: Core { conns, driver },
+            poll,
+            events: Events::with_capacity(EVENTS_MAX),
+            waker,
+            shared,
+            accept_ready: listener.is_some(),
+            listener,
+            accept_not_before: now,
+            refusal: refusal_bytes,
+            buffer,
+            scratch: Vec::new(),
+        })
+    }
+
+    /// What other threads use to have [`Driver::on_turn`] called.
+    pub fn waker(&self) -> Arc<Waker> {
+        Arc::clone(&self.waker)
+    }
+
+    /// The driver.
+    pub fn driver_mut(&mut self) -> &mut D {
+        &mut self.core.driver
+    }
+
+    /// What was done so far.
+    pub fn counters(&self) -> &NetCounters {
+        &self.core.conns.counters
+    }
+
+    /// Connections that exist, those that linger included.
+    pub fn connections(&self) -> usize {
+        self.core.conns.len()
+    }
+
+    /// Turns until the driver calls [`Io::stop`]. An error is one of the poll itself and leaves
+    /// nothing to go on with.
+    pub fn run(&mut self) -> io::Result<()> {
+        while !self.core.conns.stopped {
+            self.run_turn()?;
+        }
+        Ok(())
+    }
+
+    /// One turn; waits for events if there is nothing to do.
+    pub fn run_turn(&mut self) -> io::Result<()> {
+        let timeout = self.timeout();
+        match self.poll.poll(&mut self.events, timeout) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+            _ => {}
+        }
+        self.core.conns.now = elapsed(&self.shared);
+        self.note_events();
+        self.accept();
+        self.core.read(&mut self.buffer);
+        self.core.expire();
+        let now = self.core.conns.now;
+        self.core.driver.on_turn(&mut Io::new(&mut self.core.conns), now);
+        self.core.flush(&mut self.scratch);
+        self.core.conns.free_ended();
+        Ok(())
+    }
+
+    /// How long the poll may wait.
+    fn timeout(&self) -> Option<Duration> {
+        let conns = &self.core.conns;
+        let accept = self.accept_ready.then_some(self.accept_not_before);
+        if conns.is_busy() || conns.stopped {
+            return Some(Duration::ZERO);
+        }
+        let next = [conns.timers.next(), self.core.driver.next_timeout(), accept];
+        let next = next.into_iter().flatten().min()?;
+        Some(Duration::from_micros(next.since(elapsed(&self.shared))))
+    }
+
+    fn note_events(&mut self) {
+        for event in &self.events {
+            match event.token() {
+                WAKER => {}
+                LISTENER => self.accept_ready = self.listener.is_some(),
+                token => {
+                    let id = from_token(token);
+                    let conns = &mut self.core.conns;
+                    let Some(conn) = conns.get_mut(id) else { continue };
+                    conn.readable |= event.is_readable() || event.is_read_closed();
+                    conn.end_signalled |= event.is_read_closed() || event.is_error();
+                    conn.readable |= conn.end_signalled && !conn.eof;
+                    conn.blocked &= !(event.is_writable() || event.is_error());
+                    conns.queue_read(id);
+                    conns.queue_flush(id);
+                }
+            }
+        }
+    }
+
+    /// Accepts within the turn's budget. The listener is edge-triggered: it is ready until it says
+    /// otherwise.
+    fn accept(&mut self) {
+        if self.core.conns.accepts_stopped {
+            self.listener = None;
+            self.accept_ready = false;
+        }
+        let Some(listener) = &self.listener else { return };
+        if !self.accept_ready || self.core.conns.now < self.accept_not_before {
+            return;
+        }
+        for _ in 0..self.core.conns.config.accepts_per_turn {
+            match listener.accept() {
+                Ok((stream, _)) => {
+                    let permit = Permit::take(
+                        &self.shared.connections,
+                        self.core.conns.config.connections_max,
+                    );
+                    let conns = &mut self.core.conns;
+                    conns.counters.accepted += 1;
+                    socket::tune(&stream, conns.config.notsent_bytes_max);
+                    match permit {
+                        Some(permit) => welcome(conns, stream, permit),
+                        None => conns.shed(stream, &self.refusal),
+                    }
+                }
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => {
+                        self.accept_ready = false;
+                        return;
+                    }
+                    // The peer is gone already, or a signal came.
+                    io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted => {}
+                    // Out of descriptors or memory: the edge is gone, so time has to do.
+                    _ => {
+                        let conns = &mut self.core.conns;
+                        conns.counters.accept_failures += 1;
+                        self.accept_not_before = conns.now.plus_ms(conns.config.accept_retry_ms);
+                        return;
+                    }
+                },
+            }
+        }
+    }
+}
+
+/// Begins with a new connection.
+fn welcome(conns: &mut Conns, stream: TcpStream, permit: Permit) {
+    let id = conns.insert(stream, Phase::Http, Some(permit));
+    let deadline = conns.now.plus_ms(conns.config.head_ms);
+    if let Some(conn) = conns.get_mut(id) {
+        conn.in_head = true;
+    }
+    conns.set_deadline(id, deadline);
+}
+
+fn elapsed(shared: &Shared) -> Time {
+    Time(shared.start.elapsed().as_micros() as u64)
+}

@@ -1,0 +1,377 @@
+//! The reading half of a turn: bytes from ready connections to the driver's calls.
+//!
+//! Every connection has a budget of bytes and messages; what is left then, or when the driver
+//! pauses, is kept with the connection, which goes to the end of the list.
+
+use super::conn::{Input, Phase, Progress};
+use super::conns::Conns;
+use super::driver::{Answer, Driver, Ended};
+use super::http::{Response, head, upgrade};
+use super::io::Io;
+use super::socket::{self, Received};
+use super::ws::{self, Event, Unread};
+use madang_engine::id::ConnId;
+
+/// What a turn works on.
+pub(super) struct Core<D> {
+    pub(super) conns: Conns,
+    pub(super) driver: D,
+}
+
+/// What a connection may still do in this turn.
+struct Budget {
+    bytes: usize,
+    messages: usize,
+}
+
+/// What is left of the bytes that were looked at.
+#[derive(Clone, Copy)]
+enum Left {
+    /// Nothing, or nothing that matters any more.
+    Nothing,
+    /// So many bytes of an incomplete request.
+    Incomplete(usize, Progress),
+    /// So many bytes that are to be looked at again later.
+    Unread(usize),
+}
+
+impl<D: Driver> Core<D> {
+    /// Reads every connection that was ready when this began, once.
+    pub(super) fn read(&mut self, buffer: &mut [u8]) {
+        for _ in 0..self.conns.ready.len() {
+            let Some(id) = self.conns.ready.pop_front() else { break };
+            let Some(conn) = self.conns.get_mut(id) else { continue };
+            conn.in_ready = false;
+            self.read_one(id, buffer);
+            self.conns.queue_read(id);
+        }
+    }
+
+    fn read_one(&mut self, id: ConnId, buffer: &mut [u8]) {
+        let mut budget = Budget {
+            bytes: self.conns.config.read_bytes_per_turn,
+            messages: self.conns.config.read_messages_per_turn,
+        };
+        self.handle_kept(id, &mut budget);
+        loop {
+            let reads_paused = self.conns.reads_paused;
+            let Some(conn) = self.conns.get_mut(id) else { return };
+            if conn.unread || !conn.may_read(reads_paused) {
+                return;
+            }
+            if conn.eof {
+                self.end_of_stream(id);
+                return;
+            }
+            if !conn.readable || budget.bytes == 0 {
+                return;
+            }
+            self.receive(id, buffer, &mut budget);
+        }
+    }
+
+    /// One read call.
+    fn receive(&mut self, id: ConnId, buffer: &mut [u8], budget: &mut Budget) {
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        let received = socket::receive(&conn.socket, buffer);
+        match received {
+            Received::Bytes(n) => {
+                // Edge-triggered: less than asked for means that nothing is left, unless the end
+                // has already been signalled, for that edge comes only once.
+                conn.readable = n == buffer.len() || conn.end_signalled;
+                budget.bytes = budget.bytes.saturating_sub(n);
+                self.conns.counters.bytes_in += n as u64;
+                self.handle_received(id, &mut buffer[..n], budget);
+            }
+            Received::Blocked => conn.readable = false,
+            Received::End => {
+                conn.readable = false;
+                conn.eof = true;
+            }
+            Received::Lost => self.lost(id),
+        }
+        self.conns.counters.read_calls += 1;
+    }
+
+    /// The peer will send nothing more and everything it sent has been handled.
+    fn end_of_stream(&mut self, id: ConnId) {
+        let Some(conn) = self.conns.get(id) else { return };
+        match conn.phase {
+            // Without a Close frame the connection is failed (RFC 6455 section 7.1.5).
+            Phase::Open(_) => self.lost(id),
+            // An answer that is still to be written keeps this from being called.
+            Phase::Http => self.conns.end(id),
+            Phase::Closing if conn.tail.is_none() => self.conns.end(id),
+            Phase::Closing | Phase::Ended => {}
+        }
+    }
+
+    /// The connection is gone.
+    pub(super) fn lost(&mut self, id: ConnId) {
+        let Some(conn) = self.conns.get(id) else { return };
+        let was_open = matches!(conn.phase, Phase::Open(_));
+        self.conns.end(id);
+        if was_open {
+            self.driver.on_ended(&mut Io::new(&mut self.conns), id, Ended::Lost);
+        }
+    }
+
+    /// Handles bytes of earlier reads that nobody has looked at.
+    fn handle_kept(&mut self, id: ConnId, budget: &mut Budget) {
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        if !conn.unread {
+            return;
+        }
+        conn.unread = false;
+        let Some(mut input) = conn.input.take() else { return };
+        let left = self.handle(id, &mut input.bytes[input.at..], input.progress, budget);
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        let (rest, progress) = match left {
+            Left::Nothing => return,
+            Left::Incomplete(rest, progress) => (rest, progress),
+            Left::Unread(rest) => (rest, Progress::default()),
+        };
+        input.at = input.bytes.len() - rest;
+        input.progress = progress;
+        conn.unread = matches!(left, Left::Unread(_));
+        conn.input = Some(input);
+    }
+
+    /// Handles the bytes of a read call.
+    fn handle_received(&mut self, id: ConnId, bytes: &mut [u8], budget: &mut Budget) {
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        if let Some(input) = &mut conn.input {
+            // An incomplete request goes on.
+            input.bytes.drain(..input.at);
+            input.at = 0;
+            input.bytes.extend_from_slice(bytes);
+            if input.bytes.len() >= input.progress.need {
+                conn.unread = true;
+                self.handle_kept(id, budget);
+            }
+            return;
+        }
+        let left = self.handle(id, bytes, Progress::default(), budget);
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        let (rest, progress) = match left {
+            Left::Nothing => return,
+            Left::Incomplete(rest, progress) => (rest, progress),
+            Left::Unread(rest) => (rest, Progress::default()),
+        };
+        conn.unread = matches!(left, Left::Unread(_));
+        let bytes = bytes[bytes.len() - rest..].to_vec();
+        conn.input = Some(Box::new(Input { bytes, at: 0, progress }));
+    }
+
+    /// Handles requests or frames off the front of `bytes`.
+    fn handle(
+        &mut self,
+        id: ConnId,
+        bytes: &mut [u8],
+        mut progress: Progress,
+        budget: &mut Budget,
+    ) -> Left {
+        let mut rest = Unread(bytes);
+        loop {
+            let reads_paused = self.conns.reads_paused;
+            let Some(conn) = self.conns.get(id) else { return Left::Nothing };
+            match conn.phase {
+                Phase::Closing | Phase::Ended => return Left::Nothing,
+                _ if rest.0.is_empty() => return Left::Nothing,
+                _ if budget.messages == 0 || !conn.may_read(reads_paused) => {
+                    return Left::Unread(rest.0.len());
+                }
+                Phase::Open(_) => self.handle_frame(id, &mut rest, budget),
+                Phase::Http => match self.handle_request(id, rest.0, progress) {
+                    Ok(used) => {
+                        budget.messages -= 1;
+                        progress = Progress::default();
+                        rest.take(used);
+                    }
+                    Err(progress) => {
+                        self.wait_for_request(id);
+                        return Left::Incomplete(rest.0.len(), progress);
+                    }
+                },
+            }
+        }
+    }
+
+    /// One WebSocket frame or message off the front of `rest`.
+    fn handle_frame(&mut self, id: ConnId, rest: &mut Unread<'_>, budget: &mut Budget) {
+        let message_bytes_max = self.conns.config.message_bytes_max;
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        let event = conn.decoder.next(rest, message_bytes_max);
+        budget.messages -= 1;
+        match event {
+            Some(Event::Message { data, text }) => {
+                self.conns.counters.messages_in += 1;
+                let mut io = Io { conns: &mut self.conns, current: Some((id, rest.0)) };
+                self.driver.on_message(&mut io, id, &data, text);
+            }
+            Some(Event::Ping(payload)) => {
+                conn.tail.get_or_insert_default().set_pong(&payload);
+                self.conns.queue_flush(id);
+                self.seen(id, rest.0);
+            }
+            Some(Event::Pong) | None => self.seen(id, rest.0),
+            Some(Event::Close(code)) => {
+                // RFC 6455 section 5.5.1: the answer carries the code that came.
+                let echo = Some(code).filter(|code| *code != ws::NO_CODE);
+                self.conns.close(id, echo, "");
+                self.driver.on_ended(&mut Io::new(&mut self.conns), id, Ended::Close(code));
+            }
+            Some(Event::Violation { code, why }) => {
+                self.conns.counters.violations += 1;
+                self.conns.close(id, Some(code), why);
+                self.driver.on_ended(&mut Io::new(&mut self.conns), id, Ended::Violation(code));
+            }
+        }
+    }
+
+    fn seen(&mut self, id: ConnId, rest: &[u8]) {
+        let mut io = Io { conns: &mut self.conns, current: Some((id, rest)) };
+        self.driver.on_seen(&mut io, id);
+    }
+
+    /// One HTTP request off the front of `bytes`: how many bytes it took, or, while it is
+    /// incomplete, how far it was looked at.
+    fn handle_request(
+        &mut self,
+        id: ConnId,
+        bytes: &[u8],
+        progress: Progress,
+    ) -> Result<usize, Progress> {
+        // RFC 9112 section 2.2: an empty line before a request is ignored.
+        if bytes.starts_with(b"\r\n") {
+            return Ok(2);
+        }
+        if bytes == b"\r" {
+            return Err(Progress::default());
+        }
+        let config = &self.conns.config;
+        let mut fields = head::fields();
+        let head = match head::find_end(bytes, progress.scanned, config) {
+            Ok(Some(head_bytes)) => head::parse(&bytes[..head_bytes], &mut fields, config),
+            Ok(None) => {
+                return Err(Progress { scanned: bytes.len(), need: 0, continued: false });
+            }
+            Err(refusal) => Err(refusal),
+        };
+        let head = match head {
+            Ok(head) => head,
+            Err(refusal) => {
+                // Where the next request would begin is unknown.
+                self.respond(id, refusal, false, false);
+                return Ok(bytes.len());
+            }
+        };
+        let head_bytes = head.bytes;
+        let used = head_bytes + head.body_bytes;
+        if bytes.len() < used {
+            if head.expects_continue && !progress.continued && bytes.len() == head_bytes {
+                self.send_continue(id);
+            }
+            // The head is found again at once: its end is where the scan stopped.
+            return Err(Progress { scanned: head_bytes - 1, need: used, continued: true });
+        }
+        let mut request = head.request;
+        request.body = &bytes[head_bytes..used];
+        let mut io = Io { conns: &mut self.conns, current: Some((id, bytes)) };
+        let answer = self.driver.on_request(&mut io, id, &request);
+        if self.conns.get(id).is_none() {
+            return Ok(used);
+        }
+        match answer {
+            Answer::Respond(response) => {
+                self.respond(id, response, request.method == "HEAD", request.keep_alive);
+            }
+            Answer::Upgrade { subprotocol, framing, tag } => {
+                match upgrade::accept(&request, subprotocol) {
+                    Ok(head) => self.open(id, &head, framing, tag, &bytes[used..]),
+                    Err(refusal) => self.respond(id, refusal, false, request.keep_alive),
+                }
+            }
+            Answer::Handoff { to } => {
+                if let Some(detached) = self.conns.detach(id, bytes) {
+                    self.driver.on_detached(&mut Io::new(&mut self.conns), to, detached);
+                }
+            }
+        }
+        Ok(used)
+    }
+
+    /// Completes the WebSocket handshake.
+    fn open(&mut self, id: ConnId, head: &[u8], framing: super::Framing, tag: u32, rest: &[u8]) {
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        conn.tail.get_or_insert_default().put(head);
+        conn.phase = Phase::Open(framing);
+        conn.in_head = false;
+        conn.deadline = super::conn::NEVER;
+        self.conns.counters.upgrades += 1;
+        self.conns.counters.http_answers[0] += 1;
+        self.conns.queue_flush(id);
+        let mut io = Io { conns: &mut self.conns, current: Some((id, rest)) };
+        self.driver.on_open(&mut io, id, tag);
+    }
+
+    /// Queues an answer. The next request is looked at when it is written.
+    fn respond(&mut self, id: ConnId, response: Response, is_head: bool, keep_alive: bool) {
+        let requests_max = self.conns.config.requests_max;
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        conn.requests = conn.requests.saturating_add(1);
+        conn.close_after |= response.close || !keep_alive || conn.requests >= requests_max;
+        let connection = if conn.close_after { "close" } else { "keep-alive" };
+        let tail = conn.tail.get_or_insert_default();
+        tail.put(&response.head(connection));
+        let class = usize::from(response.status / 100).clamp(1, 5) - 1;
+        if !is_head && !matches!(response.status, 204 | 304) {
+            tail.put_body(response.body);
+        }
+        conn.in_head = false;
+        self.conns.counters.http_answers[class] += 1;
+        let deadline = self.conns.now.plus_ms(self.conns.config.idle_ms);
+        self.conns.set_deadline(id, deadline);
+        self.conns.queue_flush(id);
+    }
+
+    fn send_continue(&mut self, id: ConnId) {
+        if let Some(conn) = self.conns.get_mut(id) {
+            conn.tail.get_or_insert_default().put(b"HTTP/1.1 100 Continue\r\n\r\n");
+            self.conns.counters.http_answers[0] += 1;
+            self.conns.queue_flush(id);
+        }
+    }
+
+    /// Starts the clock of a request whose first bytes have come.
+    fn wait_for_request(&mut self, id: ConnId) {
+        let deadline = self.conns.now.plus_ms(self.conns.config.head_ms);
+        if let Some(conn) = self.conns.get_mut(id)
+            && !conn.in_head
+        {
+            conn.in_head = true;
+            self.conns.set_deadline(id, deadline);
+        }
+    }
+
+    /// Handles the deadlines that are past.
+    pub(super) fn expire(&mut self) {
+        while let Some(id) = self.conns.pop_expired() {
+            let Some(conn) = self.conns.get(id) else { continue };
+            match conn.phase {
+                Phase::Http if conn.tail.is_none() && conn.in_head => {
+                    self.conns.counters.head_timeouts += 1;
+                    let text = "The request was not complete in time.";
+                    self.respond(id, Response::text(408, text).closing(), false, false);
+                }
+                // Idle, or an answer that the peer does not take.
+                Phase::Http => self.conns.end(id),
+                Phase::Closing => {
+                    self.conns.counters.linger_timeouts += 1;
+                    self.conns.end(id);
+                }
+                Phase::Open(_) | Phase::Ended => {}
+            }
+        }
+    }
+}

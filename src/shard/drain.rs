@@ -1,0 +1,98 @@
+//! Going away without losing anything that was accepted.
+//!
+//! Three steps, each asked for by the server's thread: *drain* (no new connections, no new joins,
+//! clients told when to come back), *quiesce* (no more reading; shards pass on what is on its way
+//! between them, then every connection is closed as its queue empties), *stop* (the deadline:
+//! what still waits is counted, and the thread ends).
+
+use super::Shard;
+use crate::metrics::Counter;
+use crate::net::Io;
+use madang_engine::Input;
+use madang_engine::id::ConnId;
+use madang_protocol::CloseCode;
+
+/// How far a shard's drain has come.
+#[derive(Debug, Default)]
+pub(super) struct Drain {
+    stage: Stage,
+    /// Connections whose queue was found empty since the last turn.
+    drained: Vec<ConnId>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Stage {
+    #[default]
+    Serving,
+    /// Clients are told.
+    Draining,
+    /// Nothing is read; messages between shards are on their way.
+    Quiescing,
+    /// Everything is in its queue; connections are looked at once.
+    Quiesced,
+    /// Connections are closed as they drain.
+    Closing,
+}
+
+impl Drain {
+    pub(super) fn quiesced(&mut self) {
+        self.stage = Stage::Quiesced;
+    }
+
+    /// A connection has nothing left to send.
+    pub(super) fn drained(&mut self, conn: ConnId) {
+        if self.stage == Stage::Closing {
+            self.drained.push(conn);
+        }
+    }
+}
+
+impl Shard {
+    pub(super) fn start_drain(&mut self, io: &mut Io<'_>) {
+        self.drain.stage = Stage::Draining;
+        io.stop_accepting();
+        let (retry_min_ms, retry_max_ms) = self.retry_ms;
+        self.input(io, Input::Drain { retry_min_ms, retry_max_ms });
+    }
+
+    pub(super) fn start_quiesce(&mut self, io: &mut Io<'_>) {
+        self.drain.stage = Stage::Quiescing;
+        io.pause_all_reads();
+        self.input(io, Input::Quiesce);
+    }
+
+    /// Closes what is drained; ends the thread when nothing is left.
+    pub(super) fn go_on_draining(&mut self, io: &mut Io<'_>) {
+        match self.drain.stage {
+            Stage::Quiesced => {
+                self.drain.stage = Stage::Closing;
+                let empty = |conn: &ConnId| self.engine.next_frame_len(*conn).is_none();
+                let ready: Vec<ConnId> = self.engine.open_connections().filter(empty).collect();
+                self.drain.drained = ready;
+            }
+            Stage::Closing => {}
+            _ => return,
+        }
+        for conn in std::mem::take(&mut self.drain.drained) {
+            if self.engine.next_frame_len(conn).is_none() {
+                let code = CloseCode::DRAINING;
+                io.close(conn, code.code, code.name);
+                self.input(io, Input::Disconnected { conn, ends_session: false });
+            }
+        }
+        if io.connections() == 0 {
+            io.stop();
+        }
+    }
+
+    /// The deadline is past.
+    pub(super) fn stop(&mut self, io: &mut Io<'_>) {
+        let unwritten = self.engine.waiting_reliable();
+        self.block.set(Counter::DrainUnwritten, unwritten);
+        if unwritten > 0 {
+            let shard = self.number.0;
+            tracing::warn!(shard, unwritten, "reliable messages were not written before the deadline");
+        }
+        io.stop();
+    }
+}

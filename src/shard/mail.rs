@@ -1,0 +1,132 @@
+//! What threads send each other: bounded inboxes, batches, and one wake for many packets.
+
+use crate::net::Detached;
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use madang_engine::id::ShardId;
+use madang_engine::input::Entry;
+use madang_engine::peer::PeerMsg;
+use mio::Waker;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Packets that may wait for a shard. Batches that find no place stay with their sender, where the
+/// engine's window bounds them.
+const INBOX_PACKETS_MAX: usize = 16 << 10;
+
+/// Something for a shard's thread.
+#[derive(Debug)]
+pub enum Packet {
+    /// What one engine says to another in one turn.
+    Batch {
+        /// The sender.
+        from: ShardId,
+        /// What it says, in order.
+        messages: Vec<PeerMsg>,
+    },
+    /// A connection at its request head: its room is homed here.
+    Request {
+        /// The socket and what was read of it.
+        socket: Box<Detached>,
+    },
+    /// An open connection whose session lives here.
+    Session {
+        /// The socket and what was read of it.
+        socket: Box<Detached>,
+        /// How it speaks.
+        entry: Entry,
+        /// The hello, as it came.
+        first: Box<[u8]>,
+    },
+    /// Begin to drain: tell clients.
+    Drain,
+    /// Read no more, and close what is drained.
+    Quiesce,
+    /// End now, counting what was not written.
+    Stop,
+}
+
+/// Whether an inbox's thread has been woken and has not looked yet.
+#[derive(Clone, Debug, Default)]
+pub struct Signal(Arc<AtomicBool>);
+
+impl Signal {
+    /// The thread looks now: what comes from here on needs another wake.
+    pub fn clear(&self) {
+        self.0.swap(false, Ordering::AcqRel);
+    }
+
+    /// Whether the thread has to be woken.
+    fn raise(&self) -> bool {
+        !self.0.swap(true, Ordering::AcqRel)
+    }
+}
+
+/// The way to a shard's inbox.
+#[derive(Clone, Debug)]
+pub struct Mailbox {
+    sender: Sender<Packet>,
+    signal: Signal,
+    waker: Arc<Waker>,
+}
+
+/// An inbox, before the thread that will wait for it has a waker.
+pub fn mailbox() -> (Sender<Packet>, (Receiver<Packet>, Signal)) {
+    let (sender, receiver) = bounded(INBOX_PACKETS_MAX);
+    (sender, (receiver, Signal::default()))
+}
+
+impl Mailbox {
+    /// The way to an inbox made by [`mailbox`].
+    pub fn new(sender: Sender<Packet>, signal: Signal, waker: Arc<Waker>) -> Self {
+        Self { sender, signal, waker }
+    }
+
+    /// Puts a packet in and wakes the thread if need be. Gives it back when there is no place.
+    pub fn send(&self, packet: Packet) -> Result<(), Packet> {
+        let result = match self.sender.try_send(packet) {
+            Ok(()) => Ok(()),
+            // The thread has ended: nobody misses it.
+            Err(TrySendError::Disconnected(_)) => return Ok(()),
+            Err(TrySendError::Full(packet)) => Err(packet),
+        };
+        if self.signal.raise() {
+            // A failure means that the wake is due already.
+            let _ = self.waker.wake();
+        }
+        result
+    }
+}
+
+/// What goes to one shard in this turn.
+#[derive(Debug)]
+pub(super) struct Post {
+    mailbox: Mailbox,
+    pub(super) batch: Vec<PeerMsg>,
+}
+
+impl Post {
+    pub(super) fn new(mailbox: Mailbox) -> Self {
+        Self { mailbox, batch: Vec::new() }
+    }
+
+    /// Sends the batch; if there is no place it waits, and what comes next is added to it.
+    pub(super) fn flush(&mut self, from: ShardId) {
+        if self.batch.is_empty() {
+            return;
+        }
+        let messages = std::mem::take(&mut self.batch);
+        if let Err(Packet::Batch { messages, .. }) =
+            self.mailbox.send(Packet::Batch { from, messages })
+        {
+            self.batch = messages;
+        }
+    }
+
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.batch.is_empty()
+    }
+
+    pub(super) fn send(&self, packet: Packet) -> bool {
+        self.mailbox.send(packet).is_ok()
+    }
+}

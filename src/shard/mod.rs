@@ -1,0 +1,298 @@
+//! A shard: the engine of one thread, driven by that thread's reactor.
+//!
+//! The reactor brings bytes and time, the engine decides, and [`Shard`] carries between them: every
+//! input's outputs are done at once, except what goes to other shards, which is collected and leaves
+//! as one batch per peer at the end of the turn, with at most one wake.
+//!
+//! The parts: `routes.rs` (which URL is which way in), `mail.rs` (what threads send each other),
+//! `drain.rs` (going away), `settings.rs` (the configuration in the engine's and the net's words).
+
+mod drain;
+mod mail;
+mod routes;
+mod settings;
+
+pub use mail::{Mailbox, Packet, mailbox};
+pub use settings::{engine_config, net_config};
+
+use crate::metrics::{Block, Counter};
+use crate::net::{Answer, Detached, Driver, Ended, Io, Outbound};
+use crate::net::http::Request;
+use crossbeam_channel::Receiver;
+use drain::Drain;
+use madang_engine::id::{ConnId, ShardId};
+use madang_engine::input::{Entry, Identity};
+use madang_engine::output::Event;
+use madang_engine::time::Time;
+use madang_engine::{Clock, Engine, Input, Output};
+use mail::Post;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Packets taken from the inbox in a turn, so that a busy peer does not starve the sockets.
+const PACKETS_PER_TURN: usize = 256;
+/// When a peer's inbox was full, it is tried again after this long.
+const RETRY_MS: u64 = 1;
+
+/// One shard's meaning of its connections.
+pub struct Shard {
+    engine: Engine,
+    number: ShardId,
+    shards: u16,
+    inbox: Receiver<Packet>,
+    inbox_signal: mail::Signal,
+    /// What goes to each shard; our own place stays empty.
+    posts: Vec<Post>,
+    /// The way in of the connection whose handshake is being completed.
+    opening: Option<Entry>,
+    /// Ways in of connections, as long as they may still be handed over.
+    entries: BTreeMap<ConnId, Entry>,
+    retry_ms: (u32, u32),
+    drain: Drain,
+    turns: u64,
+    block: Arc<Block>,
+}
+
+impl Shard {
+    /// A shard that knows no others yet.
+    pub fn new(
+        engine: Engine,
+        inbox: (Receiver<Packet>, mail::Signal),
+        retry_ms: (u32, u32),
+        block: Arc<Block>,
+    ) -> Self {
+        let (number, shards) = (engine.config().shard, engine.config().shards);
+        Self {
+            engine,
+            number,
+            shards,
+            inbox: inbox.0,
+            inbox_signal: inbox.1,
+            posts: Vec::new(),
+            opening: None,
+            entries: BTreeMap::new(),
+            retry_ms,
+            drain: Drain::default(),
+            turns: 0,
+            block,
+        }
+    }
+
+    /// Makes the other shards known, each at the index of its number.
+    pub fn connect(&mut self, mailboxes: Vec<Mailbox>) {
+        self.posts = mailboxes.into_iter().map(Post::new).collect();
+    }
+
+    fn clock(now: Time) -> Clock {
+        // A wall clock before 1970 is no reason to stop.
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Clock { now, wall_us: wall.as_micros() as u64 }
+    }
+
+    fn input(&mut self, io: &mut Io<'_>, input: Input<'_>) {
+        self.engine.handle_input(input, Self::clock(io.now()));
+        self.act(io);
+    }
+
+    /// Does what the engine asks for.
+    fn act(&mut self, io: &mut Io<'_>) {
+        while let Some(output) = self.engine.poll_output() {
+            match output {
+                Output::Flush(conn) => io.flush(conn),
+                Output::Close { conn, code } => {
+                    self.entries.remove(&conn);
+                    io.close(conn, code.code, code.name);
+                }
+                Output::ReadPause(conn) => io.pause_read(conn),
+                Output::ReadResume(conn) => io.resume_read(conn),
+                Output::Authenticate { conn, token: _ } => {
+                    // Everyone is anonymous; the engine is built for an answer that takes time.
+                    let result = Ok(Identity::default());
+                    let input = Input::Authenticated { conn, result };
+                    self.engine.handle_input(input, Self::clock(io.now()));
+                    self.entries.remove(&conn);
+                }
+                Output::Handoff { conn, to, first } => self.hand_over(io, conn, to, first),
+                Output::Peer { to, msg } => {
+                    if let Some(post) = self.posts.get_mut(usize::from(to.0)) {
+                        post.batch.push(msg);
+                    }
+                }
+                Output::Quiesced => self.drain.quiesced(),
+                Output::Event(event) => log(self.number, &event),
+            }
+        }
+    }
+
+    /// Sends a connection to the shard of its session.
+    fn hand_over(&mut self, io: &mut Io<'_>, conn: ConnId, to: ShardId, first: Box<[u8]>) {
+        let Some(entry) = self.entries.remove(&conn) else { return };
+        let Some(socket) = io.detach(conn) else { return };
+        let packet = Packet::Session { socket: Box::new(socket), entry, first };
+        self.send_socket(to, packet);
+    }
+
+    fn send_socket(&mut self, to: ShardId, packet: Packet) {
+        let sent = self.posts.get(usize::from(to.0)).is_some_and(|post| post.send(packet));
+        if !sent {
+            // The socket is closed with the packet; the client tries again.
+            tracing::warn!(shard = self.number.0, to = to.0, "an inbox was full: a connection was dropped");
+        }
+    }
+
+    fn packet(&mut self, io: &mut Io<'_>, packet: Packet) {
+        match packet {
+            Packet::Batch { from, messages } => {
+                for msg in messages {
+                    self.input(io, Input::Peer { from, msg });
+                }
+            }
+            Packet::Request { socket } => {
+                io.adopt(*socket);
+            }
+            Packet::Session { socket, entry, first } => {
+                let conn = io.adopt(*socket);
+                let text = entry == Entry::Json;
+                self.entries.insert(conn, entry.clone());
+                self.input(io, Input::Connected { conn, entry });
+                self.input(io, Input::Message { conn, data: &first, text });
+            }
+            Packet::Drain => self.start_drain(io),
+            Packet::Quiesce => self.start_quiesce(io),
+            Packet::Stop => self.stop(io),
+        }
+    }
+
+    /// One batch and at most one wake for every peer that something goes to.
+    fn post_batches(&mut self) {
+        for post in &mut self.posts {
+            post.flush(self.number);
+        }
+    }
+
+    fn count(&mut self, io: &mut Io<'_>) {
+        let stats = self.engine.stats();
+        let block = &self.block;
+        block.set_net(io.counters());
+        for (counter, value) in [
+            (Counter::Connections, stats.connections),
+            (Counter::Sessions, stats.sessions),
+            (Counter::SessionsAway, stats.sessions_away),
+            (Counter::Rooms, stats.rooms),
+            (Counter::Turns, self.turns),
+            (Counter::DeliveriesReliable, stats.queued[0]),
+            (Counter::DeliveriesLatest, stats.queued[1]),
+            (Counter::DeliveriesVolatile, stats.queued[2]),
+            (Counter::DeliveriesControl, stats.queued[3]),
+            (Counter::DroppedReliable, stats.dropped[0]),
+            (Counter::DroppedLatest, stats.dropped[1]),
+            (Counter::DroppedVolatile, stats.dropped[2]),
+            (Counter::DroppedControl, stats.dropped[3]),
+            (Counter::ConflatedLatest, stats.conflated),
+            (Counter::BroadcastEncodes, stats.encodes),
+            (Counter::ResumesRecovered, stats.recovered),
+            (Counter::ResumesReset, stats.unrecovered),
+            (Counter::ResumesRefused, stats.resumes_refused),
+            (Counter::Lagged, stats.lagged),
+        ] {
+            block.set(counter, value);
+        }
+    }
+}
+
+impl Driver for Shard {
+    fn on_request(&mut self, _: &mut Io<'_>, _: ConnId, request: &Request<'_>) -> Answer {
+        match routes::route(request, self.shards) {
+            Ok(route) if route.home.is_some_and(|home| home != self.number) => {
+                Answer::Handoff { to: route.home.map_or(0, |home| home.0) }
+            }
+            Ok(route) => {
+                self.opening = Some(route.entry);
+                Answer::Upgrade { subprotocol: route.subprotocol, framing: route.framing, tag: 0 }
+            }
+            Err(response) => Answer::Respond(*response),
+        }
+    }
+
+    fn on_open(&mut self, io: &mut Io<'_>, conn: ConnId, _: u32) {
+        let Some(entry) = self.opening.take() else { return };
+        if !matches!(entry, Entry::Raw { .. }) {
+            self.entries.insert(conn, entry.clone());
+        }
+        self.input(io, Input::Connected { conn, entry });
+    }
+
+    fn on_message(&mut self, io: &mut Io<'_>, conn: ConnId, data: &[u8], text: bool) {
+        self.input(io, Input::Message { conn, data, text });
+    }
+
+    fn on_seen(&mut self, io: &mut Io<'_>, conn: ConnId) {
+        self.input(io, Input::Seen { conn });
+    }
+
+    fn on_ended(&mut self, io: &mut Io<'_>, conn: ConnId, why: Ended) {
+        self.entries.remove(&conn);
+        // 1000 says that the client is done; a broken framing is not resumed either.
+        let ends_session = matches!(why, Ended::Close(1000) | Ended::Violation(_));
+        self.input(io, Input::Disconnected { conn, ends_session });
+    }
+
+    fn fill(&mut self, conn: ConnId, out: &mut Outbound<'_>) -> bool {
+        while !out.is_full() {
+            let Some((frame, kind)) = self.engine.next_frame(conn) else {
+                self.drain.drained(conn);
+                return false;
+            };
+            out.push(frame, kind);
+        }
+        self.engine.next_frame_len(conn).is_some()
+    }
+
+    fn on_detached(&mut self, _: &mut Io<'_>, to: u16, socket: Detached) {
+        self.send_socket(ShardId(to), Packet::Request { socket: Box::new(socket) });
+    }
+
+    fn on_turn(&mut self, io: &mut Io<'_>, now: Time) {
+        self.turns += 1;
+        self.inbox_signal.clear();
+        for _ in 0..PACKETS_PER_TURN {
+            let Ok(packet) = self.inbox.try_recv() else { break };
+            self.packet(io, packet);
+        }
+        self.engine.handle_timeout(Self::clock(now));
+        self.act(io);
+        self.go_on_draining(io);
+        self.post_batches();
+        self.count(io);
+    }
+
+    fn next_timeout(&self) -> Option<Time> {
+        let now = self.engine.now();
+        if !self.inbox.is_empty() {
+            return Some(now);
+        }
+        let retry = self.posts.iter().any(Post::is_waiting).then(|| now.plus_ms(RETRY_MS));
+        [self.engine.poll_timeout(), retry].into_iter().flatten().min()
+    }
+}
+
+fn log(shard: ShardId, event: &Event) {
+    let shard = shard.0;
+    match event {
+        Event::Closed { conn, code, why } => {
+            tracing::debug!(shard, conn = conn.slot, code = code.code, reason = code.name, %why, "closed");
+        }
+        Event::RoomCreated { room, kind } => tracing::debug!(shard, %room, kind, "room created"),
+        Event::RoomRemoved { room } => tracing::debug!(shard, %room, "room removed"),
+        Event::Lagged { room, shard: behind } => {
+            tracing::warn!(shard, %room, behind = behind.0, "a shard fell behind with a room");
+        }
+    }
+}
+
+impl std::fmt::Debug for Shard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shard").field("engine", &self.engine).finish_non_exhaustive()
+    }
+}

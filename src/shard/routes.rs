@@ -1,0 +1,87 @@
+//! Which URL of the players' listener is which way in.
+
+use crate::net::Framing;
+use crate::net::http::{Request, Response};
+use madang_engine::id::ShardId;
+use madang_engine::input::Entry;
+use madang_engine::peer::home_of;
+use madang_protocol::limits::{ROOM_NAME_BYTES_MAX, is_room_name};
+use madang_protocol::{SUBPROTOCOL, SUBPROTOCOL_JSON};
+
+/// A way in.
+#[derive(Debug)]
+pub(super) struct Route {
+    pub(super) entry: Entry,
+    pub(super) subprotocol: Option<&'static str>,
+    pub(super) framing: Framing,
+    /// The shard that should have the connection, where the URL says which room comes first.
+    pub(super) home: Option<ShardId>,
+}
+
+/// Finds the way in that a request asks for, or the answer that says what was wrong.
+pub(super) fn route(request: &Request<'_>, shards: u16) -> Result<Route, Box<Response>> {
+    let segments: Vec<_> = request.segments().collect();
+    let names: Option<Vec<&str>> = segments.iter().map(|name| name.as_deref().ok()).collect();
+    let names = names.ok_or_else(|| bad_request("a percent-encoding in the path is broken"))?;
+    if !matches!(names.as_slice(), ["play"] | ["raw", _]) {
+        let text = "not found; here are /play and /raw/{room}";
+        return Err(Box::new(Response::text(404, text)));
+    }
+    if request.method != "GET" {
+        let response = Response::text(405, "a WebSocket handshake is a GET");
+        return Err(Box::new(response.header("Allow", "GET")));
+    }
+    if !request.has_token("upgrade", "websocket") {
+        let text = "this is a WebSocket endpoint: connect with a WebSocket client";
+        let response = Response::text(426, text).header("Upgrade", "websocket");
+        return Err(Box::new(response));
+    }
+    match names.as_slice() {
+        ["raw", room] => raw(request, room, shards),
+        _ => play(request, shards),
+    }
+}
+
+fn play(request: &Request<'_>, shards: u16) -> Result<Route, Box<Response>> {
+    let offered = |name: &str| request.subprotocols().any(|offered| offered == name);
+    let (entry, subprotocol, framing) = if offered(SUBPROTOCOL) {
+        (Entry::Native, SUBPROTOCOL, Framing::Batched)
+    } else if offered(SUBPROTOCOL_JSON) {
+        (Entry::Json, SUBPROTOCOL_JSON, Framing::Whole)
+    } else {
+        return Err(bad_request(&format!(
+            "offer the WebSocket subprotocol {SUBPROTOCOL} or {SUBPROTOCOL_JSON}"
+        )));
+    };
+    // A hint only: the session joins what it likes, and one in its room's shard saves the hop.
+    let hint = query(request, "room")?.filter(|room| is_room_name(room));
+    let home = hint.map(|room| home_of(&room, shards));
+    Ok(Route { entry, subprotocol: Some(subprotocol), framing, home })
+}
+
+fn raw(request: &Request<'_>, room: &str, shards: u16) -> Result<Route, Box<Response>> {
+    if !is_room_name(room) {
+        return Err(bad_request(&format!(
+            "a room name has 1 to {ROOM_NAME_BYTES_MAX} characters out of letters, digits and -._~:@"
+        )));
+    }
+    let echo = match query(request, "echo")?.as_deref() {
+        None | Some("0") => false,
+        Some("1") => true,
+        Some(_) => return Err(bad_request("echo is 0 or 1")),
+    };
+    let home = Some(home_of(room, shards));
+    let entry = Entry::Raw { room: room.into(), echo };
+    Ok(Route { entry, subprotocol: None, framing: Framing::Whole, home })
+}
+
+fn query(request: &Request<'_>, name: &str) -> Result<Option<String>, Box<Response>> {
+    match request.query_value(name) {
+        Ok(value) => Ok(value.map(std::borrow::Cow::into_owned)),
+        Err(_) => Err(bad_request(&format!("the query value of {name} is broken"))),
+    }
+}
+
+fn bad_request(text: &str) -> Box<Response> {
+    Box::new(Response::text(400, text))
+}

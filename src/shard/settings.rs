@@ -1,0 +1,94 @@
+//! The operator's configuration in the words of the engine and of the net.
+
+use crate::config::{Config, RoomKind};
+use crate::net::NetConfig;
+use madang_engine::config::{Kind, RoomConfig, SessionConfig};
+use madang_engine::id::ShardId;
+
+/// The engine's configuration for one shard.
+pub fn engine_config(config: &Config, shard: u16, shards: u16) -> madang_engine::Config {
+    let (play, rooms) = (&config.play, &config.rooms);
+    let session = SessionConfig {
+        hello_ms: play.hello_ms.into(),
+        hello_bytes_max: play.hello_bytes_max as usize,
+        ping_ms: play.ping_ms.into(),
+        pong_ms: play.pong_ms.into(),
+        grace_ms: play.grace_ms.into(),
+        message_bytes_max: play.message_bytes_max,
+        batch_bytes_max: play.batch_bytes_max,
+        outbound_bytes_max: play.outbound_bytes_max,
+        outbound_messages_max: play.outbound_messages_max,
+        replay_bytes_max: replay_bytes_max(config),
+        control_bytes_max: play.control_bytes_max,
+        control_messages_max: play.control_messages_max,
+        messages_per_second: play.messages_per_second,
+        messages_burst: play.messages_burst,
+        bytes_per_second: play.bytes_per_second,
+        bytes_burst: play.bytes_burst,
+        sessions_max: play.sessions_max as usize,
+        away_sessions_max: play.away_sessions_max as usize,
+        rooms_max: rooms.rooms_per_session_max as usize,
+    };
+    let kinds = rooms.kind.iter().map(|rule| {
+        let kind = match rule.kind {
+            RoomKind::Relay => Kind::Relay,
+            RoomKind::Raw => Kind::Raw,
+        };
+        (rule.prefix.clone().into(), kind)
+    });
+    let room = RoomConfig {
+        rooms_max: rooms.rooms_max as usize,
+        members_max: rooms.members_max,
+        default_capacity: rooms.default_capacity,
+        history_messages_max: rooms.history_messages_max as usize,
+        history_bytes_max: rooms.history_bytes_max as usize,
+        join_history_messages_max: rooms.join_history_messages_max,
+        attributes_max: rooms.attributes_max as usize,
+        attributes_bytes_max: rooms.attributes_bytes_max as usize,
+        latest_keys_max: rooms.latest_keys_max as usize,
+        latest_bytes_max: rooms.latest_bytes_max as usize,
+        presence_full_max: rooms.presence_full_max,
+        presence_count_ms: rooms.presence_count_ms.into(),
+        linger_ms: rooms.linger_ms.into(),
+        kinds: kinds.collect(),
+    };
+    madang_engine::Config {
+        node: config.server.node,
+        shard: ShardId(shard),
+        shards,
+        session,
+        room,
+        peer_window_bytes: config.play.peer_window_bytes.into(),
+        ..madang_engine::Config::default()
+    }
+}
+
+/// What answers to joins and resumes may wait for one client: the whole history and member list of
+/// every room it may be in. The bytes are shared with the rooms' logs.
+fn replay_bytes_max(config: &Config) -> u32 {
+    let rooms = &config.rooms;
+    let roster = u64::from(rooms.presence_full_max) * (u64::from(rooms.attributes_bytes_max) + 64);
+    let room = u64::from(rooms.history_bytes_max) + u64::from(rooms.latest_bytes_max) + roster;
+    let all = room * u64::from(rooms.rooms_per_session_max);
+    u32::try_from(all).unwrap_or(u32::MAX).max(1 << 20)
+}
+
+/// The players' transport limits; `connections_max` is for the whole process.
+pub fn net_config(config: &Config, connections_max: u32) -> NetConfig {
+    let play = &config.play;
+    NetConfig {
+        connections_max: connections_max as usize,
+        retry_after_s: config.server.retry_after_max_ms.div_ceil(1000),
+        accepts_per_turn: play.accepts_per_turn as usize,
+        read_bytes_per_turn: play.read_bytes_per_turn as usize,
+        read_messages_per_turn: play.read_messages_per_turn as usize,
+        writes_per_turn: play.writes_per_turn as usize,
+        message_bytes_max: play.message_bytes_max as usize,
+        batch_bytes_max: play.batch_bytes_max as usize,
+        notsent_bytes_max: play.notsent_lowat_bytes,
+        head_bytes_max: play.head_bytes_max as usize,
+        head_ms: play.head_ms.into(),
+        linger_ms: play.linger_ms.into(),
+        ..NetConfig::default()
+    }
+}

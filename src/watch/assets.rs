@@ -1,0 +1,51 @@
+//! The demo's files, embedded in the binary: the page, and the client library that it imports.
+
+/// A file of the demo.
+pub(super) struct Asset {
+    /// The path that it is served at.
+    pub(super) path: &'static str,
+    /// Its bytes.
+    pub(super) bytes: &'static [u8],
+}
+
+macro_rules! assets {
+    ($($path:literal = $file:literal,)+) => {
+        /// Every file of the demo.
+        pub(super) static ASSETS: &[Asset] = &[$(
+            Asset { path: $path, bytes: include_bytes!(concat!("../../", $file)) },
+        )+];
+    };
+}
+
+assets! {
+    "/client/backoff.js" = "clients/web/src/backoff.js",
+    "/client/batch.js" = "clients/web/src/batch.js",
+    "/client/client.js" = "clients/web/src/client.js",
+    "/client/clock.js" = "clients/web/src/clock.js",
+    "/client/codec.js" = "clients/web/src/codec.js",
+    "/client/connection.js" = "clients/web/src/connection.js",
+    "/client/emitter.js" = "clients/web/src/emitter.js",
+    "/client/errors.js" = "clients/web/src/errors.js",
+    "/client/index.js" = "clients/web/src/index.js",
+    "/client/memory.js" = "clients/web/src/memory.js",
+    "/client/pending.js" = "clients/web/src/pending.js",
+    "/client/room.js" = "clients/web/src/room.js",
+    "/client/schema.js" = "clients/web/src/schema.js",
+    "/client/values.js" = "clients/web/src/values.js",
+    "/client/wire.js" = "clients/web/src/wire.js",
+}
+
+impl Asset {
+    /// Its media type, by the extension of its name; `/` is the page.
+    pub(super) fn content_type(&self) -> &'static str {
+        match self.path.rsplit_once('.').map_or("html", |(_, extension)| extension) {
+            "html" => "text/html; charset=utf-8",
+            "css" => "text/css; charset=utf-8",
+            "js" => "text/javascript; charset=utf-8",
+            "svg" => "image/svg+xml",
+            "png" => "image/png",
+            "json" => "application/json",
+            _ => "application/octet-stream",
+        }
+    }
+}
