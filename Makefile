@@ -14,7 +14,7 @@ PYTHON_PACKAGES := $(CARGO_TARGET_DIR)/python
 # For tests outside Cargo that start the server.
 export MADANG_TEST_BINARY := $(CARGO_TARGET_DIR)/debug/madang
 
-.PHONY: run build test test-rust test-web test-browser test-needs check fmt help
+.PHONY: run build test test-rust test-web test-browser test-interop test-needs check fmt help
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
@@ -29,14 +29,14 @@ build: ## Build what the tests start
 test: test-needs build ## Run every test, and repeat each runner's own summary at the end
 	@mkdir -p $(RESULTS) && rm -f $(RESULTS)/*.log
 	@status=0; \
-	for suite in rust web browser; do \
+	for suite in rust web browser interop; do \
 		$(MAKE) --no-print-directory test-$$suite || status=1; \
 	done; \
 	echo; echo "== Summaries =="; \
-	for suite in rust web browser; do \
+	for suite in rust web browser interop; do \
 		echo "-- $$suite"; \
 		if [ -f $(RESULTS)/$$suite.log ]; then \
-			grep -E '^(test result:|(#|ℹ) (tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) )' \
+			grep -E '^(test result:|Ran [0-9]+ tests? |OK|FAILED|(#|ℹ) (tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) )' \
 				$(RESULTS)/$$suite.log || echo "no summary: the runner did not get that far"; \
 		else \
 			echo "did not run"; \
@@ -46,7 +46,7 @@ test: test-needs build ## Run every test, and repeat each runner's own summary a
 
 test-rust: ## Unit, integration and scenario tests, and the simulator
 	@mkdir -p $(RESULTS)
-	PYTHONPATH="$(PYTHON_PACKAGES)" $(CARGO) test --workspace 2>&1 | tee $(RESULTS)/rust.log
+	$(CARGO) test --workspace 2>&1 | tee $(RESULTS)/rust.log
 
 test-web: ## The web client, by Node.js
 	@mkdir -p $(RESULTS)
@@ -56,6 +56,10 @@ test-web: ## The web client, by Node.js
 test-browser: build ## The demo, by Chromium
 	@mkdir -p $(RESULTS)
 	cd tests/browser && $(NPM) test --silent 2>&1 | tee $(RESULTS)/browser.log
+
+test-interop: build ## A client that was written from the specification alone, in Python
+	@mkdir -p $(RESULTS)
+	PYTHONPATH="$(PYTHON_PACKAGES)" python3 -m unittest discover -s tests/interop 2>&1 | tee $(RESULTS)/interop.log
 
 test-needs: clients/web/node_modules/.stamp tests/browser/node_modules/.stamp $(PYTHON_PACKAGES)/.stamp ## Fetch what the tests need
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null \
@@ -70,12 +74,11 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 	cd $* && $(NPM) ci --no-audit --no-fund
 	@touch $@
 
-# An unmodified third-party client, for the test that talks to the server with it.
-$(PYTHON_PACKAGES)/.stamp:
+$(PYTHON_PACKAGES)/.stamp: tests/interop/requirements.txt
 	@python3 -m pip --version >/dev/null 2>&1 || { echo "pip is missing; installing Debian's"; \
 		$(SUDO) apt-get update && $(SUDO) apt-get install --yes --no-install-recommends python3-pip; }
 	python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore \
-		--target "$(PYTHON_PACKAGES)" 'websockets>=13,<17'
+		--upgrade --target "$(PYTHON_PACKAGES)" --requirement $<
 	@touch $@
 
 check: ## Everything that .ci/run checks

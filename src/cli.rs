@@ -18,6 +18,10 @@ use std::path::{Path, PathBuf};
 use std::process::{self, ExitCode};
 use std::sync::mpsc;
 use std::thread;
+use std::time::Duration;
+
+/// How often it is looked at whether the server's threads still run.
+const THREADS_CHECK: Duration = Duration::from_millis(500);
 
 /// A backend for multiplayer games and live collaboration: rooms over binary WebSocket.
 #[derive(Debug, Parser)]
@@ -189,7 +193,8 @@ fn serve(loaded: Loaded) -> ExitCode {
     };
     logging::start(&config.log);
     match run(&config) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             match config.log.format {
                 LogFormat::Human => eprintln!("madang: {error}"),
@@ -200,8 +205,9 @@ fn serve(loaded: Loaded) -> ExitCode {
     }
 }
 
-/// Serves from here to the end of the drain that a signal asks for.
-fn run(config: &Config) -> Result<(), StartError> {
+/// Serves from here to the end of the drain that a signal asks for. Returns whether every thread
+/// worked until then.
+fn run(config: &Config) -> Result<bool, StartError> {
     // From before the start, so that a signal in its middle drains as well.
     let signal = first_signal()?;
     if let Err(error) = sys::raise_descriptor_limit() {
@@ -214,14 +220,23 @@ fn run(config: &Config) -> Result<(), StartError> {
     }
     let server = Server::start(config.clone())?;
     announce(config, &server, capacity);
-    // The sender lives as long as the process: an error cannot come before a signal.
-    if let Ok(signal) = signal.recv() {
-        tracing::info!(signal, "draining; a second signal ends the process at once");
-    }
+    let whole = loop {
+        match signal.recv_timeout(THREADS_CHECK) {
+            Ok(signal) => {
+                tracing::info!(signal, "draining; a second signal ends the process at once");
+                break true;
+            }
+            Err(_) if server.is_broken() => {
+                tracing::error!("a thread ended by itself; draining what is left");
+                break false;
+            }
+            Err(_) => {}
+        }
+    };
     server.drain();
-    server.join();
+    let whole = server.join() && whole;
     tracing::info!("drained");
-    Ok(())
+    Ok(whole)
 }
 
 /// Receives the first SIGTERM or SIGINT; the second ends the process.

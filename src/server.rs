@@ -114,7 +114,9 @@ impl Server {
     /// Waits until every thread has ended. Returns whether none of them panicked.
     pub fn join(self) -> bool {
         let threads = self.shards.into_iter().chain(self.watchers);
-        threads.map(|thread| thread.join().is_ok()).fold(true, |all, one| all && one)
+        // Every one is waited for, whatever became of the others.
+        let panicked = threads.filter_map(|thread| thread.join().err()).count();
+        panicked == 0
     }
 
     /// Whether a thread has ended by itself: a defect, after which the process should end.

@@ -133,6 +133,11 @@ impl RoomConfig {
 }
 
 impl Config {
+    /// The shipped values for one of several shards.
+    pub fn for_shard(shard: ShardId, shards: u16) -> Self {
+        Self { shard, shards, ..Self::default() }
+    }
+
     /// The bounds that clients are told.
     pub fn wire_limits(&self) -> Limits {
         Limits {

@@ -176,7 +176,9 @@ impl Loader {
             };
             match value.to_str() {
                 Some(text) => self.text(key, &name, text),
-                None => self.problems.push(format!("{name}: {} is not UTF-8", value.display())),
+                None => {
+                    self.problems.push(format!("{name}: {} is not UTF-8", value.to_string_lossy()));
+                }
             }
         }
     }

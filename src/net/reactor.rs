@@ -177,7 +177,9 @@ impl<D: Driver> Reactor<D> {
                     conn.readable |= event.is_readable() || event.is_read_closed();
                     conn.end_signalled |= event.is_read_closed() || event.is_error();
                     conn.readable |= conn.end_signalled && !conn.eof;
-                    conn.blocked &= !(event.is_writable() || event.is_error());
+                    // An error unblocks too: the next write call reports it.
+                    conn.blocked &=
+                        !(event.is_writable() || event.is_write_closed() || event.is_error());
                     conns.queue_read(id);
                     conns.queue_flush(id);
                 }

@@ -79,6 +79,12 @@ impl<D: Driver> Core<D> {
         conn.blocked = n < total;
         conn.wants_fill = more;
         conn.tail = tail;
+        if conn.phase == Phase::Http && n > 0 && n < total {
+            // A large answer may take as long as it moves.
+            let deadline = self.conns.now.plus_ms(self.conns.config.idle_ms);
+            self.conns.set_deadline(id, deadline);
+        }
+        let Some(conn) = self.conns.get(id) else { return };
         if conn.tail.is_none() && !more {
             self.all_written(id);
         }

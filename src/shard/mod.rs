@@ -211,7 +211,7 @@ impl Driver for Shard {
                 self.opening = Some(route.entry);
                 Answer::Upgrade { subprotocol: route.subprotocol, framing: route.framing, tag: 0 }
             }
-            Err(response) => Answer::Respond(*response),
+            Err(refusal) => Answer::Respond(refusal.0),
         }
     }
 

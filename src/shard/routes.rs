@@ -18,23 +18,27 @@ pub(super) struct Route {
     pub(super) home: Option<ShardId>,
 }
 
+/// The answer to a request that leads nowhere.
+#[derive(Debug)]
+pub(super) struct Refusal(pub(super) Response);
+
 /// Finds the way in that a request asks for, or the answer that says what was wrong.
-pub(super) fn route(request: &Request<'_>, shards: u16) -> Result<Route, Box<Response>> {
+pub(super) fn route(request: &Request<'_>, shards: u16) -> Result<Route, Refusal> {
     let segments: Vec<_> = request.segments().collect();
     let names: Option<Vec<&str>> = segments.iter().map(|name| name.as_deref().ok()).collect();
     let names = names.ok_or_else(|| bad_request("a percent-encoding in the path is broken"))?;
     if !matches!(names.as_slice(), ["play"] | ["raw", _]) {
         let text = "not found; here are /play and /raw/{room}";
-        return Err(Box::new(Response::text(404, text)));
+        return Err(Refusal(Response::text(404, text)));
     }
     if request.method != "GET" {
         let response = Response::text(405, "a WebSocket handshake is a GET");
-        return Err(Box::new(response.header("Allow", "GET")));
+        return Err(Refusal(response.header("Allow", "GET")));
     }
     if !request.has_token("upgrade", "websocket") {
         let text = "this is a WebSocket endpoint: connect with a WebSocket client";
         let response = Response::text(426, text).header("Upgrade", "websocket");
-        return Err(Box::new(response));
+        return Err(Refusal(response));
     }
     match names.as_slice() {
         ["raw", room] => raw(request, room, shards),
@@ -42,7 +46,7 @@ pub(super) fn route(request: &Request<'_>, shards: u16) -> Result<Route, Box<Res
     }
 }
 
-fn play(request: &Request<'_>, shards: u16) -> Result<Route, Box<Response>> {
+fn play(request: &Request<'_>, shards: u16) -> Result<Route, Refusal> {
     let offered = |name: &str| request.subprotocols().any(|offered| offered == name);
     let (entry, subprotocol, framing) = if offered(SUBPROTOCOL) {
         (Entry::Native, SUBPROTOCOL, Framing::Batched)
@@ -59,7 +63,7 @@ fn play(request: &Request<'_>, shards: u16) -> Result<Route, Box<Response>> {
     Ok(Route { entry, subprotocol: Some(subprotocol), framing, home })
 }
 
-fn raw(request: &Request<'_>, room: &str, shards: u16) -> Result<Route, Box<Response>> {
+fn raw(request: &Request<'_>, room: &str, shards: u16) -> Result<Route, Refusal> {
     if !is_room_name(room) {
         return Err(bad_request(&format!(
             "a room name has 1 to {ROOM_NAME_BYTES_MAX} characters out of letters, digits and -._~:@"
@@ -75,13 +79,13 @@ fn raw(request: &Request<'_>, room: &str, shards: u16) -> Result<Route, Box<Resp
     Ok(Route { entry, subprotocol: None, framing: Framing::Whole, home })
 }
 
-fn query(request: &Request<'_>, name: &str) -> Result<Option<String>, Box<Response>> {
+fn query(request: &Request<'_>, name: &str) -> Result<Option<String>, Refusal> {
     match request.query_value(name) {
         Ok(value) => Ok(value.map(std::borrow::Cow::into_owned)),
         Err(_) => Err(bad_request(&format!("the query value of {name} is broken"))),
     }
 }
 
-fn bad_request(text: &str) -> Box<Response> {
-    Box::new(Response::text(400, text))
+fn bad_request(text: &str) -> Refusal {
+    Refusal(Response::text(400, text))
 }

@@ -34,7 +34,7 @@ pub fn engine_config(config: &Config, shard: u16, shards: u16) -> madang_engine:
             RoomKind::Relay => Kind::Relay,
             RoomKind::Raw => Kind::Raw,
         };
-        (rule.prefix.clone().into(), kind)
+        (rule.prefix.clone(), kind)
     });
     let room = RoomConfig {
         rooms_max: rooms.rooms_max as usize,
@@ -52,15 +52,12 @@ pub fn engine_config(config: &Config, shard: u16, shards: u16) -> madang_engine:
         linger_ms: rooms.linger_ms.into(),
         kinds: kinds.collect(),
     };
-    madang_engine::Config {
-        node: config.server.node,
-        shard: ShardId(shard),
-        shards,
-        session,
-        room,
-        peer_window_bytes: config.play.peer_window_bytes.into(),
-        ..madang_engine::Config::default()
-    }
+    let mut engine = madang_engine::Config::for_shard(ShardId(shard), shards);
+    engine.node = config.server.node;
+    engine.session = session;
+    engine.room = room;
+    engine.peer_window_bytes = config.play.peer_window_bytes.into();
+    engine
 }
 
 /// What answers to joins and resumes may wait for one client: the whole history and member list of

@@ -18,6 +18,9 @@ macro_rules! assets {
 }
 
 assets! {
+    "/" = "examples/courtyard/index.html",
+    "/main.js" = "examples/courtyard/main.js",
+    "/style.css" = "examples/courtyard/style.css",
     "/client/backoff.js" = "clients/web/src/backoff.js",
     "/client/batch.js" = "clients/web/src/batch.js",
     "/client/client.js" = "clients/web/src/client.js",

@@ -61,7 +61,12 @@ impl Engine {
                     let msg = PeerMsg::Down(Down::RawLagged { channel: message.channel });
                     link.outstanding += msg.cost();
                     self.out.push_back(Output::Peer { to: shard, msg });
-                } else if subscriber.lag_from.is_none() {
+                } else if let Some(from) = subscriber.lag_from {
+                    // What waited behind an unlogged message is older than the head was.
+                    if message.seq != 0 {
+                        subscriber.lag_from = Some(from.min(message.seq));
+                    }
+                } else {
                     let from = if message.seq == 0 { head + 1 } else { message.seq };
                     subscriber.lag_from = Some(from);
                     if !link.lagging.contains(&message.channel) {
@@ -83,6 +88,20 @@ impl Engine {
         if is_here {
             self.deliver(&message);
         }
+    }
+
+    /// Whether a logged message to one member is left to the resync of its shard, which is behind:
+    /// known only when its turn among the effects has come, because one before it may have made
+    /// the shard lag.
+    pub(super) fn comes_from_log(&mut self, to: ShardId, down: &Down) -> bool {
+        let Down::Member { channel, seq: seq @ 1.., .. } = down else { return false };
+        let Some(room) = self.home.get_mut(*channel) else { return false };
+        let lagging = room.subscribers.iter_mut().find(|subscriber| subscriber.shard == to);
+        let Some(from) = lagging.and_then(|subscriber| subscriber.lag_from.as_mut()) else {
+            return false;
+        };
+        *from = (*from).min(*seq);
+        true
     }
 
     pub(super) fn peer_message(&mut self, from: ShardId, msg: PeerMsg) {

@@ -200,6 +200,12 @@ impl Engine {
                     return self.send_up(home, Up::Leave { channel, member, reason });
                 }
             }
+            if session.membership(channel).is_some() {
+                // A match and a join by name were on their way to the same room.
+                self.send_up(home, Up::Leave { channel, member, reason: LeaveReason::Left });
+                let text = "the session is in that room".to_owned();
+                return self.error(slot, ErrorCode::ALREADY_JOINED, ErrorRef::Join(r#ref), text);
+            }
             let (after, echo) = (admission.seq, admission.echo);
             let place = ViewMember { slot, member, after, wire, echo, live: true };
             let position = self.views.add(channel, &admission.name, place);
@@ -215,8 +221,9 @@ impl Engine {
         for frame in &admission.frames {
             self.push(slot, (frame, kind), QueueClass::Replay);
         }
-        for (key, frame) in &admission.latest {
-            self.push(slot, (frame, kind), QueueClass::Latest(*key));
+        // Current values are part of the answer: what they need is not taken from live messages.
+        for (_, frame) in &admission.latest {
+            self.push(slot, (frame, kind), QueueClass::Replay);
         }
         if wire == Wire::Raw {
             let held = self.sessions.get_mut(slot).and_then(|session| session.held.take());

@@ -130,6 +130,7 @@ impl Engine {
             self.settle();
         }
         self.credit_peers();
+        self.pool.shrink();
     }
 
     /// The next thing to do, if any.
@@ -205,6 +206,7 @@ impl Engine {
     fn effect(&mut self, effect: Effect) {
         match effect {
             Effect::Broadcast(broadcast) => self.broadcast(broadcast),
+            Effect::Send { to, down } if self.comes_from_log(to, &down) => {}
             Effect::Send { to, down } => self.send_down(to, down),
             Effect::CountDue { channel } => {
                 let at = self.clock.now.plus_ms(self.config.room.presence_count_ms);

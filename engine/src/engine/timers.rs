@@ -31,7 +31,7 @@ impl Engine {
         match key {
             TimerKey::Hello(conn) => self.hello_due(conn),
             TimerKey::Live { slot, generation, attempt } => {
-                self.live_due(slot, generation, attempt)
+                self.live_due(slot, generation, attempt);
             }
             TimerKey::Grace { slot, generation, attempt } => {
                 let session = self.sessions.get(slot);

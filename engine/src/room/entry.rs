@@ -215,8 +215,9 @@ impl Room {
         let Some(mut from) = self.subscriber_mut(shard).and_then(|s| s.lag_from) else {
             return true;
         };
-        if let Some(oldest) = self.history.oldest_seq().filter(|oldest| *oldest > from) {
-            ctx.stats.gaps += 1;
+        // A history may hold nothing at all, when its newest entry was larger than its bound.
+        let oldest = self.history.oldest_seq().unwrap_or(self.seq + 1);
+        if oldest > from {
             may_send(Down::Gap { channel, from_seq: from, to_seq: oldest - 1 });
             from = oldest;
         }
@@ -249,6 +250,12 @@ impl Room {
             }
         }
         done = done || from > self.seq;
+        if done && self.presence == PresenceMode::Count {
+            let (message, class) = self.count();
+            let (_, frames) = ctx.encoder.encoded(&message, has_json, &self.types);
+            let owed = resync_broadcast(channel, 0, 0, frames);
+            may_send(Down::Broadcast(crate::peer::Broadcast { class, ..owed }));
+        }
         if done {
             for ((sender, key), native) in self.latest.iter() {
                 let json = has_json.then(|| ctx.encoder.reframe(native, Wire::Json, &self.types));

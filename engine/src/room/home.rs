@@ -16,6 +16,9 @@ use std::collections::{BTreeSet, VecDeque};
 /// cannot reach the new one.
 const CHANNEL_QUARANTINE_MS: u64 = 300_000;
 
+/// Numbers that may be in use or in quarantine for each room that there may be.
+const NUMBERS_PER_ROOM: usize = 8;
+
 /// The rooms homed on one shard. A room's channel is `index * shards + shard`, so that its home is
 /// in its number and numbers of different shards never meet.
 #[derive(Debug)]
@@ -111,13 +114,18 @@ impl Home {
         }
     }
 
-    /// A public room here that a match may enter, lowest number first.
+    /// A public room here that a match may enter and its session is not in, lowest number first.
     pub fn find_match(&self, request: &JoinRequest) -> Option<u32> {
         let JoinTarget::Match { filter, .. } = &request.join.target else { return None };
         self.public
             .iter()
             .copied()
-            .find(|channel| self.get(*channel).is_some_and(|r| r.matches(request.kind, filter)))
+            .find(|channel| {
+                self.get(*channel).is_some_and(|room| {
+                    room.matches(request.kind, filter)
+                        && room.members.iter().all(|member| member.session != request.session)
+                })
+            })
     }
 
     /// Creates a room.
@@ -141,7 +149,7 @@ impl Home {
             return refuse(ErrorCode::SERVER_FULL, "the server holds as many rooms as it may");
         }
         let capacity = checked_options(&options, ctx.config)?;
-        let index = self.allocate(now);
+        let index = self.allocate(now, ctx.config.rooms_max);
         let channel = index * self.shards + self.shard;
         let presence = match kind {
             Kind::Relay => options.presence.unwrap_or_default(),
@@ -193,10 +201,14 @@ impl Home {
         ctx.effects.push_back(Effect::Event(Event::RoomRemoved { room: room.name }));
     }
 
-    /// An index out of quarantine, or a new one.
-    fn allocate(&mut self, now: Time) -> u32 {
+    /// An index out of quarantine, or a new one. When rooms come and go so fast that numbers run
+    /// out, the oldest is used early.
+    fn allocate(&mut self, now: Time, rooms_max: usize) -> u32 {
+        let exhausted = self.rooms.len() >= rooms_max.saturating_mul(NUMBERS_PER_ROOM);
         match self.free.front() {
-            Some((freed, index)) if freed.plus_ms(CHANNEL_QUARANTINE_MS) <= now => {
+            Some((freed, index))
+                if exhausted || freed.plus_ms(CHANNEL_QUARANTINE_MS) <= now =>
+            {
                 let index = *index;
                 self.free.pop_front();
                 index

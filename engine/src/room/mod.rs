@@ -326,14 +326,18 @@ impl Room {
     /// The number of members, for `PresenceCount`.
     pub fn send_count(&mut self, ctx: &mut Ctx<'_>) {
         self.count_due = false;
+        let (message, class) = self.count();
+        self.announce(&message, class, ctx);
+    }
+
+    /// The number of members, in the room's own slot: a newer count replaces one that waits.
+    fn count(&self) -> (ServerMessage<'static>, QueueClass) {
         let count = self.members.len();
-        let message = ServerMessage::PresenceCount(madang_protocol::server::PresenceCount {
-            channel: self.wire_channel(),
-            count,
-        });
-        // The room's own slot: a newer count replaces one that waits.
+        let channel = self.wire_channel();
+        let message =
+            ServerMessage::PresenceCount(madang_protocol::server::PresenceCount { channel, count });
         let key = crate::session::outbound::LatestKey { channel: self.channel, member: 0, key: 0 };
-        self.announce(&message, QueueClass::Latest(key), ctx);
+        (message, QueueClass::Latest(key))
     }
 
     fn count_changed(&mut self, ctx: &mut Ctx<'_>) {

@@ -114,14 +114,8 @@ impl Room {
         let native = self.log(&message, EntryKind::Direct(op.to.0), id, ctx);
         ctx.stats.published += 1;
         if let Some(to) = self.members.get(op.to.0) {
-            let lagging = self.subscribers.iter().any(|subscriber| {
-                subscriber.shard == to.session.shard && subscriber.lag_from.is_some()
-            });
-            // A shard that is behind gets it from the log, in its order.
-            if !lagging {
-                let frame = ctx.encoder.reframe(&native, to.wire, &self.types);
-                self.send_frame(to, self.seq, QueueClass::Reliable, frame, ctx);
-            }
+            let frame = ctx.encoder.reframe(&native, to.wire, &self.types);
+            self.send_frame(to, self.seq, QueueClass::Reliable, frame, ctx);
         }
         self.acknowledge(id, op.cseq, Some(self.seq), ctx);
         Ok(())

@@ -183,9 +183,9 @@ impl Pool {
                 if let Some(&at) = self.latest.get(&(slot, key)) {
                     return self.replace(queue, at, frame, limits);
                 }
+                // The newest value of each key has to arrive: a resume brings all current ones.
                 if !fits {
-                    queue.counts.dropped[index] += 1;
-                    return Pushed::Dropped;
+                    return Pushed::Overflow;
                 }
             }
             QueueClass::Volatile if !fits || (!queue.is_empty() && queue.since_turn != turn) => {
@@ -298,8 +298,7 @@ impl Pool {
         let old = node.frame.as_ref().map_or(0, |frame| frame.len() as u32);
         let bytes = queue.bytes - old + frame.len() as u32;
         if bytes > limits.outbound_bytes_max {
-            queue.counts.dropped[ClassIndex::Latest as usize] += 1;
-            return Pushed::Dropped;
+            return Pushed::Overflow;
         }
         queue.bytes = bytes;
         queue.counts.conflated += 1;
