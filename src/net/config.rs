@@ -5,7 +5,10 @@
 pub struct NetConfig {
     /// Most connections of the whole process; more are answered 503.
     pub connections_max: usize,
-    /// What the 503 tells the client to wait, in seconds.
+    /// Most connections from one address, an IPv6 /64 counted as one and loopback not counted; more
+    /// are answered 429.
+    pub connections_per_ip_max: u32,
+    /// What the 503 and the 429 tell the client to wait, in seconds.
     pub retry_after_s: u32,
     /// Most connections accepted in a turn.
     pub accepts_per_turn: usize,
@@ -49,6 +52,7 @@ impl Default for NetConfig {
     fn default() -> Self {
         Self {
             connections_max: 19_000,
+            connections_per_ip_max: 256,
             retry_after_s: 5,
             accepts_per_turn: 64,
             read_bytes_per_turn: 64 << 10,

@@ -2,13 +2,12 @@
 //! while it is needed; an idle WebSocket connection owns nothing but its socket.
 
 use super::Framing;
+use super::budget::Permit;
 use super::write::Tail;
 use super::ws::Decoder;
 use madang_engine::time::Time;
 use mio::net::TcpStream;
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// What a connection is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,26 +152,6 @@ impl Conn {
     }
 }
 
-/// A place in the process's budget of connections, given back when dropped.
-#[derive(Debug)]
-pub(super) struct Permit(Arc<AtomicUsize>);
-
-impl Permit {
-    /// Takes a place, if fewer than `max` are taken.
-    pub(super) fn take(taken: &Arc<AtomicUsize>, max: usize) -> Option<Self> {
-        let permit = Self(Arc::clone(taken));
-        // From here on the drop gives it back.
-        let before = taken.fetch_add(1, Ordering::Relaxed);
-        (before < max).then_some(permit)
-    }
-}
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 /// A connection on its way from one reactor to another: the socket, every byte that was read and
 /// not used, every byte that was to be written, and the state between. Dropping it closes the
 /// socket.
@@ -211,15 +190,5 @@ mod tests {
         let conn = Conn::new(socket, 0, Phase::Open(Framing::Batched));
         assert!(conn.input.is_none() && conn.tail.is_none());
         assert_eq!(size_of_val(&conn.decoder), size_of::<usize>(), "one pointer, absent");
-    }
-
-    #[test]
-    fn permits_are_given_back() {
-        let taken = Arc::new(AtomicUsize::new(0));
-        let one = Permit::take(&taken, 1);
-        assert!(one.is_some() && Permit::take(&taken, 1).is_none());
-        drop(one);
-        assert!(Permit::take(&taken, 1).is_some());
-        assert_eq!(taken.load(Ordering::Relaxed), 0);
     }
 }

@@ -1,7 +1,8 @@
 //! All connections of a reactor: the slab, the lists of those with something to do, the
 //! transport's timers, and the transitions that every part of the turn uses.
 
-use super::conn::{Conn, Detached, Input, NEVER, Permit, Phase, Progress};
+use super::budget::{Full, Permit};
+use super::conn::{Conn, Detached, Input, NEVER, Phase, Progress};
 use super::{NetConfig, NetCounters};
 use madang_engine::id::ConnId;
 use madang_engine::time::Time;
@@ -102,9 +103,12 @@ impl Conns {
 
     /// Answers a connection beyond the budget and lets it end. Only so many linger until the peer
     /// has read the answer; beyond them the answer may be lost.
-    pub(super) fn shed(&mut self, socket: TcpStream, answer: &[u8]) {
+    pub(super) fn shed(&mut self, socket: TcpStream, why: Full, answer: &[u8]) {
         self.counters.shed += 1;
-        self.counters.http_answers[4] += 1;
+        match why {
+            Full::Process => self.counters.http_answers[4] += 1,
+            Full::Address => self.counters.http_answers[3] += 1,
+        }
         if self.shed >= SHED_MAX {
             let _ = super::socket::send(&socket, &[std::io::IoSlice::new(answer)]);
             return;

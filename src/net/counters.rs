@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 pub struct NetCounters {
     /// Connections accepted, shed ones included.
     pub accepted: u64,
-    /// Connections answered 503 because the process is at its limit.
+    /// Connections answered 503 because the process is at its limit, or 429 because their address is.
     pub shed: u64,
     /// How often accepting stopped because the process or the system ran out of something.
     pub accept_failures: u64,

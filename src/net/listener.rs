@@ -9,22 +9,27 @@ use std::net::{SocketAddr, TcpListener};
 const BACKLOG: i32 = 4096;
 
 /// `count` non-blocking listeners on `address`. With port 0 the first one picks a port and the
-/// others share it.
+/// others share it. An address that another socket listens on is an error, although the kernel
+/// would let two programs that both ask for `SO_REUSEPORT` share it: they would take each other's
+/// clients.
 pub fn bind(address: SocketAddr, count: usize) -> io::Result<Vec<TcpListener>> {
     let mut address = address;
+    if address.port() != 0 {
+        bind_one(address, false).map_err(|error| explain(address, &error))?;
+    }
     let mut listeners = Vec::with_capacity(count);
     for _ in 0..count {
-        let listener = bind_one(address).map_err(|error| explain(address, &error))?;
+        let listener = bind_one(address, true).map_err(|error| explain(address, &error))?;
         address = listener.local_addr()?;
         listeners.push(listener);
     }
     Ok(listeners)
 }
 
-fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
+fn bind_one(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
-    socket.set_reuse_port(true)?;
+    socket.set_reuse_port(shared)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
@@ -53,6 +58,13 @@ mod tests {
             assert_ne!(port, 0);
             assert!(listeners.iter().all(|one| one.local_addr().unwrap().port() == port));
         }
+    }
+
+    #[test]
+    fn an_address_is_not_shared_with_another_program() {
+        let held = bind("127.0.0.1:0".parse().unwrap(), 2).unwrap();
+        let error = bind(held[0].local_addr().unwrap(), 2).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
     }
 
     #[test]

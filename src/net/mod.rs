@@ -13,6 +13,7 @@
 //! Outgoing messages wait in the driver's queues until the socket takes them; here waits only the
 //! rest of one write.
 
+mod budget;
 mod config;
 mod conn;
 mod conns;
@@ -28,6 +29,7 @@ mod socket;
 mod write;
 mod ws;
 
+pub use budget::Budget;
 pub use config::NetConfig;
 pub use conn::Detached;
 pub use counters::NetCounters;

@@ -1,6 +1,7 @@
 //! One thread's event loop.
 
-use super::conn::{Permit, Phase};
+use super::budget::{Budget, Full, Permit};
+use super::conn::Phase;
 use super::conns::{Conns, from_token};
 use super::driver::Driver;
 use super::http::Response;
@@ -12,7 +13,6 @@ use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token, Waker};
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
 const WAKER: Token = Token(usize::MAX);
@@ -25,14 +25,14 @@ const EVENTS_MAX: usize = 1024;
 pub struct Shared {
     /// The moment that is [`Time`] 0 for all of them.
     pub start: Instant,
-    /// How many connections there are, in all of them.
-    pub connections: Arc<AtomicUsize>,
+    /// The places of connections in all of them.
+    pub budget: Arc<Budget>,
 }
 
 impl Shared {
     /// A start that is now, and no connections.
     pub fn new() -> Self {
-        Self { start: Instant::now(), connections: Arc::new(AtomicUsize::new(0)) }
+        Self { start: Instant::now(), budget: Arc::default() }
     }
 }
 
@@ -55,7 +55,7 @@ pub struct Reactor<D> {
     /// Not before this: the process was out of descriptors.
     accept_not_before: Time,
     /// What a connection beyond the budget is told.
-    refusal: Vec<u8>,
+    refusals: Refusals,
     /// The receive buffer of all connections.
     buffer: Vec<u8>,
     /// Where what they are sent is put together.
@@ -83,10 +83,7 @@ impl<D: Driver> Reactor<D> {
         if let Some(listener) = &mut listener {
             poll.registry().register(listener, LISTENER, Interest::READABLE)?;
         }
-        let refusal = Response::text(503, "The server is full; try again later.")
-            .header("Retry-After", config.retry_after_s.to_string());
-        let mut refusal_bytes = refusal.head("close");
-        refusal_bytes.extend_from_slice(&refusal.body);
+        let refusals = Refusals::new(config.retry_after_s);
         let now = elapsed(&shared);
         let buffer = vec![0; config.read_bytes_per_turn];
         let conns = Conns::new(config, poll.registry().try_clone()?, now);
@@ -99,7 +96,7 @@ impl<D: Driver> Reactor<D> {
             accept_ready: listener.is_some(),
             listener,
             accept_not_before: now,
-            refusal: refusal_bytes,
+            refusals,
             buffer,
             scratch: Vec::new(),
         })
@@ -200,17 +197,19 @@ impl<D: Driver> Reactor<D> {
         }
         for _ in 0..self.core.conns.config.accepts_per_turn {
             match listener.accept() {
-                Ok((stream, _)) => {
-                    let permit = Permit::take(
-                        &self.shared.connections,
-                        self.core.conns.config.connections_max,
-                    );
+                Ok((stream, peer)) => {
                     let conns = &mut self.core.conns;
+                    let config = &conns.config;
+                    let permit = self.shared.budget.take(
+                        peer.ip(),
+                        config.connections_max,
+                        config.connections_per_ip_max,
+                    );
                     conns.counters.accepted += 1;
                     socket::tune(&stream, conns.config.notsent_bytes_max);
                     match permit {
-                        Some(permit) => welcome(conns, stream, permit),
-                        None => conns.shed(stream, &self.refusal),
+                        Ok(permit) => welcome(conns, stream, permit),
+                        Err(why) => conns.shed(stream, why, self.refusals.of(why)),
                     }
                 }
                 Err(error) => match error.kind() {
@@ -229,6 +228,35 @@ impl<D: Driver> Reactor<D> {
                     }
                 },
             }
+        }
+    }
+}
+
+/// The answers to connections beyond the budget, ready to be sent.
+struct Refusals {
+    process: Vec<u8>,
+    address: Vec<u8>,
+}
+
+impl Refusals {
+    fn new(retry_after_s: u32) -> Self {
+        let refusal = |status, text| {
+            let response = Response::text(status, text)
+                .header("Retry-After", retry_after_s.to_string());
+            let mut bytes = response.head("close");
+            bytes.extend_from_slice(&response.body);
+            bytes
+        };
+        Self {
+            process: refusal(503, "The server is full; try again later."),
+            address: refusal(429, "Too many connections from your address; close some first."),
+        }
+    }
+
+    fn of(&self, why: Full) -> &[u8] {
+        match why {
+            Full::Process => &self.process,
+            Full::Address => &self.address,
         }
     }
 }

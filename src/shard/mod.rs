@@ -39,7 +39,6 @@ const RETRY_MS: u64 = 1;
 pub struct Shard {
     engine: Engine,
     number: ShardId,
-    shards: u16,
     inbox: Receiver<Packet>,
     inbox_signal: mail::Signal,
     /// What goes to each shard; our own place stays empty.
@@ -62,11 +61,10 @@ impl Shard {
         retry_ms: (u32, u32),
         block: Arc<Block>,
     ) -> Self {
-        let (number, shards) = (engine.config().shard, engine.config().shards);
+        let number = engine.config().shard;
         Self {
             engine,
             number,
-            shards,
             inbox: inbox.0,
             inbox_signal: inbox.1,
             posts: Vec::new(),
@@ -203,7 +201,7 @@ impl Shard {
 
 impl Driver for Shard {
     fn on_request(&mut self, _: &mut Io<'_>, _: ConnId, request: &Request<'_>) -> Answer {
-        match routes::route(request, self.shards) {
+        match routes::route(request, self.engine.config()) {
             Ok(route) if route.home.is_some_and(|home| home != self.number) => {
                 Answer::Handoff { to: route.home.map_or(0, |home| home.0) }
             }

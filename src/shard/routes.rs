@@ -2,6 +2,8 @@
 
 use crate::net::Framing;
 use crate::net::http::{Request, Response};
+use madang_engine::Config;
+use madang_engine::config::Kind;
 use madang_engine::id::ShardId;
 use madang_engine::input::Entry;
 use madang_engine::peer::home_of;
@@ -23,7 +25,7 @@ pub(super) struct Route {
 pub(super) struct Refusal(pub(super) Response);
 
 /// Finds the way in that a request asks for, or the answer that says what was wrong.
-pub(super) fn route(request: &Request<'_>, shards: u16) -> Result<Route, Refusal> {
+pub(super) fn route(request: &Request<'_>, config: &Config) -> Result<Route, Refusal> {
     let segments: Vec<_> = request.segments().collect();
     let names: Option<Vec<&str>> = segments.iter().map(|name| name.as_deref().ok()).collect();
     let names = names.ok_or_else(|| bad_request("a percent-encoding in the path is broken"))?;
@@ -41,8 +43,8 @@ pub(super) fn route(request: &Request<'_>, shards: u16) -> Result<Route, Refusal
         return Err(Refusal(response));
     }
     match names.as_slice() {
-        ["raw", room] => raw(request, room, shards),
-        _ => play(request, shards),
+        ["raw", room] => raw(request, room, config),
+        _ => play(request, config.shards),
     }
 }
 
@@ -63,18 +65,22 @@ fn play(request: &Request<'_>, shards: u16) -> Result<Route, Refusal> {
     Ok(Route { entry, subprotocol: Some(subprotocol), framing, home })
 }
 
-fn raw(request: &Request<'_>, room: &str, shards: u16) -> Result<Route, Refusal> {
+fn raw(request: &Request<'_>, room: &str, config: &Config) -> Result<Route, Refusal> {
     if !is_room_name(room) {
         return Err(bad_request(&format!(
             "a room name has 1 to {ROOM_NAME_BYTES_MAX} characters out of letters, digits and -._~:@"
         )));
+    }
+    if config.room.bound_kind(room).is_some_and(|kind| kind != Kind::Raw) {
+        let text = "rooms of this name are not raw; join them through /play";
+        return Err(Refusal(Response::text(403, text)));
     }
     let echo = match query(request, "echo")?.as_deref() {
         None | Some("0") => false,
         Some("1") => true,
         Some(_) => return Err(bad_request("echo is 0 or 1")),
     };
-    let home = Some(home_of(room, shards));
+    let home = Some(home_of(room, config.shards));
     let entry = Entry::Raw { room: room.into(), echo };
     Ok(Route { entry, subprotocol: None, framing: Framing::Whole, home })
 }

@@ -63,8 +63,8 @@ impl Response {
         for (name, value) in &self.headers {
             put_field(&mut out, name, value);
         }
-        // RFC 9110 section 8.6: none with 1xx and 204.
-        if self.status != 204 {
+        // RFC 9110 section 8.6: none with 1xx and 204, and with 304 only that of the whole answer.
+        if !matches!(self.status, 204 | 304) {
             put_field(&mut out, "Content-Length", &self.body.len().to_string());
         }
         put_field(&mut out, "Connection", connection);

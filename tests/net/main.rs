@@ -1,0 +1,10 @@
+//! The reactor on real sockets, with a small driver: loopback only, port 0, no sleeps.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking too")]
+
+mod bounds;
+mod client;
+mod driver;
+mod handover;
+mod http;
+mod server;
+mod websocket;
