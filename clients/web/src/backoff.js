@@ -1,0 +1,58 @@
+/**
+ * How long to wait before the next attempt to connect: full jitter under an exponential ceiling,
+ * so that the clients of a server that went away do not come back in step.
+ *
+ * @module
+ */
+
+const CEILING_FIRST_MS = 500;
+const CEILING_MAX_MS = 20_000;
+
+/** Waiting times between attempts. */
+export class Backoff {
+  #random;
+  #attempt = 0;
+
+  /** @param {() => number} [random] uniform in [0, 1) */
+  constructor(random = Math.random) {
+    this.#random = random;
+  }
+
+  /** Attempts since the last `reset`. */
+  get attempt() {
+    return this.#attempt;
+  }
+
+  /**
+   * The next waiting time.
+   *
+   * @param {number | null} [hintMs] what the server asked for; it is jittered already and taken as it is
+   * @returns {number} milliseconds
+   */
+  next(hintMs = null) {
+    const ceiling = Math.min(CEILING_MAX_MS, CEILING_FIRST_MS * 2 ** Math.min(this.#attempt, 16));
+    this.#attempt += 1;
+    return hintMs ?? this.#random() * ceiling;
+  }
+
+  /** To be called once a connection has proved itself. */
+  reset() {
+    this.#attempt = 0;
+  }
+}
+
+/**
+ * A small generator for tests: the same seed gives the same numbers (mulberry32).
+ *
+ * @param {number} seed
+ * @returns {() => number} uniform in [0, 1)
+ */
+export function seededRandom(seed) {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 0x100000000;
+  };
+}

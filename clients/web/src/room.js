@@ -1,0 +1,749 @@
+/**
+ * A room as its member sees it: who is in it, what is said, what was sent and is not answered
+ * yet. A room outlives its connections, and its session if need be; the client tells it when to
+ * expect what.
+ *
+ * @module
+ */
+
+import { encodeClient } from './codec.js';
+import { Emitter } from './emitter.js';
+import { LeftError, LimitError, OutcomeUnknownError, RefusedError } from './errors.js';
+import { Pending } from './pending.js';
+import { applyAttributes, describe, fromPayload, toAttributes, toMember, toPayload } from './values.js';
+
+/** @typedef {import('./codec.js').ClientMessage} ClientMessage */
+/** @typedef {import('./codec.js').ServerMessage} ServerMessage */
+/** @typedef {import('./codec.js').Joined} Joined */
+/** @typedef {import('./pending.js').Receipt} Receipt */
+/** @typedef {import('./pending.js').Entry} Entry */
+/** @typedef {import('./values.js').Attributes} Attributes */
+/** @typedef {import('./types.js').Member} Member */
+/** @typedef {import('./types.js').Origin} Origin */
+/** @typedef {import('./types.js').PresenceChange} PresenceChange */
+/** @typedef {import('./types.js').RoomEvents} RoomEvents */
+/** @typedef {import('./types.js').JoinOptions} JoinOptions */
+/** @typedef {import('./types.js').Target} Target */
+/** @typedef {import('./types.js').PublishOptions} PublishOptions */
+
+/**
+ * What a room needs of its client.
+ *
+ * @typedef {object} Link
+ * @property {(message: ClientMessage) => void} send
+ * @property {() => boolean} congested whether the socket has more than it can take for now
+ * @property {() => number} messageBytesMax
+ * @property {number} pendingMax most unanswered sendings of a room
+ * @property {(room: Room) => Promise<void>} leave
+ */
+
+/** @type {Set<string>} */
+const REFUSED_FOR_NOW = new Set(['busy', 'server_full', 'room_full']);
+
+/**
+ * A room this client is in, was in, or is entering.
+ *
+ * @extends {Emitter<RoomEvents>}
+ */
+export class Room extends Emitter {
+  #link;
+  /** @type {Joined | null} */
+  #joined = null;
+  #epoch = '';
+  #seq = 0;
+  #cseq = 0;
+  #pending = new Pending();
+  /** @type {Map<number, ClientMessage & { tag: 'publish' }>} */
+  #latestWaiting = new Map();
+  /** @type {string[]} */
+  #types = [];
+  /** @type {Map<string, number>} */
+  #typeIds = new Map();
+  /** The channel is open for sending: joined, and not waiting for a resume. */
+  #live = false;
+  /** Logged messages of the replay still to come. */
+  #replayLeft = 0;
+  #replaySeq = 0;
+  /** @type {Origin} */
+  #replayOrigin = 'history';
+  /** What came before the application could listen. @type {ServerMessage[] | null} */
+  #held = null;
+  /** Member ids this client has had in this epoch. @type {Set<number>} */
+  #ownIds = new Set();
+  /** @type {Attributes} */
+  #attributes;
+  #count = 0;
+
+  /** The others and oneself, by id, while the room's presence is `full`. @type {Map<number, Member>} */
+  members = new Map();
+
+  /** What was asked for. @type {Target} */
+  target;
+  /** @type {JoinOptions} */
+  options;
+
+  /**
+   * Use `client.join`.
+   *
+   * @param {Target} target
+   * @param {JoinOptions} options
+   * @param {Link} link
+   */
+  constructor(target, options, link) {
+    super();
+    this.target = target;
+    this.options = options;
+    this.#link = link;
+    this.#attributes = { ...options.attributes };
+  }
+
+  /** The room's name; for a match it is known once joined. */
+  get name() {
+    return this.#joined?.name ?? (typeof this.target === 'string' ? this.target : '');
+  }
+
+  /** The room's kind, once joined. */
+  get kind() {
+    return this.#joined?.kind ?? '';
+  }
+
+  /** Most members. */
+  get capacity() {
+    return this.#joined?.capacity ?? 0;
+  }
+
+  /** @returns {Record<string, string>} */
+  get labels() {
+    return Object.fromEntries(this.#joined?.labels ?? []);
+  }
+
+  /** What members are told about each other. */
+  get presence() {
+    return this.#joined?.presence ?? 'none';
+  }
+
+  /** How many members there are, as far as the room's presence tells. */
+  get count() {
+    return this.presence === 'full' ? this.members.size : this.#count;
+  }
+
+  /** Oneself. @returns {Member} */
+  get me() {
+    const id = this.#joined?.member ?? 0;
+    return (
+      this.members.get(id) ?? { id, user: null, away: !this.#live, attributes: { ...this.#attributes } }
+    );
+  }
+
+  /** The highest seq seen. */
+  get seq() {
+    return this.#seq;
+  }
+
+  /** Reliable sendings that were not answered yet. */
+  get unanswered() {
+    return this.#pending.size;
+  }
+
+  /** Whether what is sent now leaves at once. */
+  get live() {
+    return this.#live;
+  }
+
+  /**
+   * Sends to everyone in the room.
+   *
+   * `reliable` (the default) returns a promise of the message's seq; it waits through reconnects,
+   * and rejects when the message was refused or its fate is unknown. `latest` and `volatile`
+   * return nothing: the first is replaced by the next of its key while it cannot be sent, the
+   * second is dropped.
+   *
+   * @overload
+   * @param {string} type
+   * @param {unknown} payload
+   * @param {PublishOptions & { class?: 'reliable' }} [options]
+   * @returns {Promise<Receipt>}
+   */
+  /**
+   * @overload
+   * @param {string} type
+   * @param {unknown} payload
+   * @param {PublishOptions & { class: 'latest' | 'volatile' }} options
+   * @returns {undefined}
+   */
+  /**
+   * @param {string} type
+   * @param {unknown} payload
+   * @param {PublishOptions} [options]
+   * @returns {Promise<Receipt> | undefined}
+   */
+  publish(type, payload, options = {}) {
+    const wire = toPayload(payload);
+    if (options.class === 'latest' || options.class === 'volatile') {
+      this.#publishEphemeral(type, wire, options.class, options.key ?? 0);
+      return undefined;
+    }
+    return this.#sendPending('publish', options.local, (cseq) => ({
+      tag: 'publish',
+      body: { ...this.#head(cseq), class: 'reliable', type: this.#typeRef(type), payload: wire },
+    }));
+  }
+
+  /**
+   * Sends to one member; reliable.
+   *
+   * @param {number | { id: number }} member
+   * @param {string} type
+   * @param {unknown} payload
+   * @returns {Promise<Receipt>}
+   */
+  direct(member, type, payload) {
+    const to = typeof member === 'number' ? member : member.id;
+    const wire = toPayload(payload);
+    return this.#sendPending('direct', undefined, (cseq) => ({
+      tag: 'direct',
+      body: { ...this.#head(cseq), to, type: this.#typeRef(type), payload: wire },
+    }));
+  }
+
+  /**
+   * Asks the room itself; the promise is of its answer.
+   *
+   * @param {string} type
+   * @param {unknown} [payload]
+   * @returns {Promise<any>}
+   */
+  request(type, payload = null) {
+    const wire = toPayload(payload);
+    return this.#sendPending('request', undefined, (cseq) => ({
+      tag: 'request',
+      body: { ...this.#head(cseq), type: this.#typeRef(type), payload: wire },
+    }));
+  }
+
+  /**
+   * Changes one's own attributes; a null removes one.
+   *
+   * @param {Attributes} changes
+   * @returns {Promise<Receipt>}
+   */
+  setAttributes(changes) {
+    const attributes = toAttributes(changes);
+    applyAttributes(this.#attributes, attributes);
+    return this.#sendPending('attributes', undefined, (cseq) => ({
+      tag: 'set_attributes',
+      body: { ...this.#head(cseq), attributes },
+    }));
+  }
+
+  /** Leaves the room. The promise is fulfilled once the server has said so. */
+  leave() {
+    return this.#link.leave(this);
+  }
+
+  // --- What follows is for the client, not for applications. ---
+
+  /** The room's number, `null` while it has none. */
+  get channel() {
+    return this.#joined?.channel ?? null;
+  }
+
+  /** How far the room was seen, `null` when it was not. */
+  get position() {
+    return this.#epoch === '' ? null : { epoch: this.#epoch, seq: this.#seq };
+  }
+
+  /** The highest number used so far; goes into storage. */
+  get cseq() {
+    return this.#cseq;
+  }
+
+  /**
+   * The `join` that enters the room, or enters it again in a new session.
+   *
+   * @param {number} ref
+   * @returns {ClientMessage}
+   */
+  joinMessage(ref) {
+    const { target, options } = this;
+    const known = this.name;
+    const create = options.create;
+    // Whoever asked to create the room has done so: the second time it must only be entered.
+    const mode = options.mode === 'create' && this.#joined !== null ? 'either' : options.mode;
+    return {
+      tag: 'join',
+      body: {
+        ref,
+        target:
+          known !== '' || typeof target === 'string'
+            ? { name: known }
+            : { match: { kind: target.kind, filter: Object.entries(target.filter ?? {}) } },
+        mode: mode ?? 'either',
+        options: {
+          attributes: toAttributes(this.#attributes),
+          echo: options.echo ?? true,
+          create: create
+            ? {
+                capacity: create.capacity ?? null,
+                presence: create.presence ?? null,
+                public: create.public ?? null,
+                labels: Object.entries(create.labels ?? {}),
+              }
+            : null,
+        },
+        since: this.position,
+        history: options.history ?? 0,
+        ext: [],
+      },
+    };
+  }
+
+  /**
+   * Takes up a room that an earlier page of this session was in.
+   *
+   * @param {{ epoch: string, seq: number, cseq: number }} saved
+   */
+  restore({ epoch, seq, cseq }) {
+    this.#epoch = epoch;
+    this.#seq = seq;
+    this.#cseq = cseq;
+  }
+
+  /** Keeps what comes until `release`. */
+  hold() {
+    this.#held = [];
+  }
+
+  /** Deals with what was kept. */
+  release() {
+    const held = this.#held ?? [];
+    this.#held = null;
+    for (const message of held) {
+      this.handle(message);
+    }
+  }
+
+  /** The connection is gone: everything waits. */
+  suspend() {
+    this.release();
+    this.#live = false;
+    this.#replayLeft = 0;
+  }
+
+  /**
+   * The session is gone: the room has to be entered anew. What was sent and not answered may or
+   * may not have been applied, and nobody can tell.
+   */
+  forgetSession() {
+    this.suspend();
+    this.#giveUpSent('the session was lost before the answer came');
+  }
+
+  /**
+   * The answer to a join, or the room found again after a resume.
+   *
+   * @param {Joined} joined
+   * @param {{ first: boolean, resumed: boolean }} how
+   */
+  enter(joined, { first, resumed }) {
+    const sameEpoch = joined.epoch === this.#epoch;
+    if (!sameEpoch) {
+      this.#ownIds.clear();
+      this.#seq = 0;
+      this.#giveUpSent('the room was lost before the answer came');
+    }
+    this.#joined = joined;
+    this.#epoch = joined.epoch;
+    this.#ownIds.add(joined.member);
+    this.#cseq = Math.max(this.#cseq, joined.applied_cseq);
+    this.#types = [];
+    this.#typeIds.clear();
+    this.#learnTypes(0, joined.types);
+    this.#fillRoster(joined);
+    this.#replayLeft = joined.replay;
+    this.#replaySeq = joined.seq;
+    this.#replayOrigin = first ? 'history' : 'missed';
+    this.#live = true;
+    // Before the application hears of it: whatever it sends from its listeners has higher numbers,
+    // and the room takes the lower ones only before those.
+    this.#sendAgain(joined.applied_cseq);
+    if (!first) {
+      this.emit('recovered', { recovered: joined.recovered, resumed, replay: joined.replay });
+    }
+    this.emit('members', this.members);
+    if (joined.replay === 0) {
+      this.#endReplay();
+    }
+  }
+
+  /**
+   * A message of the server about this room.
+   *
+   * @param {ServerMessage} message
+   */
+  handle(message) {
+    if (this.#held !== null) {
+      this.#held.push(message);
+      return;
+    }
+    if (!this.#live) {
+      return; // What comes before the room was found again is part of what comes after.
+    }
+    const { tag, body } = message;
+    switch (tag) {
+      case 'message':
+        this.#onMessage(body, body.cseq, false);
+        break;
+      case 'direct':
+        this.#onMessage(body, 0, true);
+        break;
+      case 'ephemeral':
+        this.#onEphemeral(body);
+        break;
+      case 'presence':
+        this.#onPresence(body);
+        break;
+      case 'presence_count':
+        this.#count = body.count;
+        this.emit('members', this.members);
+        break;
+      case 'ack':
+        this.#onAck(body);
+        break;
+      case 'reply':
+        this.#pending.take(body.cseq)?.resolve(fromPayload(body.payload).payload);
+        break;
+      case 'gap':
+        this.#seq = Math.max(this.#seq, body.to_seq);
+        this.emit('gap', { fromSeq: body.from_seq, toSeq: body.to_seq });
+        break;
+      case 'moved':
+        this.#epoch = body.epoch;
+        this.#seq = 0;
+        this.#replayLeft = 0;
+        this.#ownIds = new Set([this.me.id]);
+        this.#giveUpSent('the room moved before the answer came');
+        this.emit('moved', { epoch: body.epoch });
+        break;
+      case 'types':
+        this.#learnTypes(body.first, body.names);
+        break;
+      default:
+        break;
+    }
+  }
+
+  /**
+   * The server refused what was sent under this number.
+   *
+   * @param {number} cseq
+   * @param {RefusedError} error
+   */
+  refuse(cseq, error) {
+    const entry = this.#pending.take(cseq);
+    if (entry === undefined) {
+      this.emit('refused', error);
+    } else {
+      entry.reject(error);
+    }
+  }
+
+  /**
+   * The room is left for good.
+   *
+   * @param {RoomEvents['left']} event
+   */
+  end(event) {
+    this.suspend();
+    this.#joined = null;
+    this.#latestWaiting.clear();
+    for (const entry of this.#pending.takeAll(() => true)) {
+      entry.reject(event.error ?? new LeftError(event.reason));
+    }
+    this.emit('left', event);
+  }
+
+  /** Sends what waited for the socket to take more. */
+  flushLatest() {
+    if (!this.#live || this.#link.congested()) {
+      return;
+    }
+    for (const message of this.#latestWaiting.values()) {
+      message.body.cseq = ++this.#cseq;
+      message.body.channel = this.#joined?.channel ?? 0;
+      this.#link.send(message);
+    }
+    this.#latestWaiting.clear();
+  }
+
+  /**
+   * @param {string} type
+   * @param {import('./codec.js').WirePayload} payload
+   * @param {'latest' | 'volatile'} deliveryClass
+   * @param {number} key
+   */
+  #publishEphemeral(type, payload, deliveryClass, key) {
+    const open = this.#live && !this.#link.congested();
+    if (!open && deliveryClass === 'volatile') {
+      return;
+    }
+    /** @type {ClientMessage & { tag: 'publish' }} */
+    const message = {
+      tag: 'publish',
+      body: {
+        ...this.#head(open ? ++this.#cseq : 0),
+        class: deliveryClass === 'latest' ? { latest: key } : 'volatile',
+        // By name while it waits: the numbers may be others by then.
+        type: open ? this.#typeRef(type) : type,
+        payload,
+      },
+    };
+    if (open) {
+      this.#latestWaiting.delete(key);
+      this.#link.send(message);
+    } else {
+      this.#latestWaiting.set(key, message);
+    }
+  }
+
+  /**
+   * @param {Entry['kind']} kind
+   * @param {any} local
+   * @param {(cseq: number) => ClientMessage} build
+   * @returns {Promise<any>}
+   */
+  #sendPending(kind, local, build) {
+    if (this.#joined === null) {
+      return Promise.reject(new LeftError('left'));
+    }
+    if (this.#pending.size >= this.#link.pendingMax) {
+      return Promise.reject(new LimitError(`${this.#pending.size} messages wait already`));
+    }
+    const cseq = this.#cseq + 1;
+    const encoded = encodeClient(build(cseq)).length;
+    if (encoded + 9 > this.#link.messageBytesMax()) {
+      return Promise.reject(new LimitError(`a message of ${encoded} bytes is more than the server takes`));
+    }
+    this.#cseq = cseq;
+    const promise = new Promise((resolve, reject) => {
+      const entry = { cseq, kind, local, build, sent: false, resolve, reject };
+      this.#pending.add(entry);
+      if (this.#live) {
+        this.#sendEntry(entry);
+      }
+    });
+    // Whoever does not care for the receipt need not catch.
+    promise.catch(() => {});
+    return promise;
+  }
+
+  /** @param {Entry} entry */
+  #sendEntry(entry) {
+    entry.sent = true;
+    this.#link.send(entry.build(entry.cseq));
+  }
+
+  /** @param {number} appliedCseq */
+  #sendAgain(appliedCseq) {
+    for (const entry of this.#pending.all()) {
+      if (entry.cseq > appliedCseq) {
+        this.#sendEntry(entry);
+      }
+    }
+    // Answers are not in the log, so a request that was dealt with is simply asked anew.
+    for (const entry of this.#pending.takeAll(
+      ({ cseq, kind }) => kind === 'request' && cseq <= appliedCseq,
+    )) {
+      this.#askAnew(entry);
+    }
+    this.flushLatest();
+  }
+
+  /** @param {Entry} entry a request that is not pending any more */
+  #askAnew(entry) {
+    entry.cseq = ++this.#cseq;
+    this.#pending.add(entry);
+    this.#sendEntry(entry);
+  }
+
+  /**
+   * What was sent and not answered has become unknown.
+   *
+   * @param {string} why
+   */
+  #giveUpSent(why) {
+    for (const entry of this.#pending.takeAll(({ sent }) => sent)) {
+      entry.reject(new OutcomeUnknownError(why));
+    }
+  }
+
+  /** @param {Extract<ServerMessage, { tag: 'ack' }>['body']} body */
+  #onAck({ cseq, seq, durability }) {
+    const entry = this.#pending.take(cseq);
+    if (entry?.kind === 'request') {
+      this.#askAnew(entry);
+    } else {
+      // A change of attributes has no number where presence is not logged.
+      entry?.resolve({ seq, repeated: seq === null && entry.kind !== 'attributes', durability });
+    }
+  }
+
+  /** @param {number} cseq */
+  #head(cseq) {
+    return { channel: this.#joined?.channel ?? 0, cseq };
+  }
+
+  /** @param {string} type */
+  #typeRef(type) {
+    return this.#typeIds.get(type) ?? type;
+  }
+
+  /**
+   * @param {number} first
+   * @param {string[]} names
+   */
+  #learnTypes(first, names) {
+    names.forEach((name, index) => {
+      this.#types[first + index] = name;
+      this.#typeIds.set(name, first + index);
+    });
+  }
+
+  /** @param {string | number} ref */
+  #typeName(ref) {
+    return typeof ref === 'string' ? ref : (this.#types[ref] ?? `#${ref}`);
+  }
+
+  /** @param {Joined} joined */
+  #fillRoster({ roster }) {
+    this.members.clear();
+    if (roster === 'none') {
+      this.#count = 0;
+    } else if ('full' in roster) {
+      for (const info of roster.full) {
+        this.members.set(info.id, toMember(info));
+      }
+    } else {
+      this.#count = roster.count;
+    }
+  }
+
+  /**
+   * Notes a logged message's number.
+   *
+   * @param {number} seq
+   * @returns {Origin | null} null for one that was seen before
+   */
+  #log(seq) {
+    const inReplay = this.#replayLeft > 0 && seq <= this.#replaySeq;
+    if (seq <= this.#seq) {
+      return null;
+    }
+    this.#seq = seq;
+    return inReplay ? this.#replayOrigin : 'live';
+  }
+
+  /**
+   * Counts a logged message of the replay, after it was dealt with.
+   *
+   * @param {number} seq
+   */
+  #logged(seq) {
+    if (this.#replayLeft > 0) {
+      this.#replayLeft = seq >= this.#replaySeq ? 0 : this.#replayLeft - 1;
+      if (this.#replayLeft === 0) {
+        this.#endReplay();
+      }
+    }
+  }
+
+  /**
+   * All that was missed is here. What the room has dealt with and did not come back was answered
+   * on the lost connection.
+   */
+  #endReplay() {
+    this.#seq = Math.max(this.#seq, this.#replaySeq);
+    const applied = this.#joined?.applied_cseq ?? 0;
+    for (const entry of this.#pending.takeAll(({ cseq }) => cseq <= applied)) {
+      entry.resolve({ seq: null, repeated: true });
+    }
+  }
+
+  /**
+   * @param {import('./codec.js').Message | import('./codec.js').DirectMessage} body
+   * @param {number} cseq
+   * @param {boolean} direct
+   */
+  #onMessage(body, cseq, direct) {
+    const origin = this.#log(body.seq);
+    if (origin !== null) {
+      const mine = this.#ownIds.has(body.from);
+      // Only the present member's numbers are this session's.
+      const answers = mine && !direct && body.from === this.#joined?.member;
+      const entry = answers ? this.#pending.take(cseq) : undefined;
+      this.emit('message', {
+        type: this.#typeName(body.type),
+        ...fromPayload(body.payload),
+        seq: body.seq,
+        from: body.from,
+        member: this.members.get(body.from),
+        at: new Date((this.#joined?.epoch_at_ms ?? 0) + body.at),
+        direct,
+        mine,
+        local: entry?.local,
+        origin,
+      });
+      entry?.resolve({ seq: body.seq, repeated: false });
+      this.#logged(body.seq);
+    }
+  }
+
+  /** @param {import('./codec.js').Ephemeral} body */
+  #onEphemeral(body) {
+    this.emit('ephemeral', {
+      type: this.#typeName(body.type),
+      ...fromPayload(body.payload),
+      from: body.from,
+      member: this.members.get(body.from),
+      key: body.key,
+    });
+  }
+
+  /** @param {import('./codec.js').Presence} body */
+  #onPresence({ seq, event }) {
+    const origin = this.#log(seq);
+    if (origin !== null) {
+      // The roster of a join is newer than the replay behind it, which only tells how it came about.
+      const change = describe(event, this.members, origin === 'live');
+      if ('collapsed' in event) {
+        this.#collapse(event.collapsed.count);
+      }
+      if ('attributes' in event && event.attributes.id === this.#joined?.member) {
+        this.#pending.take(event.attributes.cseq)?.resolve({ seq, repeated: false });
+      }
+      this.emit('presence', { ...change, seq, origin });
+      if (origin === 'live') {
+        this.emit('members', this.members);
+      }
+      this.#logged(seq);
+    }
+  }
+
+  /** @param {number} count */
+  #collapse(count) {
+    if (this.#joined !== null) {
+      this.#joined = { ...this.#joined, presence: 'count' };
+    }
+    this.members.clear();
+    this.#count = count;
+  }
+}
+
+/**
+ * Whether a join that was refused may be tried again.
+ *
+ * @param {RefusedError} error
+ */
+export function mayRetryJoin(error) {
+  return REFUSED_FOR_NOW.has(error.reason);
+}

@@ -1,0 +1,59 @@
+// How long the client waits before it connects again, and what it makes of pings.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Backoff, seededRandom } from '../src/backoff.js';
+import { Clock } from '../src/clock.js';
+
+test('waiting times fill the whole range under an exponential ceiling', () => {
+  const random = seededRandom(7);
+  const runs = Array.from({ length: 2000 }, () => {
+    const backoff = new Backoff(random);
+    return Array.from({ length: 8 }, () => backoff.next());
+  });
+  const ceilings = [500, 1000, 2000, 4000, 8000, 16_000, 20_000, 20_000];
+  ceilings.forEach((ceiling, attempt) => {
+    const waits = runs.map((run) => run[attempt]);
+    const mean = waits.reduce((sum, wait) => sum + wait, 0) / waits.length;
+    assert.ok(Math.max(...waits) <= ceiling);
+    assert.ok(Math.max(...waits) > ceiling * 0.98, `attempt ${attempt} reaches its ceiling`);
+    assert.ok(Math.min(...waits) < ceiling * 0.02, `attempt ${attempt} may be short`);
+    assert.ok(Math.abs(mean / ceiling - 0.5) < 0.03, `attempt ${attempt} is uniform`);
+  });
+});
+
+test('the same seed waits the same, another one does not', () => {
+  const draw = (/** @type {number} */ seed) => {
+    const backoff = new Backoff(seededRandom(seed));
+    return [backoff.next(), backoff.next(), backoff.next()];
+  };
+  assert.deepEqual(draw(1), draw(1));
+  assert.notDeepEqual(draw(1), draw(2));
+});
+
+test('a hint of the server is taken as it is, and a reset starts over', () => {
+  const backoff = new Backoff(() => 0.999);
+  assert.equal(backoff.next(30_000), 30_000);
+  assert.ok(backoff.next() > 900);
+  backoff.reset();
+  assert.ok(backoff.next() < 500);
+});
+
+test('the clock believes the shortest round trip', () => {
+  const clock = new Clock();
+  assert.equal(clock.rtt, null);
+  clock.guess(5000, 1000);
+  assert.equal(clock.offset, 4000);
+  clock.sample(1000, 1300, 5010 + 290);
+  clock.sample(2000, 2020, 6020);
+  clock.sample(3000, 3400, 7350);
+  assert.equal(clock.offset, 4010, 'the middle of the 20 ms round trip');
+  assert.equal(clock.rtt, 400, 'the newest');
+  assert.equal(clock.rttMin, 20);
+  clock.sample(5000, 4000, 0);
+  assert.equal(clock.rtt, 400, 'a clock set back in between says nothing');
+  for (let index = 0; index < 12; index += 1) {
+    clock.sample(0, 100, 50);
+  }
+  assert.equal(clock.offset, 0, 'old samples go');
+});

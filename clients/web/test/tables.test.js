@@ -1,0 +1,27 @@
+// The tables of close codes and error codes against the protocol's own lists.
+
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { KNOWN_CLOSE_CODES, closeRule, errorName } from '../src/errors.js';
+
+/** @param {string} name */
+const source = (name) => readFileSync(new URL(`../../../protocol/src/${name}.rs`, import.meta.url), 'utf8');
+
+test('the close codes are those of the protocol', () => {
+  const listed = [...source('close').matchAll(/= (\d+), "(\w+)", (resumable|terminal), "([^"]+)";/g)];
+  assert.ok(listed.length >= 20);
+  for (const [, code, name, kind, meaning] of listed) {
+    assert.deepEqual(closeRule(Number(code)), { name, resumable: kind === 'resumable', meaning });
+  }
+  assert.deepEqual(KNOWN_CLOSE_CODES, listed.map(([, code]) => Number(code)));
+});
+
+test('the error codes are those of the protocol', () => {
+  const listed = [...source('error').matchAll(/= (\d+), "(\w+)", "[^"]+";/g)];
+  assert.ok(listed.length >= 18);
+  for (const [, code, name] of listed) {
+    assert.equal(errorName(Number(code)), name);
+  }
+  assert.equal(errorName(199), 'unknown');
+});
