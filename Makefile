@@ -46,7 +46,8 @@ test: test-needs build ## Run every test, and repeat each runner's own summary a
 
 test-rust: ## Unit, integration and scenario tests, and the simulator
 	@mkdir -p $(RESULTS)
-	$(CARGO) test --workspace 2>&1 | tee $(RESULTS)/rust.log
+	{ $(CARGO) test --workspace && $(CARGO) test -p madang-engine --features planted-bugs --test sim; } \
+		2>&1 | tee $(RESULTS)/rust.log
 
 test-web: ## The web client, by Node.js
 	@mkdir -p $(RESULTS)
@@ -57,11 +58,12 @@ test-browser: build ## The demo, by Chromium
 	@mkdir -p $(RESULTS)
 	cd tests/browser && $(NPM) test --silent 2>&1 | tee $(RESULTS)/browser.log
 
-test-interop: build ## A client that was written from the specification alone, in Python
+test-interop: build ## A client written from the specification alone, and third-party ones: Python, Node.js
 	@mkdir -p $(RESULTS)
-	PYTHONPATH="$(PYTHON_PACKAGES)" python3 -m unittest discover -s tests/interop 2>&1 | tee $(RESULTS)/interop.log
+	{ PYTHONPATH="$(PYTHON_PACKAGES)" python3 -m unittest discover -s tests/interop \
+		&& cd tests/interop && $(NPM) test --silent; } 2>&1 | tee $(RESULTS)/interop.log
 
-test-needs: clients/web/node_modules/.stamp tests/browser/node_modules/.stamp $(PYTHON_PACKAGES)/.stamp ## Fetch what the tests need
+test-needs: clients/web/node_modules/.stamp tests/browser/node_modules/.stamp tests/interop/node_modules/.stamp $(PYTHON_PACKAGES)/.stamp ## Fetch what the tests need
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null \
 		|| command -v google-chrome >/dev/null \
 		|| { echo "Chromium is missing; installing Debian's"; $(SUDO) apt-get update \

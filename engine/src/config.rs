@@ -17,6 +17,10 @@ pub struct Config {
     pub session: SessionConfig,
     /// Rooms.
     pub room: RoomConfig,
+    /// Number of the first room: what [`crate::Engine::rooms_numbered`] said of the engine whose
+    /// place this one takes, so that no client that has not heard of the loss speaks to a new room
+    /// by an old number.
+    pub first_room: u32,
     /// Bytes that may be on their way to another shard before rooms lag and readers pause.
     pub peer_window_bytes: u64,
     /// A known defect to show that the simulator finds it.
@@ -159,6 +163,7 @@ impl Default for Config {
             shards: 1,
             session: SessionConfig::default(),
             room: RoomConfig::default(),
+            first_room: 0,
             peer_window_bytes: 8 << 20,
             #[cfg(feature = "planted-bugs")]
             bug: None,

@@ -64,6 +64,10 @@ impl Views {
             by_name.insert(name.into(), channel);
             Box::new(View { name: name.into(), members: Vec::new() })
         });
+        if view.members.len() == view.members.capacity() {
+            // As the room's own list of members: most are small and stay so.
+            view.members.reserve_exact(view.members.len() / 4 + 2);
+        }
         view.members.push(member);
         (view.members.len() - 1) as u32
     }

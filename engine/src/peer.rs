@@ -8,7 +8,6 @@ use crate::config::Kind;
 use crate::frame::{Frame, FrameKind};
 use crate::id::{SessionRef, ShardId};
 use crate::session::QueueClass;
-use crate::session::outbound::LatestKey;
 use madang_protocol::ErrorCode;
 use madang_protocol::client::{Direct, Join, Publish, Request, SetAttributes};
 use madang_protocol::ids::{Epoch, MemberId, Seq};
@@ -287,10 +286,9 @@ pub struct Admission {
     pub seq: u64,
     /// Whether the member hears itself.
     pub echo: bool,
-    /// `Joined` and the replay, encoded for this member.
+    /// `Joined`, the replay and the current values of class latest, encoded for this member. They
+    /// answer what was asked: none of them takes room from what is live.
     pub frames: Vec<Frame>,
-    /// Current values of class latest, encoded for this member.
-    pub latest: Vec<(LatestKey, Frame)>,
 }
 
 impl PeerMsg {

@@ -114,8 +114,9 @@ impl<K> Wheel<K> {
             }
         }
         std::mem::swap(slot, &mut self.kept);
-        if slot.is_empty() && slot.capacity() > 64 {
-            slot.shrink_to(16);
+        // Thousands of connections that came at once leave room for their timers in every slot.
+        if slot.capacity() > 2 * slot.len() + 16 {
+            slot.shrink_to(slot.len() + 8);
         }
         self.expired.reverse();
     }

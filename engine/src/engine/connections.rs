@@ -77,6 +77,7 @@ impl Engine {
         self.pause(slot, pause::ENTRY);
         if let Some(session) = self.sessions.get_mut(slot) {
             session.held = Some(Box::default());
+            session.joining.push(Joining { r#ref: 0, name: Some(room.into()) });
         }
         let join = Join {
             r#ref: 0,
@@ -284,13 +285,13 @@ impl Engine {
         }
         let attempt = session.attempt;
         if let Some(resumable) = &mut session.resumable {
-            let used = if resume.key.secret_eq(&resumable.secret) {
-                resumable.secret
-            } else {
-                resumable.old_secret.unwrap_or(resumable.secret)
-            };
-            resumable.secret = secret;
-            resumable.old_secret = (!planted!(self.config, LostWelcome)).then_some(used);
+            // By the old key: a welcome was lost, or an attempt that the client gave up comes late.
+            // It is answered with the key that the welcome brought, which may have arrived after
+            // all: whichever of the two was the late one, the client holds a key that is valid.
+            if resume.key.secret_eq(&resumable.secret) {
+                let used = std::mem::replace(&mut resumable.secret, secret);
+                resumable.old_secret = (!planted!(self.config, LostWelcome)).then_some(used);
+            }
             resumable.resumes += 1;
         }
         self.stats.resumes += 1;

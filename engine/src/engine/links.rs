@@ -243,6 +243,11 @@ impl Engine {
             self.removed(channel, 0, LeaveReason::Lost);
         }
         self.fail_joins_through(peer);
+        // The new shard has not heard the rounds that the old one was told.
+        for round in 1..=self.quiescing.min(2) {
+            self.out.push_back(Output::Peer { to: peer, msg: PeerMsg::Quiesce { round } });
+        }
+        self.advance_quiesce();
     }
 
     /// Joins that the lost peer may have been asked for get no answer any more: the sessions that

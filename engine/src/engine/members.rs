@@ -192,13 +192,13 @@ impl Engine {
         let (slot, wire) = (address.slot, session.wire);
         if let Some(r#ref) = r#ref {
             let waiting = session.joining.iter().position(|joining| joining.r#ref == r#ref);
-            match waiting {
-                Some(at) => drop(session.joining.swap_remove(at)),
-                None if wire == Wire::Raw => {}
-                None => {
-                    let reason = LeaveReason::Gone;
-                    return self.send_up(home, Up::Leave { channel, member, reason });
-                }
+            let Some(at) = waiting else {
+                let reason = LeaveReason::Gone;
+                return self.send_up(home, Up::Leave { channel, member, reason });
+            };
+            session.joining.swap_remove(at);
+            if session.joining.is_empty() {
+                session.joining = Vec::new();
             }
             if session.membership(channel).is_some() {
                 // A match and a join by name were on their way to the same room.
@@ -219,10 +219,6 @@ impl Engine {
         self.touched.session(slot);
         let kind = if wire == Wire::Json { FrameKind::Text } else { FrameKind::Batch };
         for frame in &admission.frames {
-            self.push(slot, (frame, kind), QueueClass::Replay);
-        }
-        // Current values are part of the answer: what they need is not taken from live messages.
-        for (_, frame) in &admission.latest {
             self.push(slot, (frame, kind), QueueClass::Replay);
         }
         if wire == Wire::Raw {
@@ -271,8 +267,12 @@ impl Engine {
             });
         session.joining = kept;
         let failed: Vec<crate::session::Joining> = failed;
+        let is_raw = session.wire == Wire::Raw;
         for joining in failed {
             let text = "the shard that was asked is gone; try again".to_owned();
+            if is_raw {
+                return self.close_session_conn(slot, CloseCode::BUSY, &text);
+            }
             self.error(slot, ErrorCode::BUSY, ErrorRef::Join(joining.r#ref), text);
         }
     }

@@ -88,7 +88,7 @@ impl Engine {
             sessions: Sessions::new(config.shard),
             pool: Pool::default(),
             views: Views::default(),
-            home: Home::new(config.shard.0, shards),
+            home: Home::new(config.shard.0, shards, config.first_room),
             links: (0..shards).map(|_| Link::default()).collect(),
             timers: Wheel::new(now, TIMER_US),
             encoder: Encoder::default(),
@@ -160,6 +160,8 @@ impl Engine {
     pub fn stats(&self) -> Stats {
         Stats {
             encodes: self.encoder.encodes,
+            sent: self.pool.sent,
+            conflated: self.pool.conflated,
             connections: (self.sessions.len() - self.sessions.away) as u64,
             sessions: self.sessions.len() as u64,
             sessions_away: self.sessions.away as u64,
@@ -187,6 +189,11 @@ impl Engine {
     /// The rooms homed here, for tests and the operator's view.
     pub fn home(&self) -> &Home {
         &self.home
+    }
+
+    /// Room numbers used so far, for [`Config::first_room`] of an engine that takes this one's place.
+    pub fn rooms_numbered(&self) -> u32 {
+        self.home.numbered()
     }
 
     /// Does what the rooms want done, and what follows from that, until nothing is left.

@@ -66,7 +66,8 @@ impl Engine {
         let next = if now < quiet_until {
             session.pinged = false;
             quiet_until
-        } else if !session.pinged {
+        } else if !session.pinged || now < quiet_until.plus_ms(pong_ms) {
+            // Not asked yet, or something came since and it has gone quiet again.
             session.pinged = true;
             self.push_ping(slot);
             now.plus_ms(pong_ms)

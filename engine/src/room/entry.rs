@@ -109,7 +109,7 @@ impl Room {
         ctx: &mut Ctx<'_>,
     ) {
         let Some(member) = self.members.get(id) else { return };
-        let (mut frames, mut latest) = (Vec::new(), Vec::new());
+        let mut frames = Vec::new();
         if self.kind == Kind::Relay {
             let (recovered, replay) = self.replay(member, since, history, ctx);
             let joined = self.joined(member, r#ref, recovered, replay.len() as u32, ctx);
@@ -122,9 +122,8 @@ impl Room {
             for native in &replay {
                 frames.push(ctx.encoder.reframe(native, member.wire, &self.types));
             }
-            for ((sender, key), native) in self.latest.iter().filter(|((from, _), _)| *from != id) {
-                let slot = LatestKey { channel: self.channel, member: sender, key };
-                latest.push((slot, ctx.encoder.reframe(native, member.wire, &self.types)));
+            for (_, native) in self.latest.iter().filter(|((from, _), _)| *from != id) {
+                frames.push(ctx.encoder.reframe(native, member.wire, &self.types));
             }
         }
         let admission = Admission {
@@ -137,7 +136,6 @@ impl Room {
             seq: self.seq,
             echo: member.echo,
             frames,
-            latest,
         };
         let (to, down) = (member.session.shard, Down::Joined(Box::new(admission)));
         ctx.effects.push_back(Effect::Send { to, down });

@@ -25,6 +25,8 @@ const NUMBERS_PER_ROOM: usize = 8;
 pub struct Home {
     shard: u32,
     shards: u32,
+    /// The index of the first of `rooms`.
+    first: u32,
     rooms: Vec<Option<Box<Room>>>,
     by_name: Index<Box<str>, u32>,
     public: BTreeSet<u32>,
@@ -42,11 +44,12 @@ pub enum Matched {
 }
 
 impl Home {
-    /// No rooms.
-    pub fn new(shard: u16, shards: u16) -> Self {
+    /// No rooms; the first will have the index `first`.
+    pub fn new(shard: u16, shards: u16, first: u32) -> Self {
         Self {
             shard: u32::from(shard),
             shards: u32::from(shards.max(1)),
+            first,
             rooms: Vec::new(),
             by_name: Index::default(),
             public: BTreeSet::new(),
@@ -67,12 +70,23 @@ impl Home {
 
     /// The room of this number.
     pub fn get(&self, channel: u32) -> Option<&Room> {
-        self.rooms.get((channel / self.shards) as usize)?.as_deref()
+        self.rooms.get(self.place(channel)?)?.as_deref()
     }
 
     /// The room of this number.
     pub fn get_mut(&mut self, channel: u32) -> Option<&mut Room> {
-        self.rooms.get_mut((channel / self.shards) as usize)?.as_deref_mut()
+        let place = self.place(channel)?;
+        self.rooms.get_mut(place)?.as_deref_mut()
+    }
+
+    /// Where in `rooms` a number is.
+    fn place(&self, channel: u32) -> Option<usize> {
+        (channel / self.shards).checked_sub(self.first).map(|place| place as usize)
+    }
+
+    /// Indices used so far, those before the first included.
+    pub fn numbered(&self) -> u32 {
+        self.first + self.rooms.len() as u32
     }
 
     /// The number of the room of this name.
@@ -149,8 +163,8 @@ impl Home {
             return refuse(ErrorCode::SERVER_FULL, "the server holds as many rooms as it may");
         }
         let capacity = checked_options(&options, ctx.config)?;
-        let index = self.allocate(now, ctx.config.rooms_max);
-        let channel = index * self.shards + self.shard;
+        let place = self.allocate(now, ctx.config.rooms_max);
+        let channel = (self.first + place) * self.shards + self.shard;
         let presence = match kind {
             Kind::Relay => options.presence.unwrap_or_default(),
             Kind::Raw => PresenceMode::None,
@@ -184,34 +198,34 @@ impl Home {
             room: room.name.clone(),
             kind: kind.name(),
         }));
-        self.rooms[index as usize] = Some(Box::new(room));
+        self.rooms[place as usize] = Some(Box::new(room));
         self.len += 1;
         Ok(channel)
     }
 
     /// Removes a room that has no members.
     pub fn remove(&mut self, channel: u32, now: Time, ctx: &mut Ctx<'_>) {
-        let index = channel / self.shards;
-        let Some(room) = self.rooms.get_mut(index as usize).and_then(Option::take) else { return };
+        let Some(place) = self.place(channel) else { return };
+        let Some(room) = self.rooms.get_mut(place).and_then(Option::take) else { return };
         debug_assert!(room.members.is_empty());
         self.by_name.remove(&room.name);
         self.public.remove(&channel);
-        self.free.push_back((now, index));
+        self.free.push_back((now, place as u32));
         self.len -= 1;
         ctx.effects.push_back(Effect::Event(Event::RoomRemoved { room: room.name }));
     }
 
-    /// An index out of quarantine, or a new one. When rooms come and go so fast that numbers run
+    /// A place out of quarantine, or a new one. When rooms come and go so fast that numbers run
     /// out, the oldest is used early.
     fn allocate(&mut self, now: Time, rooms_max: usize) -> u32 {
         let exhausted = self.rooms.len() >= rooms_max.saturating_mul(NUMBERS_PER_ROOM);
         match self.free.front() {
-            Some((freed, index))
+            Some((freed, place))
                 if exhausted || freed.plus_ms(CHANNEL_QUARANTINE_MS) <= now =>
             {
-                let index = *index;
+                let place = *place;
                 self.free.pop_front();
-                index
+                place
             }
             _ => {
                 self.rooms.push(None);

@@ -91,6 +91,10 @@ impl Members {
     /// Adds one with an id from [`Self::next_id`].
     pub fn add(&mut self, member: Member) {
         debug_assert!(self.list.last().is_none_or(|last| last.id < member.id));
+        if self.list.len() == self.list.capacity() {
+            // Most rooms are small and stay so: doubling would leave much of them unused.
+            self.list.reserve_exact(self.list.len() / 4 + 2);
+        }
         self.list.push(member);
     }
 

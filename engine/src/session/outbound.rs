@@ -118,6 +118,10 @@ pub struct Pool {
     free: Vec<u32>,
     /// Where each waiting value of class latest is, by session slot and key.
     latest: Index<(u32, LatestKey), u32>,
+    /// Messages of all queues taken by the transport, by [`ClassIndex`].
+    pub sent: [u64; 4],
+    /// Values of class latest of all queues replaced while they waited.
+    pub conflated: u64,
 }
 
 impl Default for Queue {
@@ -220,6 +224,7 @@ impl Pool {
     pub fn pop(&mut self, queue: &mut Queue, slot: u32) -> Option<(Frame, FrameKind)> {
         let (frame, kind, class) = self.unlink_head(queue, slot)?;
         queue.counts.sent[class.index() as usize] += 1;
+        self.sent[class.index() as usize] += 1;
         Some((frame, kind))
     }
 
@@ -302,6 +307,7 @@ impl Pool {
         }
         queue.bytes = bytes;
         queue.counts.conflated += 1;
+        self.conflated += 1;
         node.frame = Some(frame.clone());
         Pushed::Waiting
     }
