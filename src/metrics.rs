@@ -131,8 +131,22 @@ families! {
     } "Resumes: with everything that was missed, with a fresh start, or refused."
     Counter "madang_lagged_total" { Lagged, }
         "Times that a shard fell behind with a room and was resynced from its log."
+    Counter "madang_watch_feed_dropped_total" { WatchFeedDropped, }
+        "What happened in rooms and was not told to spectators' threads at once for want of room."
     Counter "madang_drain_unwritten_total" { DrainUnwritten, }
         "Reliable messages still unwritten at the end of a drain."
+
+    // From here on the side listener's threads count.
+    Gauge "madang_spectators" { Spectators, }
+        "Open streams of rooms and of the directory."
+    Gauge "madang_watch_log_bytes" { WatchLogBytes, }
+        "Bytes of what happened in rooms and can still be watched."
+    Counter "madang_watch_events_total" { WatchEvents, }
+        "Events sent to spectators."
+    Counter "madang_watch_encodes_total" { WatchEncodes, }
+        "Events made for spectators, each once for all of them."
+    Counter "madang_watch_gaps_total" { WatchGaps, }
+        "Times that a spectator was told that something is missing."
 }
 
 /// How HTTP answers are counted: by the first digit of their status.
@@ -230,7 +244,8 @@ impl Metrics {
     }
 
     /// The block of a thread of the side listener, for that thread. Of it only
-    /// [`Counter::Connections`] and the HTTP answers are told.
+    /// [`Counter::Connections`], what stands behind [`Counter::Spectators`] and the HTTP answers are
+    /// told.
     ///
     /// # Panics
     ///
@@ -275,7 +290,11 @@ impl Blocks {
         encoder: &mut DescriptorEncoder<'_>,
     ) -> Result<(), fmt::Error> {
         let mut metric = describe(encoder, family.kind, family.name, family.help)?;
-        let sum = |counter| self.shards.iter().map(|block| block.get(counter)).sum();
+        let is_watch = |counter| counter as usize >= Counter::Spectators as usize;
+        let sum = |counter| {
+            let blocks = if is_watch(counter) { &self.watch } else { &self.shards };
+            blocks.iter().map(|block| block.get(counter)).sum()
+        };
         for (counter, value) in family.counters {
             match family.label {
                 None => sample(&mut metric, family.kind, &[], sum(*counter))?,

@@ -6,7 +6,10 @@ use crate::metrics::Metrics;
 use crate::net::{self, NetConfig, Reactor, Shared};
 use crate::shard::{self, Mailbox, Packet, Shard};
 use crate::sys::{self, StartError};
-use crate::watch::{Readiness, Site, WatchDriver};
+use crate::watch::{
+    Feed, FeedBox, InFlight, Readiness, Site, WATCH_PACKETS_MAX, WatchDriver, WatchInbox,
+    WatchPacket, WatchSettings,
+};
 use crossbeam_channel::Receiver;
 use madang_engine::Engine;
 use madang_engine::time::Time;
@@ -16,6 +19,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
+
+/// What spectators have, once the players' threads have ended, to take the last events.
+const WATCH_DRAIN: Duration = Duration::from_millis(500);
 
 /// A running server. Dropping it leaves it running; [`Server::drain`] ends it.
 #[derive(Debug)]
@@ -29,8 +35,11 @@ pub struct Server {
     watchers: Vec<JoinHandle<()>>,
     watch_stop: Arc<AtomicBool>,
     watch_wakers: Vec<Arc<Waker>>,
+    watch_boxes: Vec<FeedBox>,
     /// Disconnected when every shard's thread has ended.
     shards_end: Receiver<()>,
+    /// The same for the side listener's.
+    watchers_end: Receiver<()>,
     drain: DrainTimes,
 }
 
@@ -56,22 +65,30 @@ impl Server {
         let readiness = Arc::new(Readiness::default());
         let shared = Shared::new();
 
-        let players = start_shards(&config, shards, capacity.clients, &shared, &metrics)?;
+        let players = make_shards(&config, shards, capacity.clients, &shared, &metrics)?;
+        let (play_addr, mailboxes) = (players.address, players.mailboxes.clone());
         let demo = config.watch.demo.then_some(players.address.port());
         let site = Arc::new(Site::new(Arc::clone(&readiness), Arc::clone(&metrics), demo));
-        let watch = start_watch(&config, &capacity, &site, &metrics)?;
+        let watch = make_watch(&config, &capacity, &site, &metrics)?;
+        let (watch_addr, watch_wakers) = (watch.address, watch.wakers.clone());
+        let watch_boxes = watch.boxes.clone();
+        let (shards, shards_end) = start_shards(&config, players, &watch_boxes)?;
+        let watch_stop = Arc::new(AtomicBool::new(false));
+        let (watchers, watchers_end) = start_watch(&config, watch, &watch_stop)?;
         readiness.set_ready();
         Ok(Self {
-            play_addr: players.address,
-            watch_addr: watch.address,
+            play_addr,
+            watch_addr,
             readiness,
             metrics,
-            mailboxes: players.mailboxes,
-            shards: players.threads,
-            watchers: watch.threads,
-            watch_stop: watch.stop,
-            watch_wakers: watch.wakers,
-            shards_end: players.end,
+            mailboxes,
+            shards,
+            watchers,
+            watch_stop,
+            watch_wakers,
+            watch_boxes,
+            shards_end,
+            watchers_end,
             drain: DrainTimes {
                 notice: Duration::from_millis(config.server.drain_notice_ms.into()),
                 whole: Duration::from_millis(config.server.drain_ms.into()),
@@ -104,6 +121,13 @@ impl Server {
         self.tell_all(|| Packet::Quiesce);
         self.wait_for_shards(deadline);
         self.tell_all(|| Packet::Stop);
+        // Only now have spectators been told everything that they can be.
+        self.wait_for_shards(Instant::now() + WATCH_DRAIN);
+        for watch_box in &self.watch_boxes {
+            // A thread whose inbox is full is stopped all the same.
+            let _ = watch_box.mailbox.send(WatchPacket::Drain);
+        }
+        let _ = self.watchers_end.recv_deadline(Instant::now() + WATCH_DRAIN);
         self.watch_stop.store(true, Ordering::Release);
         for waker in &self.watch_wakers {
             // A failure means that the wake is due already.
@@ -142,14 +166,14 @@ impl Server {
     }
 }
 
+/// The players' side, before its threads run.
 struct Players {
     address: SocketAddr,
     mailboxes: Vec<Mailbox>,
-    threads: Vec<JoinHandle<()>>,
-    end: Receiver<()>,
+    reactors: Vec<Reactor<Shard>>,
 }
 
-fn start_shards(
+fn make_shards(
     config: &Config,
     shards: u16,
     connections_max: u32,
@@ -161,40 +185,52 @@ fn start_shards(
     let address = listeners[0].local_addr().map_err(listen)?;
     let mut reactors = Vec::new();
     let mut mailboxes = Vec::new();
-    let retry_ms = (config.server.retry_after_min_ms, config.server.retry_after_max_ms);
     for (number, listener) in (0..shards).zip(listeners) {
         let (sender, inbox) = shard::mailbox();
         let signal = inbox.1.clone();
         let engine_config = shard::engine_config(config, number, shards);
         let engine = Engine::new(engine_config, seed()?, Time(0));
-        let driver = Shard::new(engine, inbox, retry_ms, metrics.shard(number));
+        let driver = Shard::new(engine, inbox, retry_ms(config), metrics.shard(number));
         let net_config = shard::net_config(config, connections_max);
         let reactor = Reactor::new(net_config, Some(listener), shared.clone(), driver)
             .map_err(|error| StartError::System { what: "cannot make an event loop", error })?;
         mailboxes.push(Mailbox::new(sender, signal, reactor.waker()));
         reactors.push(reactor);
     }
+    Ok(Players { address, mailboxes, reactors })
+}
+
+/// Threads, and what is disconnected when all of them have ended.
+type Threads = (Vec<JoinHandle<()>>, Receiver<()>);
+
+fn start_shards(
+    config: &Config,
+    players: Players,
+    boxes: &[FeedBox],
+) -> Result<Threads, StartError> {
     let mut threads = Vec::new();
     let (held, end) = crossbeam_channel::bounded(0);
-    for (number, mut reactor) in reactors.into_iter().enumerate() {
-        reactor.driver_mut().connect(mailboxes.clone());
+    for (number, mut reactor) in players.reactors.into_iter().enumerate() {
+        let feed = Feed::new(boxes.to_vec(), config.watch.feed_bytes_max.into());
+        reactor.driver_mut().connect(players.mailboxes.clone(), feed);
         let held = held.clone();
         threads.push(spawn(format!("shard-{number}"), move || {
             let _held = held;
             reactor.run()
         })?);
     }
-    Ok(Players { address, mailboxes, threads, end })
+    Ok((threads, end))
 }
 
+/// The side listener, before its threads run.
 struct Watch {
     address: SocketAddr,
-    threads: Vec<JoinHandle<()>>,
+    boxes: Vec<FeedBox>,
+    reactors: Vec<Reactor<WatchDriver>>,
     wakers: Vec<Arc<Waker>>,
-    stop: Arc<AtomicBool>,
 }
 
-fn start_watch(
+fn make_watch(
     config: &Config,
     capacity: &sys::Capacity,
     site: &Arc<Site>,
@@ -204,31 +240,71 @@ fn start_watch(
     let count = config.watch.threads;
     let listeners = net::listener::bind(config.watch.listen, count.into()).map_err(listen)?;
     let address = listeners[0].local_addr().map_err(listen)?;
-    let stop = Arc::new(AtomicBool::new(false));
     // Connections of the side listener have a budget of their own.
     let shared = Shared::new();
     let net_config =
         NetConfig { connections_max: capacity.watchers as usize, ..NetConfig::default() };
-    let (mut threads, mut wakers) = (Vec::new(), Vec::new());
+    let (mut boxes, mut reactors, mut wakers) = (Vec::new(), Vec::new(), Vec::new());
     for (number, listener) in (0..count).zip(listeners) {
-        let driver = WatchDriver::new(Arc::clone(site), metrics.watch(number));
-        let mut reactor =
-            Reactor::new(net_config.clone(), Some(listener), shared.clone(), driver)
-                .map_err(|error| StartError::System { what: "cannot make an event loop", error })?;
+        let (sender, (packets, signal)) = shard::inbox(WATCH_PACKETS_MAX);
+        let in_flight = InFlight::default();
+        let inbox = WatchInbox { packets, signal: signal.clone(), in_flight: in_flight.clone() };
+        let settings = watch_settings(config);
+        let block = metrics.watch(number);
+        let driver = WatchDriver::new((number, count), Arc::clone(site), settings, inbox, block);
+        let reactor = Reactor::new(net_config.clone(), Some(listener), shared.clone(), driver)
+            .map_err(|error| StartError::System { what: "cannot make an event loop", error })?;
+        let mailbox = Mailbox::new(sender, signal, reactor.waker());
+        boxes.push(FeedBox { mailbox, in_flight });
         wakers.push(reactor.waker());
-        let stop = Arc::clone(&stop);
+        reactors.push(reactor);
+    }
+    Ok(Watch { address, boxes, reactors, wakers })
+}
+
+fn start_watch(
+    config: &Config,
+    watch: Watch,
+    stop: &Arc<AtomicBool>,
+) -> Result<Threads, StartError> {
+    let mut threads = Vec::new();
+    let (held, end) = crossbeam_channel::bounded(0);
+    for (number, mut reactor) in watch.reactors.into_iter().enumerate() {
+        reactor.driver_mut().connect(watch.boxes.clone());
+        let (stop, held) = (Arc::clone(stop), held.clone());
         let nice = config.watch.nice;
         threads.push(spawn(format!("watch-{number}"), move || {
+            let _held = held;
             if let Err(error) = sys::nice_this_thread(nice) {
                 tracing::warn!(%error, "cannot lower the priority of the side listener");
             }
-            while !stop.load(Ordering::Acquire) {
+            while !stop.load(Ordering::Acquire) && !reactor.is_stopped() {
                 reactor.run_turn()?;
             }
             Ok(())
         })?);
     }
-    Ok(Watch { address, threads, wakers, stop })
+    Ok((threads, end))
+}
+
+fn watch_settings(config: &Config) -> WatchSettings {
+    let watch = &config.watch;
+    WatchSettings {
+        rules: shard::watch_rules(config),
+        history_ms: watch.history_ms.into(),
+        history_bytes_max: watch.history_bytes_max as usize,
+        bytes_max: watch.bytes_max as usize,
+        delay_max_ms: watch.delay_max_ms.into(),
+        heartbeat_ms: watch.heartbeat_ms.into(),
+        directory_ms: watch.directory_ms.into(),
+        retry_ms: retry_ms(config),
+        cors_origins: watch.cors_origins.iter().map(|origin| origin.0.clone()).collect(),
+    }
+}
+
+/// When clients of a server that goes away shall return.
+fn retry_ms(config: &Config) -> (u32, u32) {
+    (config.server.retry_after_min_ms, config.server.retry_after_max_ms)
 }
 
 fn spawn(

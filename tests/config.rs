@@ -1,7 +1,7 @@
 //! The configuration: what each source may say, which is stronger, and what is said of mistakes.
 
 use madang::config::{
-    self, Config, Flag, KEYS, Key, KindRule, Level, LogFormat, RoomKind, Sources, load,
+    self, Config, Flag, KEYS, Key, KindRule, Level, LogFormat, RoomKind, Sources, WatchRule, load,
 };
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -142,6 +142,48 @@ fn rules_for_kinds_are_read_from_a_file_and_from_text() {
     let mut over = file(text);
     over.flags = vec![set("rooms.kind", "")];
     assert_eq!(load(&over).expect("valid").rooms.kind, []);
+}
+
+#[test]
+fn rules_for_watching_are_read_from_a_file_and_from_text() {
+    let rule = |prefix: &str, delay_min_ms| WatchRule { prefix: prefix.into(), delay_min_ms };
+    let rules = [rule("arena.", 5_000), rule("plaza", 0)];
+    let text = "[[rooms.watch]]\nprefix = \"arena.\"\ndelay_min_ms = 5_000\n\
+                [[rooms.watch]]\nprefix = \"plaza\"\n";
+    assert_eq!(load(&file(text)).expect("valid").rooms.watch, rules);
+    let inline = "[rooms]\nwatch = [{ prefix = \"arena.\", delay_min_ms = 5000 }, { prefix = \"plaza\" }]";
+    assert_eq!(load(&file(inline)).expect("valid").rooms.watch, rules);
+    let sources = environment(&[("MADANG_ROOMS_WATCH", "arena.=5000,plaza")]);
+    assert_eq!(load(&sources).expect("valid").rooms.watch, rules);
+    assert_eq!(load(&flags(&[("rooms.watch", "")])).expect("valid").rooms.watch, []);
+    for (value, what) in [
+        ("a,a", "named twice"),
+        ("a b", "not a prefix"),
+        ("a=x", "not a delay"),
+        ("a=86400001", "too large"),
+        ("[{ prefix = 3 }]", "needs prefix"),
+        ("[{ prefix = \"a\", delay = 3 }]", "unknown key"),
+        ("[3]", "not a rule"),
+        ("[", "not a list"),
+        ("a=60001", "no spectator could be delayed"),
+    ] {
+        let problems = problems(&flags(&[("rooms.watch", value)]));
+        assert!(problems[0].contains(what), "{value}: {problems:?}");
+    }
+}
+
+#[test]
+fn origins_are_read_from_a_file_and_from_text() {
+    let origins = |text: &str| load(&flags(&[("watch.cors_origins", text)]));
+    let found = origins("https://a.example,http://[::1]:80").expect("valid").watch.cors_origins;
+    let names: Vec<_> = found.iter().map(|origin| &*origin.0).collect();
+    assert_eq!(names, ["https://a.example", "http://[::1]:80"]);
+    let same = load(&file("[watch]\ncors_origins = [\"https://a.example\", \"http://[::1]:80\"]"));
+    assert_eq!(same.expect("valid").watch.cors_origins, found);
+    assert_eq!(origins("*").expect("valid").watch.cors_origins.len(), 1);
+    for bad in ["a.example", "https://", "://a", "https://a/b", "https://a\nx: y"] {
+        assert!(origins(bad).is_err(), "{bad:?}");
+    }
 }
 
 #[test]

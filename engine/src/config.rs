@@ -2,6 +2,7 @@
 //! shipped values.
 
 use crate::id::ShardId;
+use crate::watch::WatchRule;
 use madang_protocol::limits::Limits;
 
 /// Everything that can be set for one engine.
@@ -102,6 +103,8 @@ pub struct RoomConfig {
     pub linger_ms: u64,
     /// Room kinds by name prefix, longest match first tried; rooms without one are `relay`.
     pub kinds: Vec<(Box<str>, Kind)>,
+    /// Which rooms may be watched; the longest prefix decides.
+    pub watch: Vec<WatchRule>,
 }
 
 /// What a room is.
@@ -133,6 +136,13 @@ impl RoomConfig {
     pub fn bound_kind(&self, name: &str) -> Option<Kind> {
         let matching = self.kinds.iter().filter(|(prefix, _)| name.starts_with(&**prefix));
         matching.max_by_key(|(prefix, _)| prefix.len()).map(|(_, kind)| *kind)
+    }
+
+    /// The rule by which a room of this name and kind may be watched, if it may.
+    pub fn watch_rule(&self, name: &str, kind: Kind) -> Option<&WatchRule> {
+        // A raw room has no log.
+        let matching = self.watch.iter().filter(|rule| name.starts_with(&*rule.prefix));
+        matching.max_by_key(|rule| rule.prefix.len()).filter(|_| kind == Kind::Relay)
     }
 }
 
@@ -214,6 +224,9 @@ impl Default for RoomConfig {
             presence_count_ms: 500,
             linger_ms: 30_000,
             kinds: vec![("raw.".into(), Kind::Raw)],
+            watch: ["courtyard", "arena"]
+                .map(|prefix| WatchRule { prefix: prefix.into(), delay_min_ms: 0 })
+                .into(),
         }
     }
 }

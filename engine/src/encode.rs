@@ -21,10 +21,7 @@ impl Encoder {
         self.encodes += 1;
         self.scratch.clear();
         match wire {
-            Wire::Json => match with_type_name(message, types) {
-                Some(named) => json::encode_server(&named, &mut self.scratch),
-                None => json::encode_server(message, &mut self.scratch),
-            },
+            Wire::Json => encode_json(message, types, &mut self.scratch),
             Wire::Native | Wire::Raw => codec::encode_server(message, &mut self.scratch),
         }
         Frame::new(&self.scratch)
@@ -53,6 +50,14 @@ impl Encoder {
         let native = self.frame(message, Wire::Native, types);
         let json = has_json.then(|| self.frame(message, Wire::Json, types));
         (native.clone(), Encoded::Wire { native: Some(native), json })
+    }
+}
+
+/// Appends a message as JSON, with a type's name instead of its number.
+pub fn encode_json(message: &ServerMessage<'_>, types: &[Box<str>], out: &mut Vec<u8>) {
+    match with_type_name(message, types) {
+        Some(named) => json::encode_server(&named, out),
+        None => json::encode_server(message, out),
     }
 }
 

@@ -83,6 +83,14 @@ pub enum Input<'a> {
     /// [`crate::Output::Quiesced`] when every message accepted anywhere has reached the queues of
     /// its receivers here.
     Quiesce,
+    /// Items of [`crate::Output::Watch`] about this room were lost: say it again from the start,
+    /// as far as the room's history reaches back, or that it is closed.
+    WatchResync {
+        /// The room.
+        channel: u32,
+        /// The item's [`crate::watch::WatchItem::name_hash`], for a room that is gone.
+        name_hash: u64,
+    },
 }
 
 /// Who an authenticated session belongs to.

@@ -36,6 +36,7 @@ pub mod session;
 pub mod stats;
 pub mod time;
 pub mod timer;
+pub mod watch;
 
 pub use config::Config;
 pub use engine::{Clock, Engine};

@@ -2,6 +2,7 @@
 
 use crate::id::{ConnId, ShardId};
 use crate::peer::PeerMsg;
+use crate::watch::WatchItem;
 use madang_protocol::CloseCode;
 
 /// One thing the shell shall do.
@@ -51,6 +52,9 @@ pub enum Output {
     Quiesced,
     /// Something an operator may want to read.
     Event(Event),
+    /// Something happened in a room that may be watched. May be lost: see
+    /// [`crate::Input::WatchResync`].
+    Watch(WatchItem),
 }
 
 /// Something an operator may want to read. No payloads, no credentials.

@@ -381,11 +381,16 @@ impl Link {
 /// The home of a room name: the shard whose number the name hashes to. Every shard computes the
 /// same; a cluster will ask a directory here instead.
 pub fn home_of(name: &str, shards: u16) -> ShardId {
+    ShardId((name_hash(name) % u64::from(shards.max(1))) as u16)
+}
+
+/// A room name's hash: the same in every build.
+pub fn name_hash(name: &str) -> u64 {
     // FNV-1a, 64 bit (http://www.isthe.com/chongo/tech/comp/fnv/): stable across builds, because
     // resume keys, logs and later nodes depend on it.
     let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });
     // The low bits of FNV are weak for short names: fold the high ones in.
-    ShardId(((hash ^ (hash >> 32)) % u64::from(shards.max(1))) as u16)
+    hash ^ (hash >> 32)
 }

@@ -88,6 +88,22 @@ pub(super) fn conflicts(config: &Config) -> Vec<Conflict> {
         value!(play.message_bytes_max),
         "a member's attributes travel in one message",
     );
+    not_above(
+        value!(watch.delay_max_ms),
+        value!(watch.history_ms),
+        "what is shown that late must still be there",
+    );
+    let delay_min_ms = config.rooms.watch.iter().map(|rule| rule.delay_min_ms).max();
+    not_above(
+        ("rooms.watch", delay_min_ms.unwrap_or(0)),
+        value!(watch.delay_max_ms),
+        "no spectator could be delayed so much",
+    );
+    not_above(
+        value!(watch.history_bytes_max),
+        value!(watch.bytes_max),
+        "one room's past must fit into that of all",
+    );
     if config.rooms.history_messages_max > 0 {
         not_above(
             value!(play.message_bytes_max),

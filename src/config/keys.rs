@@ -1,6 +1,7 @@
 //! The declaration of every key: name, type, default, bounds and meaning, once.
 
 use super::value::{Bad, KindRule, Level, LogFormat, Raw, Value};
+use super::watching::{Origin, WatchRule};
 use super::{Key, Section};
 use madang_protocol::limits::MESSAGE_BYTES_CAP;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -187,11 +188,13 @@ configuration! {
         presence_count_ms: u32 = 500, in 1..=60_000;
         /// How long an empty room is kept.
         linger_ms: u32 = 30_000, in 0..=86_400_000;
+        /// Which rooms of kind relay anybody may watch, by prefixes of their names, and how much later at least than the members see it; the longest that fits decides.
+        watch: Vec<WatchRule> = watchable(["courtyard", "arena"]);
         /// Binds prefixes of room names to kinds; the longest that fits decides, and a name that none fits may be of any kind.
         kind: Vec<KindRule> = Vec::new();
     }
 
-    /// The side listener: health, metrics and the demo, on threads that never slow the players'.
+    /// The side listener: spectators, health, metrics and the demo, on threads that never slow the players'.
     watch: Watch {
         /// Address of the side listener; port 0 takes a free one.
         listen: SocketAddr = loopback(7701);
@@ -201,6 +204,22 @@ configuration! {
         nice: u8 = 10, in 0..=19;
         /// Most connections, as far as the descriptor reserve goes.
         connections_max: u32 = 1_024, in 1..=COUNT_CAP;
+        /// How long what happened in a room can still be watched.
+        history_ms: u32 = 120_000, in 1_000..=86_400_000;
+        /// Most bytes of that for one room.
+        history_bytes_max: u32 = 8_388_608, in 1_024..=QUEUE_BYTES_CAP;
+        /// Most bytes of that for all rooms of one of these threads.
+        bytes_max: u32 = 268_435_456, in 65_536..=QUEUE_BYTES_CAP;
+        /// Longest delay that a spectator may ask for.
+        delay_max_ms: u32 = 60_000, in 0..=86_400_000;
+        /// Silence after which a spectator is sent a comment.
+        heartbeat_ms: u32 = 15_000, in 10..=3_600_000;
+        /// Least time between two changes of a room in the directory.
+        directory_ms: u32 = 1_000, in 10..=60_000;
+        /// Most bytes on their way from the players' shards to one of these threads; what is beyond is left out and made up for from the room's history.
+        feed_bytes_max: u32 = 16_777_216, in 1_024..=QUEUE_BYTES_CAP;
+        /// Origins of other sites' pages that may watch; the server's own pages need no entry.
+        cors_origins: Vec<Origin> = Vec::new();
         /// Whether the demo is served at `/`.
         demo: bool = true;
     }
@@ -212,6 +231,11 @@ const BYTES_CAP: u32 = MESSAGE_BYTES_CAP as u32;
 const QUEUE_BYTES_CAP: u32 = 1 << 30;
 /// Bound of what is counted per connection, room or member.
 const COUNT_CAP: u32 = 10_000_000;
+
+/// Rules for names with one of these prefixes, without a delay.
+fn watchable<const N: usize>(prefixes: [&str; N]) -> Vec<WatchRule> {
+    prefixes.map(|prefix| WatchRule { prefix: prefix.into(), delay_min_ms: 0 }).into()
+}
 
 const fn loopback(port: u16) -> SocketAddr {
     SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)

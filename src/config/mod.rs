@@ -13,11 +13,13 @@ mod document;
 mod keys;
 mod load;
 mod value;
+mod watching;
 
 pub use document::{help, markdown, sample};
 pub use keys::{Config, KEYS, Log, Play, Rooms, SECTIONS, Server, Watch};
 pub use load::{Flag, Problems, Sources, load};
 pub use value::{KindRule, Level, LogFormat, RoomKind};
+pub use watching::{Origin, WatchRule};
 
 use value::{Bad, Raw};
 

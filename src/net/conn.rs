@@ -39,7 +39,7 @@ pub(super) struct Conn {
     pub(super) tail: Option<Box<Tail>>,
     /// Its share of the process's budget; `None` for a connection that is shed.
     pub(super) permit: Option<Permit>,
-    /// Answered HTTP requests.
+    /// Answered HTTP requests; of a stream, reads that were discarded.
     pub(super) requests: u16,
     /// The socket may have bytes.
     pub(super) readable: bool,

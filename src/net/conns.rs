@@ -3,7 +3,7 @@
 
 use super::budget::{Full, Permit};
 use super::conn::{Conn, Detached, Input, NEVER, Phase, Progress};
-use super::{NetConfig, NetCounters};
+use super::{Framing, NetConfig, NetCounters};
 use madang_engine::id::ConnId;
 use madang_engine::time::Time;
 use madang_engine::timer::Wheel;
@@ -187,10 +187,13 @@ impl Conns {
         None
     }
 
-    /// Ends a WebSocket connection with a Close frame; nothing is delivered after it.
+    /// Ends a WebSocket connection with a Close frame, or a stream; nothing is delivered after it.
     pub(super) fn close(&mut self, id: ConnId, code: Option<u16>, reason: &str) {
         let Some(conn) = self.get_mut(id) else { return };
         debug_assert!(matches!(conn.phase, Phase::Open(_)));
+        if conn.phase == Phase::Open(Framing::Stream) {
+            return self.begin_closing(id);
+        }
         conn.tail.get_or_insert_default().set_close(code, reason);
         *self.counters.ws_closes.entry(code.unwrap_or(super::ws::NO_CODE)).or_default() += 1;
         self.begin_closing(id);

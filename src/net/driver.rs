@@ -5,13 +5,16 @@ use super::{Detached, Io, Outbound};
 use madang_engine::id::ConnId;
 use madang_engine::time::Time;
 
-/// How a WebSocket connection's outgoing messages are put into frames.
+/// How an open connection's outgoing messages are put into bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
     /// Frames of [`madang_engine::frame::FrameKind::Batch`] share binary messages.
     Batched,
     /// Each frame is a WebSocket message.
     Whole,
+    /// Each frame is part of an HTTP body that ends with the connection, as it is. What the peer
+    /// sends is discarded, and only so much of it.
+    Stream,
 }
 
 /// What to do with a request.
@@ -26,6 +29,15 @@ pub enum Answer {
         subprotocol: Option<&'static str>,
         /// How outgoing messages are framed.
         framing: Framing,
+        /// Whatever the driver wants to find in [`Driver::on_open`].
+        tag: u32,
+    },
+    /// Answer with a head and go on with a body that ends with the connection; to `HEAD` the head
+    /// alone. [`Driver::on_open`] follows for any other method, and from then on the connection is
+    /// like a WebSocket that never says anything.
+    Stream {
+        /// Status and header fields; its body is not used.
+        head: Response,
         /// Whatever the driver wants to find in [`Driver::on_open`].
         tag: u32,
     },
@@ -54,7 +66,7 @@ pub trait Driver {
     /// A complete request head (and body, where the method has one) came.
     fn on_request(&mut self, io: &mut Io<'_>, conn: ConnId, request: &Request<'_>) -> Answer;
 
-    /// The WebSocket handshake is complete: messages may follow.
+    /// The WebSocket handshake is complete: messages may follow. Or a stream's head is on its way.
     fn on_open(&mut self, io: &mut Io<'_>, conn: ConnId, tag: u32);
 
     /// A complete WebSocket message; `data` is unmasked, within the size limit, and UTF-8 if `text`.
@@ -63,7 +75,7 @@ pub trait Driver {
     /// Something else came from a WebSocket peer: a ping, a pong, part of a message.
     fn on_seen(&mut self, io: &mut Io<'_>, conn: ConnId);
 
-    /// A WebSocket connection ended; said once, and not after [`Io::close`] or [`Io::detach`].
+    /// A WebSocket connection or a stream ended; said once, and not after [`Io::close`] or [`Io::detach`].
     fn on_ended(&mut self, io: &mut Io<'_>, conn: ConnId, why: Ended);
 
     /// The socket takes bytes: push frames until [`Outbound::is_full`] or nothing is left. Returns

@@ -37,7 +37,7 @@ impl<'a> Io<'a> {
         }
     }
 
-    /// Ends a WebSocket connection: a Close frame goes behind what the socket has not taken yet,
+    /// Ends a stream, or a WebSocket connection: a Close frame goes behind what the socket has not taken yet,
     /// then the connection lingers for the peer's end, at most
     /// [`super::NetConfig::linger_ms`]. The driver hears nothing of it any more. `reason` is cut
     /// to 123 bytes. An HTTP connection ends once its answer is written.

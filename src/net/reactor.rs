@@ -122,6 +122,11 @@ impl<D: Driver> Reactor<D> {
         self.core.conns.len()
     }
 
+    /// Whether the driver has called [`Io::stop`].
+    pub fn is_stopped(&self) -> bool {
+        self.core.conns.stopped
+    }
+
     /// Turns until the driver calls [`Io::stop`]. An error is one of the poll itself and leaves
     /// nothing to go on with.
     pub fn run(&mut self) -> io::Result<()> {
@@ -241,8 +246,8 @@ struct Refusals {
 impl Refusals {
     fn new(retry_after_s: u32) -> Self {
         let refusal = |status, text| {
-            let response = Response::text(status, text)
-                .header("Retry-After", retry_after_s.to_string());
+            let response =
+                Response::text(status, text).header("Retry-After", retry_after_s.to_string());
             let mut bytes = response.head("close");
             bytes.extend_from_slice(&response.body);
             bytes

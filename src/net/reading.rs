@@ -5,12 +5,15 @@
 
 use super::conn::{Input, Phase, Progress};
 use super::conns::Conns;
-use super::driver::{Answer, Driver, Ended};
+use super::driver::{Answer, Driver, Ended, Framing};
 use super::http::{Response, head, upgrade};
 use super::io::Io;
 use super::socket::{self, Received};
 use super::ws::{self, Event, Unread};
 use madang_engine::id::ConnId;
+
+/// Most reads from a peer that a stream is written to.
+const DISCARDED_READS_MAX: u16 = 64;
 
 /// What a turn works on.
 pub(super) struct Core<D> {
@@ -181,6 +184,10 @@ impl<D: Driver> Core<D> {
                 _ if budget.messages == 0 || !conn.may_read(reads_paused) => {
                     return Left::Unread(rest.0.len());
                 }
+                Phase::Open(Framing::Stream) => {
+                    self.discard(id);
+                    return Left::Nothing;
+                }
                 Phase::Open(_) => self.handle_frame(id, &mut rest, budget),
                 Phase::Http => match self.handle_request(id, rest.0, progress) {
                     Ok(used) => {
@@ -292,6 +299,9 @@ impl<D: Driver> Core<D> {
                     Err(refusal) => self.respond(id, refusal, false, request.keep_alive),
                 }
             }
+            Answer::Stream { head, tag } => {
+                self.stream(id, &head, request.method == "HEAD", tag);
+            }
             Answer::Handoff { to } => {
                 if let Some(detached) = self.conns.detach(id, bytes) {
                     self.driver.on_detached(&mut Io::new(&mut self.conns), to, detached);
@@ -302,7 +312,7 @@ impl<D: Driver> Core<D> {
     }
 
     /// Completes the WebSocket handshake.
-    fn open(&mut self, id: ConnId, head: &[u8], framing: super::Framing, tag: u32, rest: &[u8]) {
+    fn open(&mut self, id: ConnId, head: &[u8], framing: Framing, tag: u32, rest: &[u8]) {
         let Some(conn) = self.conns.get_mut(id) else { return };
         conn.tail.get_or_insert_default().put(head);
         conn.phase = Phase::Open(framing);
@@ -313,6 +323,36 @@ impl<D: Driver> Core<D> {
         self.conns.queue_flush(id);
         let mut io = Io { conns: &mut self.conns, current: Some((id, rest)) };
         self.driver.on_open(&mut io, id, tag);
+    }
+
+    /// Queues the head of a body that ends with the connection.
+    fn stream(&mut self, id: ConnId, head: &Response, is_head: bool, tag: u32) {
+        let class = usize::from(head.status / 100).clamp(1, 5) - 1;
+        self.conns.counters.http_answers[class] += 1;
+        let idle_until = self.conns.now.plus_ms(self.conns.config.idle_ms);
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        conn.tail.get_or_insert_default().put(&head.stream_head());
+        conn.in_head = false;
+        if is_head {
+            conn.close_after = true;
+            self.conns.set_deadline(id, idle_until);
+            self.conns.queue_flush(id);
+            return;
+        }
+        conn.phase = Phase::Open(Framing::Stream);
+        conn.deadline = super::conn::NEVER;
+        conn.requests = 0;
+        self.conns.queue_flush(id);
+        self.driver.on_open(&mut Io::new(&mut self.conns), id, tag);
+    }
+
+    /// Bytes of a peer that has nothing more to say: only so many reads of them.
+    fn discard(&mut self, id: ConnId) {
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        conn.requests += 1;
+        if conn.requests > DISCARDED_READS_MAX {
+            self.lost(id);
+        }
     }
 
     /// Queues an answer. The next request is looked at when it is written.

@@ -98,7 +98,8 @@ impl<'a> Outbound<'a> {
         }
     }
 
-    /// Adds a frame. With [`Framing::Batched`], frames of [`FrameKind::Batch`] are joined in one
+    /// Adds a frame. With [`Framing::Stream`] it is written as it is and pings must not be pushed.
+    /// With [`Framing::Batched`], frames of [`FrameKind::Batch`] are joined in one
     /// binary message; everything else is a message of its own, in the order of the calls except
     /// for pings.
     pub fn push(&mut self, frame: Frame, kind: FrameKind) {
@@ -109,6 +110,11 @@ impl<'a> Outbound<'a> {
             return;
         }
         self.settle();
+        if self.framing == Framing::Stream {
+            self.end_batch();
+            self.put(frame);
+            return;
+        }
         match kind {
             FrameKind::Batch if self.framing == Framing::Batched => self.push_batched(frame),
             FrameKind::Text => self.push_whole(frame, TEXT),
@@ -138,13 +144,18 @@ impl<'a> Outbound<'a> {
     fn push_whole(&mut self, frame: Frame, opcode: u8) {
         self.end_batch();
         put_header(self.scratch, opcode, frame.len());
+        self.put(frame);
+        // A batch's end has been written: what followed could not be batched.
+        self.full |= self.framing == Framing::Batched;
+    }
+
+    /// A frame's bytes, copied or shared.
+    fn put(&mut self, frame: Frame) {
         if frame.len() >= SHARE_BYTES_MIN {
             self.shared = Some(frame);
             self.full = true;
         } else {
             self.scratch.extend_from_slice(&frame);
-            // A batch's end has been written: what followed could not be batched.
-            self.full |= self.framing == Framing::Batched;
         }
     }
 
@@ -484,6 +495,19 @@ mod tests {
                 .collect();
             assert_eq!(data, [SHARE_BYTES_MIN, 7, SHARE_BYTES_MIN]);
         }
+    }
+
+    #[test]
+    fn a_stream_has_no_headers() {
+        let bytes = fill(Framing::Stream, 1000, 10, |out| {
+            out.push(of(3), FrameKind::Text);
+            assert!(!out.is_full());
+            out.push(of(200), FrameKind::Text);
+            out.push(of(SHARE_BYTES_MIN), FrameKind::Text);
+            assert!(out.is_full());
+        });
+        let expected = [of(3).to_vec(), of(200).to_vec(), of(SHARE_BYTES_MIN).to_vec()].concat();
+        assert_eq!(bytes, expected);
     }
 
     #[test]

@@ -61,28 +61,40 @@ impl Signal {
     }
 }
 
-/// The way to a shard's inbox.
-#[derive(Clone, Debug)]
-pub struct Mailbox {
-    sender: Sender<Packet>,
+/// The way to a thread's inbox: a shard's, or one of the side listener.
+#[derive(Debug)]
+pub struct Mailbox<P = Packet> {
+    sender: Sender<P>,
     signal: Signal,
     waker: Arc<Waker>,
 }
 
 /// An inbox, before the thread that will wait for it has a waker.
 pub fn mailbox() -> (Sender<Packet>, (Receiver<Packet>, Signal)) {
-    let (sender, receiver) = bounded(INBOX_PACKETS_MAX);
+    inbox(INBOX_PACKETS_MAX)
+}
+
+/// An inbox for so many packets, before the thread that will wait for it has a waker.
+pub fn inbox<P>(packets_max: usize) -> (Sender<P>, (Receiver<P>, Signal)) {
+    let (sender, receiver) = bounded(packets_max);
     (sender, (receiver, Signal::default()))
 }
 
-impl Mailbox {
+impl<P> Clone for Mailbox<P> {
+    fn clone(&self) -> Self {
+        let Self { sender, signal, waker } = self;
+        Self { sender: sender.clone(), signal: signal.clone(), waker: Arc::clone(waker) }
+    }
+}
+
+impl<P> Mailbox<P> {
     /// The way to an inbox made by [`mailbox`].
-    pub fn new(sender: Sender<Packet>, signal: Signal, waker: Arc<Waker>) -> Self {
+    pub fn new(sender: Sender<P>, signal: Signal, waker: Arc<Waker>) -> Self {
         Self { sender, signal, waker }
     }
 
     /// Puts a packet in and wakes the thread if need be. Gives it back when there is no place.
-    pub fn send(&self, packet: Packet) -> Result<(), Packet> {
+    pub fn send(&self, packet: P) -> Result<(), P> {
         let result = match self.sender.try_send(packet) {
             Ok(()) => Ok(()),
             // The thread has ended: nobody misses it.

@@ -12,12 +12,13 @@ mod mail;
 mod routes;
 mod settings;
 
-pub use mail::{Mailbox, Packet, mailbox};
-pub use settings::{engine_config, net_config};
+pub use mail::{Mailbox, Packet, Signal, inbox, mailbox};
+pub use settings::{engine_config, net_config, watch_rules};
 
 use crate::metrics::{Block, Counter};
-use crate::net::{Answer, Detached, Driver, Ended, Io, Outbound};
 use crate::net::http::Request;
+use crate::net::{Answer, Detached, Driver, Ended, Io, Outbound};
+use crate::watch::{FEED_RETRY_MS, Feed};
 use crossbeam_channel::Receiver;
 use drain::Drain;
 use madang_engine::id::{ConnId, ShardId};
@@ -43,6 +44,8 @@ pub struct Shard {
     inbox_signal: mail::Signal,
     /// What goes to each shard; our own place stays empty.
     posts: Vec<Post>,
+    /// What goes to those who watch.
+    feed: Feed,
     /// The way in of the connection whose handshake is being completed.
     opening: Option<Entry>,
     /// Ways in of connections, as long as they may still be handed over.
@@ -68,6 +71,7 @@ impl Shard {
             inbox: inbox.0,
             inbox_signal: inbox.1,
             posts: Vec::new(),
+            feed: Feed::default(),
             opening: None,
             entries: BTreeMap::new(),
             retry_ms,
@@ -77,9 +81,10 @@ impl Shard {
         }
     }
 
-    /// Makes the other shards known, each at the index of its number.
-    pub fn connect(&mut self, mailboxes: Vec<Mailbox>) {
+    /// Makes the other shards known, each at the index of its number, and those who watch.
+    pub fn connect(&mut self, mailboxes: Vec<Mailbox>, feed: Feed) {
         self.posts = mailboxes.into_iter().map(Post::new).collect();
+        self.feed = feed;
     }
 
     fn clock(now: Time) -> Clock {
@@ -119,6 +124,7 @@ impl Shard {
                 }
                 Output::Quiesced => self.drain.quiesced(),
                 Output::Event(event) => log(self.number, &event),
+                Output::Watch(item) => self.feed.push(item),
             }
         }
     }
@@ -135,7 +141,11 @@ impl Shard {
         let sent = self.posts.get(usize::from(to.0)).is_some_and(|post| post.send(packet));
         if !sent {
             // The socket is closed with the packet; the client tries again.
-            tracing::warn!(shard = self.number.0, to = to.0, "an inbox was full: a connection was dropped");
+            tracing::warn!(
+                shard = self.number.0,
+                to = to.0,
+                "an inbox was full: a connection was dropped"
+            );
         }
     }
 
@@ -169,6 +179,14 @@ impl Shard {
         }
     }
 
+    /// What those who watch get of this turn, and rooms that they missed something of.
+    fn feed(&mut self, io: &mut Io<'_>) {
+        for (channel, name_hash) in self.feed.owed() {
+            self.input(io, Input::WatchResync { channel, name_hash });
+        }
+        self.feed.flush();
+    }
+
     fn count(&mut self, io: &mut Io<'_>) {
         let stats = self.engine.stats();
         let block = &self.block;
@@ -193,6 +211,7 @@ impl Shard {
             (Counter::ResumesReset, stats.unrecovered),
             (Counter::ResumesRefused, stats.resumes_refused),
             (Counter::Lagged, stats.lagged),
+            (Counter::WatchFeedDropped, self.feed.dropped),
         ] {
             block.set(counter, value);
         }
@@ -262,6 +281,7 @@ impl Driver for Shard {
         self.act(io);
         self.go_on_draining(io);
         self.post_batches();
+        self.feed(io);
         self.count(io);
     }
 
@@ -271,7 +291,8 @@ impl Driver for Shard {
             return Some(now);
         }
         let retry = self.posts.iter().any(Post::is_waiting).then(|| now.plus_ms(RETRY_MS));
-        [self.engine.poll_timeout(), retry].into_iter().flatten().min()
+        let feed = self.feed.is_broken().then(|| now.plus_ms(FEED_RETRY_MS));
+        [self.engine.poll_timeout(), retry, feed].into_iter().flatten().min()
     }
 }
 

@@ -4,6 +4,7 @@ use crate::config::{Config, RoomKind};
 use crate::net::NetConfig;
 use madang_engine::config::{Kind, RoomConfig, SessionConfig};
 use madang_engine::id::ShardId;
+use madang_engine::watch::WatchRule;
 
 /// The engine's configuration for one shard.
 pub fn engine_config(config: &Config, shard: u16, shards: u16) -> madang_engine::Config {
@@ -51,6 +52,7 @@ pub fn engine_config(config: &Config, shard: u16, shards: u16) -> madang_engine:
         presence_count_ms: rooms.presence_count_ms.into(),
         linger_ms: rooms.linger_ms.into(),
         kinds: kinds.collect(),
+        watch: watch_rules(config),
     };
     let mut engine = madang_engine::Config::for_shard(ShardId(shard), shards);
     engine.node = config.server.node;
@@ -58,6 +60,14 @@ pub fn engine_config(config: &Config, shard: u16, shards: u16) -> madang_engine:
     engine.room = room;
     engine.peer_window_bytes = config.play.peer_window_bytes.into();
     engine
+}
+
+/// Which rooms may be watched, as the engine and the side listener take it.
+pub fn watch_rules(config: &Config) -> Vec<WatchRule> {
+    let rules = config.rooms.watch.iter();
+    rules
+        .map(|rule| WatchRule { prefix: rule.prefix.clone(), delay_min_ms: rule.delay_min_ms })
+        .collect()
 }
 
 /// What answers to joins and resumes may wait for one client: the whole history and member list of

@@ -1,16 +1,33 @@
-//! The side listener: health, readiness, metrics and the demo.
+//! The side listener: spectators, health, readiness, metrics and the demo.
 //!
 //! It runs the same reactor as the players' shards, on threads of its own that give way to theirs
-//! ([`crate::sys::nice_this_thread`]). [`Site`] holds what is answered and is shared by those
-//! threads; [`WatchDriver`] is one thread's.
+//! ([`crate::sys::nice_this_thread`]). [`Site`] holds what is answered without knowing any room and
+//! is shared by those threads; [`WatchDriver`] is one thread's.
 //!
-//! Deliberately absent: anything about rooms and their members.
+//! Spectators: shards tell what happens in rooms that may be watched ([`Feed`], bounded, never
+//! waited for) to the thread that a room's name hashes to. That thread keeps a log of its own for
+//! each epoch (`log.rs`, `rooms.rs`), makes an event's text once when the first spectator asks for
+//! it, and writes it to every stream from that stream's position (`spectators.rs`): a slow stream
+//! holds nothing but its place. `requests.rs` and `asked.rs` say where a stream begins, `sse.rs`
+//! what events look like, `directory.rs` which rooms there are.
+//!
+//! Deliberately absent: anything that a room waits for, and any queue per spectator.
 
+mod asked;
 mod assets;
+mod directory;
 mod driver;
+mod feed;
+mod log;
+mod requests;
+mod rooms;
 mod site;
+mod spectators;
+mod sse;
 
-pub use driver::WatchDriver;
+pub use directory::{Change, Listing};
+pub use driver::{WatchDriver, WatchInbox, WatchSettings};
+pub use feed::{FEED_RETRY_MS, Feed, FeedBox, InFlight, WATCH_PACKETS_MAX, WatchPacket};
 pub use site::{Asked, Site};
 
 use std::sync::atomic::{AtomicU8, Ordering};

@@ -55,7 +55,10 @@ impl Site {
     pub fn answer(&self, asked: &Asked<'_>) -> Response {
         let Some(response) = self.resource(asked) else {
             let demo = if self.demo.is_some() { ", and the demo at /" } else { "" };
-            let text = format!("not found; here are /healthz, /readyz and /metrics{demo}");
+            let text = format!(
+                "not found; here are /rooms, /rooms/{{room}}/events, /rooms/events, /healthz, /readyz \
+                 and /metrics{demo}"
+            );
             return Response::text(404, &text);
         };
         if !["GET", "HEAD"].contains(&asked.method) {
@@ -136,14 +139,14 @@ fn host_name(host: &str) -> Option<&str> {
 }
 
 /// An entity tag for content: equal in every process that runs the same binary.
-fn tag(bytes: &[u8]) -> String {
+pub(super) fn tag(bytes: &[u8]) -> String {
     let mut hasher = DefaultHasher::new();
     hasher.write(bytes);
     format!("\"{:016x}\"", hasher.finish())
 }
 
 /// Whether an `If-None-Match` field names a tag (RFC 9110 section 13.1.2; the comparison is weak).
-fn names(field: &str, tag: &str) -> bool {
+pub(super) fn names(field: &str, tag: &str) -> bool {
     field.trim() == "*"
         || field.split(',').any(|one| one.trim().strip_prefix("W/").unwrap_or(one.trim()) == tag)
 }

@@ -29,6 +29,7 @@ use crate::session::outbound::Pool;
 use crate::stats::Stats;
 use crate::time::Time;
 use crate::timer::Wheel;
+use crate::watch::{WatchEvent, WatchItem};
 use connections::ConnState;
 use madang_protocol::CloseCode;
 use rand_chacha::ChaCha12Rng;
@@ -117,6 +118,7 @@ impl Engine {
             Input::PeerReset { peer } => self.peer_reset(peer),
             Input::Drain { retry_min_ms, retry_max_ms } => self.drain(retry_min_ms, retry_max_ms),
             Input::Quiesce => self.quiesce(),
+            Input::WatchResync { channel, name_hash } => self.watch_resync(channel, name_hash),
         }
         self.settle();
     }
@@ -221,6 +223,7 @@ impl Engine {
             }
             Effect::Emptied { channel } => self.room_emptied(channel),
             Effect::Event(event) => self.out.push_back(Output::Event(event)),
+            Effect::Watch(item) => self.out.push_back(Output::Watch(item)),
         }
     }
 
@@ -268,6 +271,15 @@ impl Engine {
             bug: self.config.bug,
         };
         Some(act(room, &mut ctx))
+    }
+
+    /// Says again what those who watch a room missed.
+    fn watch_resync(&mut self, channel: u32, name_hash: u64) {
+        let items = match self.home.get(channel) {
+            Some(room) => room.watch_anew(),
+            None => vec![WatchItem { channel, name_hash, event: WatchEvent::Closed }],
+        };
+        self.out.extend(items.into_iter().map(Output::Watch));
     }
 
     fn random<const N: usize>(&mut self) -> [u8; N] {

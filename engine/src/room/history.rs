@@ -24,6 +24,8 @@ pub struct Entry {
     pub kind: EntryKind,
     /// Who sent it, 0 for the room.
     pub from: u32,
+    /// When, in milliseconds since 1970 UTC; ascends.
+    pub at_ms: u64,
     /// Its native form; other forms are made from it when needed.
     pub frame: Frame,
 }
@@ -109,7 +111,7 @@ mod tests {
         let mut history = History::default();
         for seq in 1..=entries {
             let frame = Frame::new(&[0; 10]);
-            let entry = Entry { seq, kind: EntryKind::Message, from: 1, frame };
+            let entry = Entry { seq, kind: EntryKind::Message, from: 1, at_ms: 0, frame };
             history.push(entry, entries_max, bytes_max);
             history.check(seq, entries_max, bytes_max);
         }

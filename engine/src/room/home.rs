@@ -6,6 +6,7 @@ use crate::index::Index;
 use crate::output::Event;
 use crate::peer::JoinRequest;
 use crate::time::Time;
+use crate::watch::WatchEvent;
 use madang_protocol::ErrorCode;
 use madang_protocol::client::{CreateOptions, JoinMode, JoinTarget, PresenceMode};
 use madang_protocol::ids::Epoch;
@@ -131,15 +132,12 @@ impl Home {
     /// A public room here that a match may enter and its session is not in, lowest number first.
     pub fn find_match(&self, request: &JoinRequest) -> Option<u32> {
         let JoinTarget::Match { filter, .. } = &request.join.target else { return None };
-        self.public
-            .iter()
-            .copied()
-            .find(|channel| {
-                self.get(*channel).is_some_and(|room| {
-                    room.matches(request.kind, filter)
-                        && room.members.iter().all(|member| member.session != request.session)
-                })
+        self.public.iter().copied().find(|channel| {
+            self.get(*channel).is_some_and(|room| {
+                room.matches(request.kind, filter)
+                    && room.members.iter().all(|member| member.session != request.session)
             })
+        })
     }
 
     /// Creates a room.
@@ -189,6 +187,7 @@ impl Home {
             json_members: 0,
             count_due: false,
             emptied: 0,
+            watch: ctx.config.watch_rule(name, kind).map(|_| crate::peer::name_hash(name)),
         };
         if room.public {
             self.public.insert(channel);
@@ -198,6 +197,7 @@ impl Home {
             room: room.name.clone(),
             kind: kind.name(),
         }));
+        ctx.effects.extend(room.watch_anew().into_iter().map(Effect::Watch));
         self.rooms[place as usize] = Some(Box::new(room));
         self.len += 1;
         Ok(channel)
@@ -212,6 +212,7 @@ impl Home {
         self.public.remove(&channel);
         self.free.push_back((now, place as u32));
         self.len -= 1;
+        ctx.effects.extend(room.watch_item(|| WatchEvent::Closed).map(Effect::Watch));
         ctx.effects.push_back(Effect::Event(Event::RoomRemoved { room: room.name }));
     }
 
@@ -220,9 +221,7 @@ impl Home {
     fn allocate(&mut self, now: Time, rooms_max: usize) -> u32 {
         let exhausted = self.rooms.len() >= rooms_max.saturating_mul(NUMBERS_PER_ROOM);
         match self.free.front() {
-            Some((freed, place))
-                if exhausted || freed.plus_ms(CHANNEL_QUARANTINE_MS) <= now =>
-            {
+            Some((freed, place)) if exhausted || freed.plus_ms(CHANNEL_QUARANTINE_MS) <= now => {
                 let place = *place;
                 self.free.pop_front();
                 place

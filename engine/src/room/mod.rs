@@ -21,6 +21,7 @@ use crate::peer::{Broadcast, Down, Echo, Wire};
 use crate::session::QueueClass;
 use crate::stats::Stats;
 use crate::time::Time;
+use crate::watch::{WatchEvent, WatchItem};
 use history::{Entry, EntryKind, History};
 use latest::LatestValues;
 use madang_protocol::client::PresenceMode;
@@ -59,6 +60,8 @@ pub enum Effect {
     },
     /// Tell the operator.
     Event(Event),
+    /// Tell those who watch.
+    Watch(WatchItem),
 }
 
 /// What a room's code works with besides the room.
@@ -131,6 +134,8 @@ pub struct Room {
     count_due: bool,
     /// Counts the times it became empty, so that an old timer means nothing.
     pub emptied: u32,
+    /// The hash of its name if it may be watched.
+    pub(crate) watch: Option<u64>,
 }
 
 /// Why something was refused.
@@ -161,7 +166,12 @@ impl Room {
         let is_direct = matches!(kind, EntryKind::Direct(_));
         let has_json = self.json_members > 0 && !is_direct;
         let (native, frames) = ctx.encoder.encoded(message, has_json, &self.types);
-        let entry = Entry { seq: self.seq, kind, from, frame: native.clone() };
+        let at_ms = self.epoch_at_ms + self.next_at(ctx.wall_ms);
+        if !is_direct {
+            let (seq, frame) = (self.seq, native.clone());
+            self.watched(ctx, || WatchEvent::Entry { seq, at_ms, frame });
+        }
+        let entry = Entry { seq: self.seq, kind, from, at_ms, frame: native.clone() };
         self.history.push(entry, ctx.config.history_messages_max, ctx.config.history_bytes_max);
         if !is_direct {
             self.broadcast(self.seq, QueueClass::Reliable, (from, Echo::AsJoined), frames, ctx);
@@ -186,6 +196,11 @@ impl Room {
             echo,
             frames,
         }));
+    }
+
+    /// Tells those who watch, if the room may be watched.
+    fn watched(&self, ctx: &mut Ctx<'_>, event: impl FnOnce() -> WatchEvent) {
+        ctx.effects.extend(self.watch_item(event).map(Effect::Watch));
     }
 
     fn log_presence(&mut self, event: PresenceEvent, ctx: &mut Ctx<'_>) {
@@ -275,6 +290,7 @@ impl Room {
         let first = self.types.len() as u32;
         self.types.push((**name).into());
         let names = vec![name.to_string()];
+        self.watched(ctx, || WatchEvent::TypeNamed((**name).into()));
         let message = ServerMessage::Types(Types { channel: self.wire_channel(), first, names });
         self.announce(&message, QueueClass::Reliable, ctx);
         Ok(TypeRef::Id(first))
@@ -341,6 +357,7 @@ impl Room {
     }
 
     fn count_changed(&mut self, ctx: &mut Ctx<'_>) {
+        self.watched(ctx, || WatchEvent::Members(self.members.len()));
         if self.presence == PresenceMode::Count && !self.count_due {
             self.count_due = true;
             ctx.effects.push_back(Effect::CountDue { channel: self.channel });

@@ -75,6 +75,16 @@ impl<'a> Request<'a> {
         self.path.strip_prefix('/').unwrap_or(self.path).split('/').map(percent_decode)
     }
 
+    /// Names and values of the query, decoded as forms are, in order.
+    pub fn query_pairs(
+        &self,
+    ) -> impl Iterator<Item = Result<(Cow<'a, str>, Cow<'a, str>), Malformed>> {
+        self.query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            Ok((form_decode(key)?, form_decode(value)?))
+        })
+    }
+
     /// The first value of this name in the query, decoded as forms are (`+` is a space); an
     /// absent `=` is an empty value.
     pub fn query_value(&self, name: &str) -> Result<Option<Cow<'a, str>>, Malformed> {

@@ -54,6 +54,26 @@ impl Response {
 
     /// The head's bytes, up to and with the empty line.
     pub(in super::super) fn head(&self, connection: &'static str) -> Vec<u8> {
+        let mut out = self.fields();
+        // RFC 9110 section 8.6: none with 1xx and 204, and with 304 only that of the whole answer.
+        if !matches!(self.status, 204 | 304) {
+            put_field(&mut out, "Content-Length", &self.body.len().to_string());
+        }
+        put_field(&mut out, "Connection", connection);
+        out.extend_from_slice(b"\r\n");
+        out
+    }
+
+    /// The head of an answer whose body ends with the connection (RFC 9112 section 6.3).
+    pub(in super::super) fn stream_head(&self) -> Vec<u8> {
+        let mut out = self.fields();
+        put_field(&mut out, "Connection", "close");
+        out.extend_from_slice(b"\r\n");
+        out
+    }
+
+    /// Status line and the answer's own fields.
+    fn fields(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(256);
         out.extend_from_slice(b"HTTP/1.1 ");
         out.extend_from_slice(self.status.to_string().as_bytes());
@@ -63,12 +83,6 @@ impl Response {
         for (name, value) in &self.headers {
             put_field(&mut out, name, value);
         }
-        // RFC 9110 section 8.6: none with 1xx and 204, and with 304 only that of the whole answer.
-        if !matches!(self.status, 204 | 304) {
-            put_field(&mut out, "Content-Length", &self.body.len().to_string());
-        }
-        put_field(&mut out, "Connection", connection);
-        out.extend_from_slice(b"\r\n");
         out
     }
 }

@@ -1,0 +1,112 @@
+//! What a room's home tells those who watch it: spectators' threads keep a log of their own from
+//! this feed, so that a spectator costs its room nothing.
+//!
+//! Items of a room come in the order of its log. Nothing is encoded for spectators here: an entry
+//! shares the native frame that members get. Direct messages are never among them.
+
+use crate::frame::Frame;
+use crate::room::Room;
+use crate::room::history::EntryKind;
+use madang_protocol::ids::Epoch;
+
+/// Rooms of kind `relay` whose name begins with the prefix may be watched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WatchRule {
+    /// What their names begin with.
+    pub prefix: Box<str>,
+    /// Least delay of what is shown, in milliseconds. The engine does not delay anything: this is
+    /// for those who show it.
+    pub delay_min_ms: u32,
+}
+
+/// One thing that happened in a room that may be watched.
+#[derive(Clone, Debug)]
+pub struct WatchItem {
+    /// The room's number: unique among living rooms.
+    pub channel: u32,
+    /// [`crate::peer::name_hash`] of the room's name, by which its thread is chosen.
+    pub name_hash: u64,
+    /// What happened.
+    pub event: WatchEvent,
+}
+
+/// What happened.
+#[derive(Clone, Debug)]
+pub enum WatchEvent {
+    /// The room began; or, as the answer to [`crate::Input::WatchResync`], it is still there and
+    /// its history follows.
+    Opened(Box<WatchOpened>),
+    /// The room numbered a type name: the next number.
+    TypeNamed(Box<str>),
+    /// A logged message to everyone.
+    Entry {
+        /// Its number.
+        seq: u64,
+        /// When, in milliseconds since 1970 UTC; never less than an earlier entry's.
+        at_ms: u64,
+        /// The native form.
+        frame: Frame,
+    },
+    /// The number of members changed.
+    Members(u32),
+    /// The room is gone; nothing of this channel follows.
+    Closed,
+}
+
+/// What is known of a room from its beginning, and how far it is.
+#[derive(Clone, Debug)]
+pub struct WatchOpened {
+    /// Its name.
+    pub name: Box<str>,
+    /// Its incarnation.
+    pub epoch: Epoch,
+    /// When the epoch began, in milliseconds since 1970 UTC.
+    pub epoch_at_ms: u64,
+    /// Its kind.
+    pub kind: &'static str,
+    /// Labels.
+    pub labels: Vec<(String, String)>,
+    /// Whether it may be listed.
+    pub public: bool,
+    /// Type names by number.
+    pub types: Vec<Box<str>>,
+    /// Members now.
+    pub members: u32,
+    /// Entries up to this one existed before and will not follow; what is between this one and
+    /// the next entry that follows was a direct message.
+    pub before: u64,
+}
+
+impl Room {
+    /// What those who watch this room are told; `None` for a room that may not be watched.
+    pub(crate) fn watch_item(&self, event: impl FnOnce() -> WatchEvent) -> Option<WatchItem> {
+        let name_hash = self.watch?;
+        Some(WatchItem { channel: self.channel, name_hash, event: event() })
+    }
+
+    /// The room from its beginning, as far as its history reaches back.
+    pub(crate) fn watch_anew(&self) -> Vec<WatchItem> {
+        let before = self.history.oldest_seq().map_or(self.seq, |oldest| oldest - 1);
+        let opened = self.watch_item(|| {
+            WatchEvent::Opened(Box::new(WatchOpened {
+                name: self.name.clone(),
+                epoch: self.epoch,
+                epoch_at_ms: self.epoch_at_ms,
+                kind: self.kind.name(),
+                labels: self.labels.clone(),
+                public: self.public,
+                types: self.types.clone(),
+                members: self.members.len(),
+                before,
+            }))
+        });
+        let entries = self.history.after(before).filter_map(|entry| {
+            if matches!(entry.kind, EntryKind::Direct(_)) {
+                return None;
+            }
+            let (seq, at_ms, frame) = (entry.seq, entry.at_ms, entry.frame.clone());
+            self.watch_item(|| WatchEvent::Entry { seq, at_ms, frame })
+        });
+        opened.into_iter().chain(entries).collect()
+    }
+}

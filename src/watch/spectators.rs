@@ -1,0 +1,220 @@
+//! Those who watch on one thread: a position each, and no queue.
+
+use super::directory::{Directory, Follower};
+use super::log::Next;
+use super::rooms::{LogKey, Rooms};
+use super::sse;
+use crate::net::Outbound;
+use madang_engine::frame::{Frame, FrameKind};
+use madang_engine::id::ConnId;
+use madang_engine::time::Time;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What somebody with a delay is shown: everything that happened up to this wall time. Without a
+/// delay that is everything, for a shard's clock may be read a little later than ours.
+pub(super) fn limit_ms(wall_ms: u64, delay_ms: u64) -> u64 {
+    if delay_ms == 0 { u64::MAX } else { wall_ms.saturating_sub(delay_ms) }
+}
+
+/// One stream.
+#[derive(Debug)]
+pub(super) struct Spectator {
+    pub(super) view: View,
+    /// What is written before anything else.
+    first: Vec<Frame>,
+    /// When something was written last.
+    pub(super) last_sent: Time,
+    /// A comment is due.
+    is_quiet: bool,
+    /// The stream ends when everything that may be shown is, with this.
+    last: Option<Frame>,
+}
+
+/// What it watches.
+#[derive(Debug)]
+pub(super) enum View {
+    /// A room.
+    Room {
+        /// The epoch's log; none when it is gone.
+        log: Option<LogKey>,
+        /// The newest seq that was written.
+        seen: u64,
+        /// How much later than the members.
+        delay_ms: u64,
+    },
+    /// The directory.
+    Directory(Follower),
+}
+
+/// What was written, since this was asked last.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Counts {
+    pub(super) events: u64,
+    pub(super) gaps: u64,
+    pub(super) encodes: u64,
+}
+
+/// All streams of a thread.
+#[derive(Debug, Default)]
+pub(super) struct Spectators {
+    all: BTreeMap<ConnId, Spectator>,
+    /// Who watches which log with which delay.
+    groups: BTreeMap<(LogKey, u64), BTreeSet<ConnId>>,
+    followers: BTreeSet<ConnId>,
+    pub(super) counts: Counts,
+}
+
+impl Spectator {
+    pub(super) fn new(view: View, first: Vec<Frame>) -> Self {
+        Self { view, first, last_sent: Time(0), is_quiet: false, last: None }
+    }
+}
+
+impl Spectators {
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    pub(super) fn ids(&self) -> Vec<ConnId> {
+        self.all.keys().copied().collect()
+    }
+
+    pub(super) fn is_followed(&self) -> bool {
+        !self.followers.is_empty()
+    }
+
+    /// Everybody who follows the directory.
+    pub(super) fn followers(&self) -> impl Iterator<Item = ConnId> {
+        self.followers.iter().copied()
+    }
+
+    /// Everybody who watches a log with a delay.
+    pub(super) fn group(&self, log: LogKey, delay_ms: u64) -> impl Iterator<Item = ConnId> {
+        self.groups.get(&(log, delay_ms)).into_iter().flatten().copied()
+    }
+
+    /// The delays with which a log is watched.
+    pub(super) fn delays(&self, log: LogKey) -> Vec<u64> {
+        self.groups.range((log, 0)..=(log, u64::MAX)).map(|((_, delay_ms), _)| *delay_ms).collect()
+    }
+
+    pub(super) fn insert(&mut self, conn: ConnId, spectator: Spectator) {
+        match &spectator.view {
+            View::Room { log: Some(log), delay_ms, .. } => {
+                self.groups.entry((*log, *delay_ms)).or_default().insert(conn);
+            }
+            View::Room { .. } => {}
+            View::Directory(_) => drop(self.followers.insert(conn)),
+        }
+        self.all.insert(conn, spectator);
+    }
+
+    pub(super) fn remove(&mut self, conn: ConnId) {
+        let Some(spectator) = self.all.remove(&conn) else { return };
+        self.followers.remove(&conn);
+        if let View::Room { log: Some(log), delay_ms, .. } = spectator.view {
+            self.leave((log, delay_ms), conn);
+        }
+    }
+
+    /// A log is gone; returns those who watched it, whose streams end.
+    pub(super) fn forget(&mut self, log: LogKey) -> Vec<ConnId> {
+        let mut left = Vec::new();
+        for delay_ms in self.delays(log) {
+            left.extend(self.groups.remove(&(log, delay_ms)).unwrap_or_default());
+        }
+        for conn in &left {
+            if let Some(Spectator { view: View::Room { log, .. }, .. }) = self.all.get_mut(conn) {
+                *log = None;
+            }
+        }
+        left
+    }
+
+    /// Ends a stream with something, once everything that may be shown is.
+    pub(super) fn dismiss(&mut self, conn: ConnId, last: Frame) {
+        if let Some(spectator) = self.all.get_mut(&conn) {
+            spectator.last = Some(last);
+        }
+    }
+
+    /// Has a comment written if nothing was since a time. Returns when that was.
+    pub(super) fn quieten(&mut self, conn: ConnId, since: Time) -> Option<Time> {
+        let spectator = self.all.get_mut(&conn)?;
+        spectator.is_quiet = spectator.last_sent <= since;
+        Some(spectator.last_sent)
+    }
+
+    /// Whether a comment is due.
+    pub(super) fn is_quiet(&self, conn: ConnId) -> bool {
+        self.all.get(&conn).is_some_and(|spectator| spectator.is_quiet)
+    }
+
+    /// Pushes what a stream has next. Whether the stream has more, or none when it is over.
+    pub(super) fn fill(
+        &mut self,
+        conn: ConnId,
+        out: &mut Outbound<'_>,
+        (rooms, directory): (&mut Rooms, &Directory),
+        (now, wall_ms): (Time, u64),
+    ) -> Option<bool> {
+        let Some(spectator) = self.all.get_mut(&conn) else { return Some(false) };
+        if !spectator.first.is_empty() || spectator.is_quiet {
+            spectator.last_sent = now;
+        }
+        for frame in std::mem::take(&mut spectator.first) {
+            out.push(frame, FrameKind::Text);
+        }
+        if std::mem::take(&mut spectator.is_quiet) {
+            out.push(sse::heartbeat(), FrameKind::Text);
+        }
+        let counts = &mut self.counts;
+        while !out.is_full() {
+            let (frame, is_over) = match &mut spectator.view {
+                View::Directory(follower) => (directory.next(follower), false),
+                View::Room { log, seen, delay_ms } => {
+                    let limit_ms = limit_ms(wall_ms, *delay_ms);
+                    let next = log.and_then(|log| {
+                        rooms.with(log, |log| log.next(*seen, limit_ms, &mut counts.encodes))
+                    });
+                    match next {
+                        Some(Next::Event { text, seq, is_gap }) => {
+                            *seen = seq;
+                            counts.gaps += u64::from(is_gap);
+                            (Some(text), false)
+                        }
+                        Some(Next::End { text }) => (Some(text), true),
+                        Some(Next::Wait { .. }) => (None, false),
+                        None => (None, true),
+                    }
+                }
+            };
+            let is_waiting = frame.is_none();
+            if let Some(frame) = frame {
+                counts.events += 1;
+                spectator.last_sent = now;
+                out.push(frame, FrameKind::Text);
+            }
+            if is_waiting && let Some(last) = spectator.last.take() {
+                out.push(last, FrameKind::Text);
+                return None;
+            }
+            if is_over {
+                return None;
+            }
+            if is_waiting {
+                return Some(false);
+            }
+        }
+        Some(true)
+    }
+
+    fn leave(&mut self, group: (LogKey, u64), conn: ConnId) {
+        if let Some(members) = self.groups.get_mut(&group) {
+            members.remove(&conn);
+            if members.is_empty() {
+                self.groups.remove(&group);
+            }
+        }
+    }
+}
