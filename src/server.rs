@@ -20,8 +20,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// What spectators have, once the players' threads have ended, to take the last events.
-const WATCH_DRAIN: Duration = Duration::from_millis(500);
+/// What spectators have at least and at most, once the players' threads have ended, to take the last
+/// events.
+const WATCH_DRAIN: Duration = Duration::from_millis(200);
 
 /// A running server. Dropping it leaves it running; [`Server::drain`] ends it.
 #[derive(Debug)]
@@ -121,13 +122,14 @@ impl Server {
         self.tell_all(|| Packet::Quiesce);
         self.wait_for_shards(deadline);
         self.tell_all(|| Packet::Stop);
-        // Only now have spectators been told everything that they can be.
-        self.wait_for_shards(Instant::now() + WATCH_DRAIN);
+        // Only when the shards' threads have ended is there nothing more to tell spectators.
+        let deadline = deadline.max(Instant::now() + WATCH_DRAIN);
+        self.wait_for_shards(deadline);
         for watch_box in &self.watch_boxes {
             // A thread whose inbox is full is stopped all the same.
             let _ = watch_box.mailbox.send(WatchPacket::Drain);
         }
-        let _ = self.watchers_end.recv_deadline(Instant::now() + WATCH_DRAIN);
+        let _ = self.watchers_end.recv_deadline(deadline.min(Instant::now() + WATCH_DRAIN));
         self.watch_stop.store(true, Ordering::Release);
         for waker in &self.watch_wakers {
             // A failure means that the wake is due already.
