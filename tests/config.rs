@@ -151,7 +151,8 @@ fn rules_for_watching_are_read_from_a_file_and_from_text() {
     let text = "[[rooms.watch]]\nprefix = \"arena.\"\ndelay_min_ms = 5_000\n\
                 [[rooms.watch]]\nprefix = \"plaza\"\n";
     assert_eq!(load(&file(text)).expect("valid").rooms.watch, rules);
-    let inline = "[rooms]\nwatch = [{ prefix = \"arena.\", delay_min_ms = 5000 }, { prefix = \"plaza\" }]";
+    let inline =
+        "[rooms]\nwatch = [{ prefix = \"arena.\", delay_min_ms = 5000 }, { prefix = \"plaza\" }]";
     assert_eq!(load(&file(inline)).expect("valid").rooms.watch, rules);
     let sources = environment(&[("MADANG_ROOMS_WATCH", "arena.=5000,plaza")]);
     assert_eq!(load(&sources).expect("valid").rooms.watch, rules);

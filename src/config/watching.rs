@@ -102,7 +102,7 @@ fn list<T>(
             let assignment = format!("list = {text}");
             let table = DeTable::parse(&assignment).map_err(|_| not_a_list())?;
             let items = table.get_ref().get("list").and_then(|list| list.get_ref().as_array());
-            for item in items.ok_or_else(not_a_list)?.iter() {
+            for item in items.ok_or_else(not_a_list)? {
                 take(of_toml(item), false);
             }
         }
@@ -112,7 +112,7 @@ fn list<T>(
             }
         }
         Raw::Toml(value) => {
-            for item in value.get_ref().as_array().ok_or_else(not_a_list)?.iter() {
+            for item in value.get_ref().as_array().ok_or_else(not_a_list)? {
                 take(of_toml(item), true);
             }
         }
