@@ -388,10 +388,15 @@ impl Driver for WatchDriver {
         }
         self.tell_news(io);
         self.arm();
+        // Before the writes, so that who has an answer finds what led to it counted.
         self.count(io);
         if self.is_draining && io.connections() == 0 {
             io.stop();
         }
+    }
+
+    fn on_turn_end(&mut self, io: &mut Io<'_>) {
+        self.count(io);
     }
 
     fn next_timeout(&self) -> Option<Time> {

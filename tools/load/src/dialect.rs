@@ -1,0 +1,274 @@
+//! What is said on a connection, by protocol: the way into a room, a publication, a sign of life,
+//! and what the server's messages mean.
+
+use crate::websocket::{self, BINARY, PING, TEXT};
+use clap::ValueEnum;
+use madang_protocol::client::{
+    Class, CreateOptions, Hello, Join, JoinMode, JoinOptions, JoinTarget, Ping, PresenceMode,
+    Publish,
+};
+use madang_protocol::ids::{Channel, Cseq};
+use madang_protocol::server::{ErrorMessage, Joined};
+use madang_protocol::value::{Payload, TypeRef};
+use madang_protocol::{ClientMessage, SUBPROTOCOL, SUBPROTOCOL_JSON, ServerMessage, VERSION};
+use madang_protocol::{codec, json};
+use std::borrow::Cow;
+
+/// The type name of this tool's messages.
+const TYPE: &str = "load";
+/// The mask of this tool's frames. RFC 6455 wants it unpredictable for the sake of proxies; a load
+/// generator has none to protect.
+const MASK: [u8; 4] = [0x6d, 0x61, 0x64, 0x67];
+
+/// How the connections speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Dialect {
+    /// WebSocket messages relayed as they are: Madang's `/raw/{room}`, or any other relay
+    Raw,
+    /// Madang's binary protocol
+    Native,
+    /// The same as JSON text
+    Json,
+}
+
+/// The way into a room.
+#[derive(Clone, Debug)]
+pub(crate) struct Entrance {
+    pub(crate) echo: bool,
+    pub(crate) presence: PresenceMode,
+}
+
+/// What a connection has to remember of its room.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Seat {
+    channel: Channel,
+    cseq: u64,
+    type_number: Option<u32>,
+}
+
+/// What the server's message means to the tool.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Heard<'a> {
+    /// In the room.
+    Joined,
+    /// A message of the room.
+    Message(Cow<'a, [u8]>),
+    /// The answer to a sign of life.
+    Alive,
+    /// Something was refused.
+    Refused(String),
+    /// Nothing that matters here.
+    Other,
+}
+
+impl Dialect {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Raw => "raw",
+            Self::Native => "native",
+            Self::Json => "json",
+        }
+    }
+
+    pub(crate) fn subprotocol(self) -> Option<&'static str> {
+        match self {
+            Self::Raw => None,
+            Self::Native => Some(SUBPROTOCOL),
+            Self::Json => Some(SUBPROTOCOL_JSON),
+        }
+    }
+
+    /// Where a connection for a room goes, if nothing else was asked for.
+    pub(crate) fn default_path(self) -> &'static str {
+        match self {
+            Self::Raw => "/raw/{room}",
+            Self::Native | Self::Json => "/play?room={room}",
+        }
+    }
+
+    /// Appends what follows the handshake at once. Nothing: the connection is in its room.
+    pub(crate) fn put_entrance(self, room: &str, entrance: &Entrance, out: &mut Vec<u8>) {
+        let hello = ClientMessage::Hello(Hello {
+            version_min: VERSION,
+            version_max: VERSION,
+            client: concat!("madang-load/", env!("CARGO_PKG_VERSION")).to_owned(),
+            ..Hello::default()
+        });
+        let create =
+            CreateOptions { presence: Some(entrance.presence), ..CreateOptions::default() };
+        let join = ClientMessage::Join(Join {
+            r#ref: 1,
+            target: JoinTarget::Name(room.to_owned()),
+            mode: JoinMode::Either,
+            options: JoinOptions {
+                echo: entrance.echo,
+                create: Some(create),
+                ..JoinOptions::default()
+            },
+            since: None,
+            history: 0,
+            ext: Vec::new(),
+        });
+        self.put(&[hello, join], out);
+    }
+
+    /// Appends a publication.
+    pub(crate) fn put_message(
+        self,
+        seat: &mut Seat,
+        class: Class,
+        payload: &[u8],
+        out: &mut Vec<u8>,
+    ) {
+        if self == Self::Raw {
+            return websocket::put_frame(out, BINARY, payload, MASK);
+        }
+        seat.cseq += 1;
+        let r#type = match seat.type_number {
+            Some(number) => TypeRef::Id(number),
+            None => TypeRef::Name(Cow::Borrowed(TYPE)),
+        };
+        let publish = ClientMessage::Publish(Publish {
+            channel: seat.channel,
+            cseq: Cseq(seat.cseq),
+            class,
+            r#type,
+            payload: Payload::Bytes(Cow::Borrowed(payload)),
+        });
+        self.put(&[publish], out);
+    }
+
+    /// Appends something that is answered by [`Heard::Alive`].
+    pub(crate) fn put_sign_of_life(self, out: &mut Vec<u8>) {
+        match self {
+            Self::Raw => websocket::put_frame(out, PING, b"alive?", MASK),
+            Self::Native | Self::Json => self.put(&[ClientMessage::Ping(Ping { id: 1 })], out),
+        }
+    }
+
+    /// Appends a control frame.
+    pub(crate) fn put_control(opcode: u8, payload: &[u8], out: &mut Vec<u8>) {
+        websocket::put_frame(out, opcode, payload, MASK);
+    }
+
+    fn put(self, messages: &[ClientMessage<'_>], out: &mut Vec<u8>) {
+        let mut bytes = Vec::with_capacity(256);
+        for message in messages {
+            if self == Self::Json {
+                bytes.clear();
+                json::encode_client(message, &mut bytes);
+                websocket::put_frame(out, TEXT, &bytes, MASK);
+            } else {
+                codec::encode_client(message, &mut bytes);
+            }
+        }
+        if self != Self::Json {
+            websocket::put_frame(out, BINARY, &bytes, MASK);
+        }
+    }
+
+    /// Calls `tell` for every message in a WebSocket message.
+    ///
+    /// # Errors
+    ///
+    /// When it does not hold what the protocol says.
+    pub(crate) fn hear(
+        self,
+        seat: &mut Seat,
+        opcode: u8,
+        payload: &[u8],
+        mut tell: impl FnMut(Heard<'_>),
+    ) -> Result<(), String> {
+        match (self, opcode) {
+            (Self::Raw, _) => tell(Heard::Message(Cow::Borrowed(payload))),
+            (Self::Native, BINARY) => {
+                for bytes in codec::split_batch(payload) {
+                    let message = bytes.and_then(codec::decode_server);
+                    tell(understand(seat, message.map_err(|error| error.to_string())?));
+                }
+            }
+            (Self::Json, TEXT) => {
+                let text = std::str::from_utf8(payload).map_err(|error| error.to_string())?;
+                let message = json::decode_server(text).map_err(|error| error.to_string())?;
+                tell(understand(seat, message));
+            }
+            _ => return Err(format!("a frame with opcode {opcode} under {}", self.name())),
+        }
+        Ok(())
+    }
+}
+
+fn understand<'a>(seat: &mut Seat, message: ServerMessage<'a>) -> Heard<'a> {
+    match message {
+        ServerMessage::Joined(joined) => {
+            take_seat(seat, &joined);
+            Heard::Joined
+        }
+        ServerMessage::Types(types) => {
+            learn(seat, types.first, &types.names);
+            Heard::Other
+        }
+        ServerMessage::Message(message) => content(message.payload),
+        ServerMessage::Ephemeral(message) => content(message.payload),
+        ServerMessage::Pong(_) => Heard::Alive,
+        ServerMessage::Error(ErrorMessage { code, message, .. }) => {
+            Heard::Refused(format!("{code:?}: {message}"))
+        }
+        _ => Heard::Other,
+    }
+}
+
+fn take_seat(seat: &mut Seat, joined: &Joined) {
+    seat.channel = joined.channel;
+    seat.cseq = joined.applied_cseq.0;
+    learn(seat, 0, &joined.types);
+}
+
+fn learn(seat: &mut Seat, first: u32, names: &[String]) {
+    let place = names.iter().position(|name| name == TYPE);
+    seat.type_number = place.map(|place| first + place as u32).or(seat.type_number);
+}
+
+fn content(payload: Payload<'_>) -> Heard<'_> {
+    match payload {
+        Payload::Bytes(bytes) => Heard::Message(bytes),
+        // This tool sends bytes; what is text will be told to be foreign.
+        Payload::Text(text) | Payload::Json(text) => {
+            Heard::Message(Cow::Owned(text.into_owned().into_bytes()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use madang_protocol::server::Types;
+
+    #[test]
+    fn the_type_is_named_until_its_number_is_known() {
+        let mut seat = Seat::default();
+        let types = Types { channel: Channel(0), first: 3, names: vec!["x".into(), TYPE.into()] };
+        assert_eq!(understand(&mut seat, ServerMessage::Types(types)), Heard::Other);
+        assert_eq!(seat.type_number, Some(4));
+        learn(&mut seat, 0, &["other".into()]);
+        assert_eq!(seat.type_number, Some(4));
+    }
+
+    #[test]
+    fn raw_messages_are_taken_as_they_are() {
+        let mut heard = Vec::new();
+        let result = Dialect::Raw.hear(&mut Seat::default(), TEXT, b"hi", |what| {
+            let Heard::Message(bytes) = what else { panic!("{what:?}") };
+            heard.push(bytes.into_owned());
+        });
+        assert_eq!((result, heard), (Ok(()), vec![b"hi".to_vec()]));
+    }
+
+    #[test]
+    fn what_the_protocol_does_not_allow_is_an_error() {
+        let mut seat = Seat::default();
+        assert!(Dialect::Native.hear(&mut seat, TEXT, b"", |_| {}).is_err());
+        assert!(Dialect::Native.hear(&mut seat, BINARY, &[3, 1], |_| {}).is_err());
+        assert!(Dialect::Json.hear(&mut seat, TEXT, b"{", |_| {}).is_err());
+    }
+}

@@ -1,0 +1,108 @@
+//! One connection: small, because there are many. Buffers exist only while something is incomplete.
+
+use crate::dialect::Seat;
+use mio::net::TcpStream;
+use std::io::{self, ErrorKind, Read, Write};
+
+/// How far a connection has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// TCP is not established.
+    Connecting,
+    /// The answer to the handshake is due.
+    Handshake,
+    /// The room's answer is due.
+    Joining,
+    /// In its room.
+    Live,
+    /// Over.
+    Ended,
+}
+
+#[derive(Debug)]
+pub(super) struct Conn {
+    pub(super) socket: TcpStream,
+    pub(super) phase: Phase,
+    pub(super) seat: Seat,
+    /// What came and is incomplete.
+    pub(super) inbox: Vec<u8>,
+    /// What the socket has not taken.
+    pub(super) outbox: Vec<u8>,
+}
+
+/// What a read call gave.
+pub(super) enum Received {
+    Bytes(usize),
+    Blocked,
+    /// The end, or a failure.
+    Gone,
+}
+
+impl Conn {
+    pub(super) fn new(socket: TcpStream) -> Self {
+        Self {
+            socket,
+            phase: Phase::Connecting,
+            seat: Seat::default(),
+            inbox: Vec::new(),
+            outbox: Vec::new(),
+        }
+    }
+
+    pub(super) fn receive(&mut self, buffer: &mut [u8]) -> Received {
+        loop {
+            match self.socket.read(buffer) {
+                Ok(0) => return Received::Gone,
+                Ok(n) => return Received::Bytes(n),
+                Err(error) => match error.kind() {
+                    ErrorKind::Interrupted => {}
+                    ErrorKind::WouldBlock => return Received::Blocked,
+                    _ => return Received::Gone,
+                },
+            }
+        }
+    }
+
+    /// Writes `bytes` behind what waits, keeping what the socket does not take. Returns how many
+    /// bytes it took, or `None` when the connection is gone.
+    pub(super) fn send(&mut self, bytes: &[u8]) -> Option<usize> {
+        if !self.outbox.is_empty() {
+            // The socket will say when it takes more.
+            self.outbox.extend_from_slice(bytes);
+            return Some(0);
+        }
+        let taken = write(&mut self.socket, bytes).ok()?;
+        self.outbox.extend_from_slice(&bytes[taken..]);
+        Some(taken)
+    }
+
+    /// Writes what waits.
+    pub(super) fn flush(&mut self) -> Option<usize> {
+        if self.outbox.is_empty() {
+            return Some(0);
+        }
+        let taken = write(&mut self.socket, &self.outbox).ok()?;
+        self.outbox.drain(..taken);
+        if self.outbox.is_empty() {
+            self.outbox = Vec::new();
+        }
+        Some(taken)
+    }
+}
+
+/// Writes until the socket takes no more; returns how many bytes it took.
+fn write(socket: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    let mut taken = 0;
+    while taken < bytes.len() {
+        match socket.write(&bytes[taken..]) {
+            Ok(0) => break,
+            Ok(n) => taken += n,
+            Err(error) => match error.kind() {
+                ErrorKind::Interrupted => {}
+                ErrorKind::WouldBlock => break,
+                _ => return Err(error),
+            },
+        }
+    }
+    Ok(taken)
+}

@@ -1,0 +1,99 @@
+//! Opening connections: where from, how many at a time, and why one failed.
+
+use mio::net::TcpStream;
+use rustix::io::Errno;
+use socket2::{Domain, Protocol, Socket, Type};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+/// Connections from one source address before the next is used. Of the 28,000 ports that Linux gives
+/// out, finding a free one for a bound address takes long when a third is in use.
+const PER_SOURCE: usize = 10_000;
+/// The same where the system chooses the address with the connection.
+const UNBOUND: usize = 12_000;
+/// Loopback addresses that are used as sources when nothing else was asked for.
+const LOOPBACK_SOURCES: u8 = 16;
+
+/// The addresses that connections come from.
+#[derive(Debug)]
+pub(super) struct Sources {
+    /// How many connections are the system's choice.
+    unbound: usize,
+    addresses: Vec<IpAddr>,
+    /// How many of them had no port left.
+    exhausted: usize,
+}
+
+/// Why no connection could be begun.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// This process has no descriptor left.
+    Descriptors,
+    /// No source address has a port left.
+    Ports,
+    /// Something else.
+    Other(io::Error),
+}
+
+impl Sources {
+    /// Those that were asked for; else, for a server on loopback, loopback's first.
+    pub(super) fn new(asked: &[IpAddr], target: SocketAddr) -> Self {
+        let is_loopback = matches!(target.ip(), IpAddr::V4(ip) if ip.is_loopback());
+        let (unbound, addresses) = match asked {
+            [] if is_loopback => (UNBOUND, (2..=LOOPBACK_SOURCES).map(loopback).collect()),
+            [] => (usize::MAX, Vec::new()),
+            asked => (0, asked.to_vec()),
+        };
+        Self { unbound, addresses, exhausted: 0 }
+    }
+
+    /// Begins the connection of this number.
+    pub(super) fn connect(
+        &mut self,
+        number: usize,
+        target: SocketAddr,
+    ) -> Result<TcpStream, Failure> {
+        loop {
+            let place = self.place(number);
+            let source = match place {
+                None => None,
+                Some(place) => Some(*self.addresses.get(place).ok_or(Failure::Ports)?),
+            };
+            match begin(source, target) {
+                Ok(socket) => return Ok(socket),
+                Err(error) => match (Errno::from_io_error(&error), place) {
+                    (Some(Errno::MFILE | Errno::NFILE), _) => return Err(Failure::Descriptors),
+                    (Some(Errno::ADDRNOTAVAIL | Errno::ADDRINUSE), None) => self.unbound = number,
+                    (Some(Errno::ADDRNOTAVAIL | Errno::ADDRINUSE), Some(place)) => {
+                        self.exhausted = place + 1;
+                    }
+                    _ => return Err(Failure::Other(error)),
+                },
+            }
+        }
+    }
+
+    /// Which address a connection comes from; none is the system's choice.
+    fn place(&self, number: usize) -> Option<usize> {
+        let bound = number.checked_sub(self.unbound)?;
+        Some((bound / PER_SOURCE).max(self.exhausted))
+    }
+}
+
+fn loopback(last: u8) -> IpAddr {
+    Ipv4Addr::new(127, 0, 0, last).into()
+}
+
+fn begin(source: Option<IpAddr>, target: SocketAddr) -> io::Result<TcpStream> {
+    let socket = Socket::new(Domain::for_address(target), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    // Messages are written whole; waiting for more would only make them late.
+    socket.set_tcp_nodelay(true)?;
+    if let Some(source) = source {
+        socket.bind(&SocketAddr::new(source, 0).into())?;
+    }
+    match socket.connect(&target.into()) {
+        Err(error) if Errno::from_io_error(&error) != Some(Errno::INPROGRESS) => Err(error),
+        _ => Ok(TcpStream::from_std(socket.into())),
+    }
+}

@@ -1,0 +1,482 @@
+//! All connections of a run: opening them, the loop, what is counted.
+//!
+//! Connections are numbered from 0. Connection `n` is in room `n / rooms_of`, at place
+//! `n % rooms_of`.
+
+mod conn;
+mod connect;
+
+use crate::dialect::{Dialect, Entrance, Heard};
+use crate::system::{Alarm, Clock};
+use crate::websocket::{self, Answer, CLOSE, PING, PONG};
+pub(crate) use conn::Phase;
+use conn::{Conn, Received};
+use connect::{Failure, Sources};
+use madang_protocol::client::Class;
+use mio::{Events, Interest, Poll, Token};
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+const ALARM: Token = Token(usize::MAX);
+/// Most events of one poll.
+const EVENTS_MAX: usize = 1024;
+/// The receive buffer that all connections share.
+const BUFFER_BYTES: usize = 256 << 10;
+/// Most bytes that may wait for one socket; beyond them nothing is sent on it.
+const OUTBOX_BYTES_MAX: usize = 1 << 20;
+/// How long the server may take to end connections that said goodbye.
+const GOODBYE_NS: u64 = 3_000_000_000;
+
+/// What connections are opened to and how.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) target: SocketAddr,
+    /// For the `Host` field.
+    pub(crate) host: String,
+    /// With `{room}` where the room's name goes.
+    pub(crate) path: String,
+    pub(crate) dialect: Dialect,
+    pub(crate) entrance: Entrance,
+    /// The name of room `n` is this and `n`.
+    pub(crate) room_prefix: String,
+    pub(crate) connections: usize,
+    pub(crate) rooms_of: usize,
+    /// Most connections on their way at the same time.
+    pub(crate) in_flight: usize,
+    /// Most connections begun in a second; 0 is no bound.
+    pub(crate) rate: u32,
+    pub(crate) sources: Vec<IpAddr>,
+    /// How long opening all of them may take.
+    pub(crate) patience: Duration,
+}
+
+/// What a scenario wants to hear.
+pub(crate) trait Listener {
+    /// A message of the room came, at this time of the fleet's clock.
+    fn message(&mut self, conn: usize, payload: &[u8], now_ns: u64);
+    /// A sign of life was answered.
+    fn alive(&mut self, conn: usize);
+}
+
+/// What happened to the connections.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tolls {
+    /// In their rooms now.
+    pub(crate) live: usize,
+    /// Ended by a Close frame, by its code.
+    pub(crate) closed: BTreeMap<u16, u64>,
+    /// Handshakes that were refused, by status.
+    pub(crate) refused: BTreeMap<u16, u64>,
+    /// Ended without a Close frame.
+    pub(crate) broken: u64,
+    /// Messages that this client does not understand, or that refuse something; and the first.
+    pub(crate) errors: u64,
+    pub(crate) first_error: Option<String>,
+    pub(crate) bytes_in: u64,
+    pub(crate) bytes_out: u64,
+    /// Read calls that gave something.
+    pub(crate) reads: u64,
+    /// WebSocket messages that came.
+    pub(crate) frames_in: u64,
+}
+
+/// All connections of a run.
+pub(crate) struct Fleet {
+    plan: Plan,
+    clock: Clock,
+    poll: Poll,
+    events: Events,
+    alarm: Alarm,
+    conns: Vec<Conn>,
+    sources: Sources,
+    /// On their way.
+    pending: usize,
+    buffer: Vec<u8>,
+    scratch: Vec<u8>,
+    tolls: Tolls,
+}
+
+impl Fleet {
+    pub(crate) fn new(plan: Plan, clock: Clock) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let alarm = Alarm::new(poll.registry(), ALARM)?;
+        Ok(Self {
+            sources: Sources::new(&plan.sources, plan.target),
+            conns: Vec::with_capacity(plan.connections),
+            plan,
+            clock,
+            poll,
+            events: Events::with_capacity(EVENTS_MAX),
+            alarm,
+            pending: 0,
+            buffer: vec![0; BUFFER_BYTES],
+            scratch: Vec::new(),
+            tolls: Tolls::default(),
+        })
+    }
+
+    pub(crate) fn tolls(&self) -> &Tolls {
+        &self.tolls
+    }
+
+    pub(crate) fn is_live(&self, conn: usize) -> bool {
+        self.conns.get(conn).is_some_and(|conn| conn.phase == Phase::Live)
+    }
+
+    /// Opens every connection and waits until each is in its room or has failed. An error says why
+    /// not all could be begun, or that it took too long.
+    pub(crate) fn open(&mut self, listener: &mut impl Listener) -> Result<(), String> {
+        let start_ns = self.clock.now_ns();
+        let end_ns = start_ns + self.plan.patience.as_nanos() as u64;
+        while self.conns.len() < self.plan.connections || self.pending > 0 {
+            let now_ns = self.clock.now_ns();
+            if now_ns > end_ns {
+                return Err(format!(
+                    "after {:?} only {} of {} connections are in their rooms",
+                    self.plan.patience, self.tolls.live, self.plan.connections
+                ));
+            }
+            let allowed = match self.plan.rate {
+                0 => usize::MAX,
+                rate => ((now_ns - start_ns) * u64::from(rate) / 1_000_000_000) as usize + 1,
+            };
+            while self.conns.len() < self.plan.connections.min(allowed)
+                && self.pending < self.plan.in_flight
+            {
+                self.begin()?;
+            }
+            self.turn(now_ns + 10_000_000, listener).map_err(|error| format!("poll: {error}"))?;
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self) -> Result<(), String> {
+        let number = self.conns.len();
+        let mut socket = self.sources.connect(number, self.plan.target).map_err(|failure| {
+            let what = match failure {
+                Failure::Descriptors => "this process is out of descriptors (ulimit -n)".to_owned(),
+                Failure::Ports => "out of ports; name more addresses by --source".to_owned(),
+                Failure::Other(error) => format!("cannot connect: {error}"),
+            };
+            format!("{what}; {number} of {} connections were begun", self.plan.connections)
+        })?;
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        self.poll
+            .registry()
+            .register(&mut socket, Token(number), interest)
+            .map_err(|error| format!("poll: {error}"))?;
+        self.conns.push(Conn::new(socket));
+        self.pending += 1;
+        Ok(())
+    }
+
+    /// Handles what happens until `until_ns`, or at least once; returns after the first events.
+    pub(crate) fn turn(&mut self, until_ns: u64, listener: &mut impl Listener) -> io::Result<()> {
+        let wait_ns = until_ns.saturating_sub(self.clock.now_ns());
+        let timeout = if wait_ns == 0 {
+            Some(Duration::ZERO)
+        } else {
+            self.alarm.set(wait_ns)?;
+            None
+        };
+        match self.poll.poll(&mut self.events, timeout) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+            _ => {}
+        }
+        let events = std::mem::replace(&mut self.events, Events::with_capacity(0));
+        for event in &events {
+            let Token(number) = event.token();
+            if number >= self.conns.len() {
+                continue;
+            }
+            if event.is_writable() || event.is_error() {
+                self.writable(number);
+            }
+            if event.is_readable() || event.is_read_closed() {
+                self.readable(number, event.is_read_closed(), listener);
+            }
+        }
+        self.events = events;
+        Ok(())
+    }
+
+    /// Handles what happens until nothing has come for `quiet_ns`, or `patience` is over.
+    pub(crate) fn settle(
+        &mut self,
+        quiet_ns: u64,
+        patience: Duration,
+        listener: &mut impl Listener,
+    ) -> io::Result<()> {
+        let end_ns = self.clock.now_ns() + patience.as_nanos() as u64;
+        let mut seen = self.tolls.reads;
+        let mut since_ns = self.clock.now_ns();
+        loop {
+            let now_ns = self.clock.now_ns();
+            if std::mem::replace(&mut seen, self.tolls.reads) != self.tolls.reads {
+                since_ns = now_ns;
+            }
+            let until_ns = end_ns.min(since_ns + quiet_ns);
+            if now_ns >= until_ns {
+                return Ok(());
+            }
+            self.turn(until_ns, listener)?;
+        }
+    }
+
+    /// Sends a message to the connection's room. False when the connection is not in its room or
+    /// too much waits already.
+    pub(crate) fn publish(&mut self, number: usize, class: Class, payload: &[u8]) -> bool {
+        let conn = &mut self.conns[number];
+        if conn.phase != Phase::Live || conn.outbox.len() > OUTBOX_BYTES_MAX {
+            return false;
+        }
+        self.scratch.clear();
+        self.plan.dialect.put_message(&mut conn.seat, class, payload, &mut self.scratch);
+        self.send_scratch(number)
+    }
+
+    /// Asks a connection's server for a sign of life.
+    pub(crate) fn ask_alive(&mut self, number: usize) -> bool {
+        if !self.is_live(number) {
+            return false;
+        }
+        self.scratch.clear();
+        self.plan.dialect.put_sign_of_life(&mut self.scratch);
+        self.send_scratch(number)
+    }
+
+    /// Says goodbye on every connection and waits until the server has ended it: so the server
+    /// keeps no session, and the ports are free for the next run.
+    pub(crate) fn close(&mut self, listener: &mut impl Listener) -> io::Result<()> {
+        for number in 0..self.conns.len() {
+            if self.is_live(number) {
+                self.scratch.clear();
+                Dialect::put_control(CLOSE, &1000_u16.to_be_bytes(), &mut self.scratch);
+                self.send_scratch(number);
+            }
+        }
+        let end_ns = self.clock.now_ns() + GOODBYE_NS;
+        while self.tolls.live > 0 && self.clock.now_ns() < end_ns {
+            self.turn(end_ns, listener)?;
+        }
+        Ok(())
+    }
+
+    fn send_scratch(&mut self, number: usize) -> bool {
+        let sent = self.conns[number].send(&self.scratch);
+        if let Some(taken) = sent {
+            self.tolls.bytes_out += taken as u64;
+        } else {
+            self.end(number, None);
+        }
+        sent.is_some()
+    }
+
+    fn writable(&mut self, number: usize) {
+        let conn = &mut self.conns[number];
+        match conn.phase {
+            Phase::Connecting => {
+                if matches!(conn.socket.take_error(), Ok(Some(_)) | Err(_)) {
+                    return self.end(number, None);
+                }
+                if conn.socket.peer_addr().is_err() {
+                    return;
+                }
+                conn.phase = Phase::Handshake;
+                let path = self.plan.path.replace("{room}", &self.room(number));
+                let request =
+                    websocket::request(&self.plan.host, &path, self.plan.dialect.subprotocol());
+                self.scratch.clear();
+                self.scratch.extend_from_slice(&request);
+                self.send_scratch(number);
+            }
+            Phase::Ended => {}
+            _ => match conn.flush() {
+                Some(taken) => self.tolls.bytes_out += taken as u64,
+                None => self.end(number, None),
+            },
+        }
+    }
+
+    fn room(&self, number: usize) -> String {
+        format!("{}{}", self.plan.room_prefix, number / self.plan.rooms_of)
+    }
+
+    fn readable(&mut self, number: usize, to_the_end: bool, listener: &mut impl Listener) {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        while self.conns[number].phase != Phase::Ended {
+            let received = self.conns[number].receive(&mut buffer);
+            match received {
+                Received::Bytes(n) => {
+                    self.tolls.bytes_in += n as u64;
+                    self.tolls.reads += 1;
+                    self.take_bytes(number, &buffer[..n], listener);
+                    // Edge-triggered: less than asked for means that nothing is left, unless the
+                    // end was signalled too.
+                    if n < buffer.len() && !to_the_end {
+                        break;
+                    }
+                }
+                Received::Blocked => break,
+                Received::Gone => self.end(number, None),
+            }
+        }
+        self.buffer = buffer;
+    }
+
+    /// Handles what came, and keeps what is incomplete.
+    fn take_bytes(&mut self, number: usize, bytes: &[u8], listener: &mut impl Listener) {
+        let mut kept = std::mem::take(&mut self.conns[number].inbox);
+        let used = if kept.is_empty() {
+            self.handle(number, bytes, listener)
+        } else {
+            kept.extend_from_slice(bytes);
+            self.handle(number, &kept, listener)
+        };
+        if kept.is_empty() {
+            kept.extend_from_slice(&bytes[used..]);
+        } else if used == kept.len() {
+            kept = Vec::new();
+        } else {
+            kept.drain(..used);
+        }
+        self.conns[number].inbox = kept;
+    }
+
+    /// Handles what is complete at the front of `input`; returns how many bytes that was.
+    fn handle(&mut self, number: usize, input: &[u8], listener: &mut impl Listener) -> usize {
+        let now_ns = self.clock.now_ns();
+        let mut used = 0;
+        if self.conns[number].phase == Phase::Handshake {
+            match websocket::answer(input) {
+                Ok(None) => return 0,
+                Ok(Some(Answer::Accepted(bytes))) => {
+                    used = bytes;
+                    self.enter(number);
+                }
+                Ok(Some(Answer::Refused(status))) => {
+                    *self.tolls.refused.entry(status).or_default() += 1;
+                    self.finish(number);
+                    return input.len();
+                }
+                Err(violation) => {
+                    self.violated(number, violation.0);
+                    return input.len();
+                }
+            }
+        }
+        while used < input.len() && self.conns[number].phase != Phase::Ended {
+            match websocket::next_frame(&input[used..]) {
+                Ok(None) => return used,
+                Ok(Some(frame)) => {
+                    used += frame.bytes;
+                    self.frame(number, &frame, now_ns, listener);
+                }
+                Err(violation) => {
+                    self.violated(number, violation.0);
+                    return input.len();
+                }
+            }
+        }
+        input.len()
+    }
+
+    /// The handshake is done: go into the room.
+    fn enter(&mut self, number: usize) {
+        if self.plan.dialect == Dialect::Raw {
+            return self.live(number);
+        }
+        let room = self.room(number);
+        self.conns[number].phase = Phase::Joining;
+        self.scratch.clear();
+        self.plan.dialect.put_entrance(&room, &self.plan.entrance, &mut self.scratch);
+        self.send_scratch(number);
+    }
+
+    fn live(&mut self, number: usize) {
+        self.conns[number].phase = Phase::Live;
+        self.pending -= 1;
+        self.tolls.live += 1;
+    }
+
+    fn frame(
+        &mut self,
+        number: usize,
+        frame: &websocket::Frame<'_>,
+        now_ns: u64,
+        listener: &mut impl Listener,
+    ) {
+        match frame.opcode {
+            PING => {
+                self.scratch.clear();
+                Dialect::put_control(PONG, frame.payload, &mut self.scratch);
+                self.send_scratch(number);
+                return;
+            }
+            PONG => return listener.alive(number),
+            CLOSE => return self.end(number, Some(frame.close_code())),
+            _ => {}
+        }
+        self.tolls.frames_in += 1;
+        let (mut joined, mut refused) = (false, None);
+        let seat = &mut self.conns[number].seat;
+        let result =
+            self.plan.dialect.hear(seat, frame.opcode, frame.payload, |heard| match heard {
+                Heard::Message(payload) => listener.message(number, &payload, now_ns),
+                Heard::Alive => listener.alive(number),
+                Heard::Joined => joined = true,
+                Heard::Refused(why) => refused = Some(why),
+                Heard::Other => {}
+            });
+        if joined && self.conns[number].phase == Phase::Joining {
+            self.live(number);
+        }
+        if let Some(why) = refused {
+            self.error(why);
+            if self.conns[number].phase == Phase::Joining {
+                self.finish(number);
+            }
+        }
+        if let Err(why) = result {
+            self.error(why);
+            self.finish(number);
+        }
+    }
+
+    fn violated(&mut self, number: usize, why: &str) {
+        self.error(why.to_owned());
+        self.finish(number);
+    }
+
+    fn error(&mut self, why: String) {
+        self.tolls.errors += 1;
+        self.tolls.first_error.get_or_insert(why);
+    }
+
+    /// A connection ended, with a Close frame of this code or without one.
+    fn end(&mut self, number: usize, code: Option<u16>) {
+        if self.conns[number].phase == Phase::Ended {
+            return;
+        }
+        match code {
+            Some(code) => *self.tolls.closed.entry(code).or_default() += 1,
+            None => self.tolls.broken += 1,
+        }
+        self.finish(number);
+    }
+
+    fn finish(&mut self, number: usize) {
+        let conn = &mut self.conns[number];
+        match conn.phase {
+            Phase::Ended => return,
+            Phase::Live => self.tolls.live -= 1,
+            _ => self.pending -= 1,
+        }
+        conn.phase = Phase::Ended;
+        conn.outbox = Vec::new();
+        // The descriptor stays until the run's end, so that numbers stay places in the list.
+        let _ = conn.socket.shutdown(std::net::Shutdown::Both);
+    }
+}

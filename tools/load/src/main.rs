@@ -1,0 +1,37 @@
+//! A load generator for Madang, and for any other server that relays WebSocket messages.
+//!
+//! One thread, one poll, thousands of connections. Load is open-loop: every message has a time at
+//! which it is to be sent, whatever the server does, and latency counts from that time, so that a
+//! stalled server cannot hide its stall by slowing the generator ("coordinated omission"). What
+//! comes back is checked: order, loss, repeats and content.
+//!
+//! The parts: `cli.rs` (what can be asked for), `fleet/` (the connections), `dialect.rs` (what is
+//! said on them, by protocol), `websocket.rs` (the client's framing), `schedule.rs`, `stamp.rs`
+//! and `tally.rs` (when to send, what, and whether it came), `traffic.rs` and `idle.rs` (the
+//! scenarios), `process.rs` (the server as the system sees it), `report.rs`.
+
+mod cli;
+mod dialect;
+mod fleet;
+mod idle;
+mod process;
+mod report;
+mod schedule;
+mod stamp;
+mod system;
+mod tally;
+mod traffic;
+mod websocket;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match cli::run() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("madang-load: {error}");
+            ExitCode::from(2)
+        }
+    }
+}

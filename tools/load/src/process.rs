@@ -1,0 +1,105 @@
+//! A process as the system sees it: CPU time and memory, from `/proc` (proc(5)).
+
+use serde::Serialize;
+use std::fs;
+use std::io;
+
+/// CPU time of a process so far, in microseconds.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Cpu {
+    pub(crate) user_us: u64,
+    pub(crate) system_us: u64,
+}
+
+/// Memory of a process, in bytes.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub(crate) struct Memory {
+    /// Resident memory that no file backs: heap and stacks. The system's own memory for sockets
+    /// is not part of it.
+    pub(crate) anonymous: u64,
+    /// All resident memory.
+    pub(crate) resident: u64,
+}
+
+/// A process to be watched.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Process {
+    pid: u32,
+}
+
+impl Process {
+    /// The process of this id. An error says what cannot be read.
+    pub(crate) fn new(pid: u32) -> Result<Self, String> {
+        let process = Self { pid };
+        process.cpu().and_then(|_| process.memory()).map_err(|error| {
+            format!("--pid {pid}: what /proc says about that process cannot be read: {error}")
+        })?;
+        Ok(process)
+    }
+
+    /// This process.
+    pub(crate) fn own() -> Self {
+        Self { pid: std::process::id() }
+    }
+
+    pub(crate) fn cpu(self) -> io::Result<Cpu> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid))?;
+        parse_cpu(&stat, rustix::param::clock_ticks_per_second()).ok_or_else(unexpected)
+    }
+
+    pub(crate) fn memory(self) -> io::Result<Memory> {
+        // The sum over the mappings is exact; the counters of `status` are kept per thread and
+        // added up now and then.
+        let rollup = fs::read_to_string(format!("/proc/{}/smaps_rollup", self.pid));
+        if let Some(memory) = rollup.ok().and_then(|text| {
+            let (anonymous, resident) = (kib(&text, "Anonymous:")?, kib(&text, "Rss:")?);
+            Some(Memory { anonymous, resident })
+        }) {
+            return Ok(memory);
+        }
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid))?;
+        match (kib(&status, "RssAnon:"), kib(&status, "VmRSS:")) {
+            (Some(anonymous), Some(resident)) => Ok(Memory { anonymous, resident }),
+            _ => Err(unexpected()),
+        }
+    }
+}
+
+/// Fields 14 and 15, counted from behind the name, which may hold anything.
+fn parse_cpu(stat: &str, ticks_per_second: u64) -> Option<Cpu> {
+    let (_, fields) = stat.rsplit_once(')')?;
+    let mut fields = fields.split_ascii_whitespace().skip(11);
+    let mut field_us = || Some(fields.next()?.parse::<u64>().ok()? * 1_000_000 / ticks_per_second);
+    Some(Cpu { user_us: field_us()?, system_us: field_us()? })
+}
+
+fn kib(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
+}
+
+fn unexpected() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "not as proc(5) describes it")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_behind_any_name() {
+        let stat = "7 (a) b (c)) S 1 7 7 0 -1 4194304 100 0 0 0 250 50 0 0 20 0 3 0 5 6 7";
+        let cpu = parse_cpu(stat, 100).expect("parses");
+        assert_eq!((cpu.user_us, cpu.system_us), (2_500_000, 500_000));
+        assert!(parse_cpu("7 (a) S 1", 100).is_none());
+    }
+
+    #[test]
+    fn this_process_can_be_read_and_another_cannot() {
+        let memory = Process::own().memory().expect("readable");
+        assert!(memory.anonymous > 0 && memory.resident >= memory.anonymous);
+        Process::own().cpu().expect("readable");
+        let error = Process::new(u32::MAX).expect_err("there is none");
+        assert!(error.contains("--pid"), "{error}");
+    }
+}
