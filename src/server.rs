@@ -249,8 +249,12 @@ fn make_watch(
     let address = listeners[0].local_addr().map_err(listen)?;
     // Connections of the side listener have a budget of their own.
     let shared = Shared::new();
-    let net_config =
-        NetConfig { connections_max: capacity.watchers as usize, ..NetConfig::default() };
+    let net_config = NetConfig {
+        connections_max: capacity.watchers as usize,
+        connections_per_ip_max: config.watch.connections_per_ip_max,
+        retry_after_s: config.server.retry_after_max_ms.div_ceil(1000),
+        ..NetConfig::default()
+    };
     let (mut boxes, mut reactors, mut wakers) = (Vec::new(), Vec::new(), Vec::new());
     for (number, listener) in (0..count).zip(listeners) {
         let (sender, (packets, signal)) = shard::inbox(WATCH_PACKETS_MAX);

@@ -220,6 +220,8 @@ configuration! {
         feed_bytes_max: u32 = 16_777_216, in 1_024..=QUEUE_BYTES_CAP;
         /// Origins of other sites' pages that may watch; the server's own pages need no entry.
         cors_origins: Vec<Origin> = Vec::new();
+        /// Most connections from one address, which may be a proxy's; loopback is exempt.
+        connections_per_ip_max: u32 = 256, in 1..=COUNT_CAP;
         /// Whether the demo is served at `/`.
         demo: bool = true;
     }

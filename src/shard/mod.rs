@@ -18,7 +18,7 @@ pub use settings::{engine_config, net_config, watch_rules};
 use crate::metrics::{Block, Counter};
 use crate::net::http::Request;
 use crate::net::{Answer, Detached, Driver, Ended, Io, Outbound};
-use crate::watch::{FEED_RETRY_MS, Feed};
+use crate::watch::Feed;
 use crossbeam_channel::Receiver;
 use drain::Drain;
 use madang_engine::id::{ConnId, ShardId};
@@ -181,10 +181,10 @@ impl Shard {
 
     /// What those who watch get of this turn, and rooms that they missed something of.
     fn feed(&mut self, io: &mut Io<'_>) {
-        for (channel, name_hash) in self.feed.owed() {
+        for (channel, name_hash) in self.feed.owed(io.now()) {
             self.input(io, Input::WatchResync { channel, name_hash });
         }
-        self.feed.flush();
+        self.feed.flush(io.now());
     }
 
     fn count(&mut self, io: &mut Io<'_>) {
@@ -299,8 +299,7 @@ impl Driver for Shard {
             return Some(now);
         }
         let retry = self.posts.iter().any(Post::is_waiting).then(|| now.plus_ms(RETRY_MS));
-        let feed = self.feed.is_broken().then(|| now.plus_ms(FEED_RETRY_MS));
-        [self.engine.poll_timeout(), retry, feed].into_iter().flatten().min()
+        [self.engine.poll_timeout(), retry, self.feed.next_timeout()].into_iter().flatten().min()
     }
 }
 

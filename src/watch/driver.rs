@@ -2,7 +2,7 @@
 //! and when which stream has something to write.
 
 use super::directory::{Change, Directory};
-use super::feed::{FEED_RETRY_MS, FeedBox, InFlight, WatchPacket};
+use super::feed::{FeedBox, InFlight, WatchPacket};
 use super::requests::DIRECTORY_THREAD;
 use super::rooms::{Bounds, LogKey, Rooms};
 use super::site::{Asked, Site};
@@ -24,8 +24,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Packets taken from the inbox in a turn.
 const PACKETS_PER_TURN: usize = 256;
+/// So many comments that were due and not taken, at least, say that nobody is there.
+const STUCK_HEARTBEATS: u64 = 4;
 /// How often what is too old is let go.
 const SWEEP_MS: u64 = 1_000;
+/// When the inbox of the thread that keeps the directory was full, it is tried again after this long.
+const NEWS_RETRY_MS: u64 = 50;
 /// Granularity of timers in microseconds.
 const TIMER_US: u64 = 5_000;
 
@@ -184,7 +188,8 @@ impl WatchDriver {
             if let Some(at_ms) = next_at_ms
                 && !std::mem::replace(&mut shown.has_timer, true)
             {
-                let in_ms = (at_ms + delay_ms).saturating_sub(self.wall_ms);
+                // It can only be more than the delay when the wall clock was set back.
+                let in_ms = (at_ms + delay_ms).saturating_sub(self.wall_ms).min(delay_ms);
                 self.timers.insert(self.now.plus_ms(in_ms), TimerKey::Due(log, delay_ms));
             }
             if std::mem::replace(&mut shown.upto, upto) == upto {
@@ -211,6 +216,12 @@ impl WatchDriver {
                 let heartbeat_ms = self.settings.heartbeat_ms;
                 let since = Time(self.now.0.saturating_sub(heartbeat_ms * 1000));
                 let Some(last_sent) = self.spectators.quieten(conn, since) else { return };
+                // It takes not even comments, and everything it could be sent next is gone.
+                let stuck_ms = self.settings.history_ms.max(STUCK_HEARTBEATS * heartbeat_ms);
+                if last_sent.plus_ms(stuck_ms) <= self.now {
+                    self.closing.push(conn);
+                    return;
+                }
                 let next = if self.spectators.is_quiet(conn) { self.now } else { last_sent };
                 self.timers.insert(next.plus_ms(heartbeat_ms), TimerKey::Quiet(conn));
                 io.flush(conn);
@@ -403,7 +414,7 @@ impl Driver for WatchDriver {
         if !self.inbox.packets.is_empty() || !self.closing.is_empty() {
             return Some(self.now);
         }
-        let news = (!self.news.is_empty()).then(|| self.now.plus_ms(FEED_RETRY_MS));
+        let news = (!self.news.is_empty()).then(|| self.now.plus_ms(NEWS_RETRY_MS));
         [self.timers.next(), news].into_iter().flatten().min()
     }
 

@@ -5,6 +5,7 @@
 use super::directory::Change;
 use crate::net::Detached;
 use crate::shard::Mailbox;
+use madang_engine::time::Time;
 use madang_engine::watch::{WatchEvent, WatchItem};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Packets that may wait for a thread.
 pub const WATCH_PACKETS_MAX: usize = 4 << 10;
 /// When something was left out, it is made up for after this long at the earliest.
-pub const FEED_RETRY_MS: u64 = 50;
+const RETRY_MS: u64 = 50;
 /// Most rooms that are made up for in a turn.
 const RESYNCS_PER_TURN: usize = 16;
 
@@ -86,6 +87,8 @@ struct Post {
     bytes: u64,
     /// Rooms of which something was left out, with the hashes of their names.
     broken: BTreeMap<u32, u64>,
+    /// They are made up for from then on: what the shard does for it must not add up.
+    retry_at: Time,
 }
 
 impl Feed {
@@ -97,6 +100,7 @@ impl Feed {
             batch: Vec::new(),
             bytes: 0,
             broken: BTreeMap::new(),
+            retry_at: Time(0),
         });
         Self { posts: posts.collect(), bytes_max, dropped: 0 }
     }
@@ -117,17 +121,21 @@ impl Feed {
     }
 
     /// Sends this turn's batches.
-    pub fn flush(&mut self) {
+    pub fn flush(&mut self, now: Time) {
         for post in &mut self.posts {
-            self.dropped += post.flush(self.bytes_max);
+            self.dropped += post.flush(self.bytes_max, now);
         }
     }
 
     /// Rooms that are to be asked for what was left out, with the hashes of their names.
-    pub fn owed(&mut self) -> Vec<(u32, u64)> {
+    pub fn owed(&mut self, now: Time) -> Vec<(u32, u64)> {
         let mut owed = Vec::new();
         for post in &mut self.posts {
-            if post.broken.is_empty() || !post.feed_box.in_flight.is_below(self.bytes_max / 2) {
+            if post.broken.is_empty() || now < post.retry_at {
+                continue;
+            }
+            if !post.feed_box.in_flight.is_below(self.bytes_max / 2) {
+                post.retry_at = now.plus_ms(RETRY_MS);
                 continue;
             }
             for _ in 0..RESYNCS_PER_TURN {
@@ -137,15 +145,16 @@ impl Feed {
         owed
     }
 
-    /// Whether something was left out and not made up for.
-    pub fn is_broken(&self) -> bool {
-        self.posts.iter().any(|post| !post.broken.is_empty())
+    /// When [`Self::owed`] is next needed, if something was left out.
+    pub fn next_timeout(&self) -> Option<Time> {
+        let broken = self.posts.iter().filter(|post| !post.broken.is_empty());
+        broken.map(|post| post.retry_at).min()
     }
 }
 
 impl Post {
     /// Sends the batch or leaves it out; how many items that was.
-    fn flush(&mut self, bytes_max: u64) -> u64 {
+    fn flush(&mut self, bytes_max: u64, now: Time) -> u64 {
         if self.batch.is_empty() {
             return 0;
         }
@@ -162,6 +171,7 @@ impl Post {
         } else {
             items
         };
+        self.retry_at = now.plus_ms(RETRY_MS);
         self.broken.extend(left_out.iter().map(|item| (item.channel, item.name_hash)));
         left_out.len() as u64
     }

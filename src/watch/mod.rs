@@ -27,7 +27,7 @@ mod sse;
 
 pub use directory::{Change, Listing};
 pub use driver::{WatchDriver, WatchInbox, WatchSettings};
-pub use feed::{FEED_RETRY_MS, Feed, FeedBox, InFlight, WATCH_PACKETS_MAX, WatchPacket};
+pub use feed::{Feed, FeedBox, InFlight, WATCH_PACKETS_MAX, WatchPacket};
 pub use site::{Asked, Site};
 
 use std::sync::atomic::{AtomicU8, Ordering};

@@ -11,3 +11,4 @@ mod resume;
 mod server;
 mod slow;
 mod stream;
+mod stuck;
