@@ -16,3 +16,4 @@ mod requests;
 mod resume;
 #[path = "../support/mod.rs"]
 mod support;
+mod watching;

@@ -9,6 +9,7 @@ use madang_engine::input::{Entry, Identity};
 use madang_engine::output::Event;
 use madang_engine::peer::{Down, Encoded, PeerMsg, Up};
 use madang_engine::time::Time;
+use madang_engine::watch::WatchItem;
 use madang_engine::{Clock, Config, Engine, Input, Output, Stats};
 use madang_protocol::codec;
 use madang_protocol::{CloseCode, ServerMessage};
@@ -43,6 +44,8 @@ pub(crate) struct Node {
     pub(crate) crashes: Vec<u32>,
     pub(crate) logs: Logs,
     pub(crate) events: Vec<Event>,
+    /// What those who watch were told.
+    pub(crate) watched: Vec<WatchItem>,
     /// What was found wrong.
     pub(crate) violations: Vec<String>,
     /// How often a situation came up.
@@ -75,6 +78,7 @@ impl Node {
             crashes: vec![0; shards.into()],
             logs: Logs::default(),
             events: Vec::new(),
+            watched: Vec::new(),
             violations: Vec::new(),
             reached: BTreeMap::new(),
             is_verbose: false,
@@ -214,7 +218,10 @@ impl Node {
                 self.mix(9);
                 self.events.push(event);
             }
-            Output::Watch(_) => self.mix(10),
+            Output::Watch(item) => {
+                self.mix(10 + (u64::from(item.channel) << 8));
+                self.watched.push(item);
+            }
         }
     }
 
