@@ -282,8 +282,9 @@ impl Driver for Shard {
         self.engine.handle_timeout(Self::clock(now));
         self.act(io);
         self.go_on_draining(io);
-        self.post_batches();
+        // Before anybody can hear of it, so that who does finds it when it watches.
         self.feed(io);
+        self.post_batches();
         // Before the writes, so that whoever has an answer finds what led to it counted.
         self.count(io);
     }

@@ -22,7 +22,7 @@ use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Packets taken from the inbox in a turn.
+/// Packets taken from the inbox at once.
 const PACKETS_PER_TURN: usize = 256;
 /// So many comments that were due and not taken, at least, say that nobody is there.
 const STUCK_HEARTBEATS: u64 = 4;
@@ -160,6 +160,13 @@ impl WatchDriver {
     /// Makes all threads of the side listener known, each at the index of its number.
     pub fn connect(&mut self, boxes: Vec<FeedBox>) {
         self.boxes = boxes;
+    }
+
+    fn take_packets(&mut self, io: &mut Io<'_>) {
+        for _ in 0..PACKETS_PER_TURN {
+            let Ok(packet) = self.inbox.packets.try_recv() else { break };
+            self.packet(io, packet);
+        }
     }
 
     fn packet(&mut self, io: &mut Io<'_>, packet: WatchPacket) {
@@ -320,8 +327,10 @@ impl WatchDriver {
 }
 
 impl Driver for WatchDriver {
-    fn on_request(&mut self, _: &mut Io<'_>, _: ConnId, request: &Request<'_>) -> Answer {
+    fn on_request(&mut self, io: &mut Io<'_>, _: ConnId, request: &Request<'_>) -> Answer {
         self.wall_ms = wall_ms();
+        // Who has heard of something in a room finds it: it came before the request did.
+        self.take_packets(io);
         self.answer_rooms(request).unwrap_or_else(|| {
             Answer::Respond(self.site.answer(&Asked {
                 method: request.method,
@@ -382,10 +391,7 @@ impl Driver for WatchDriver {
             io.close(conn, 1000, "");
         }
         self.inbox.signal.clear();
-        for _ in 0..PACKETS_PER_TURN {
-            let Ok(packet) = self.inbox.packets.try_recv() else { break };
-            self.packet(io, packet);
-        }
+        self.take_packets(io);
         for log in self.rooms.take_grown() {
             for delay_ms in self.spectators.delays(log) {
                 self.show(io, log, delay_ms);
