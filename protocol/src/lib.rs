@@ -20,7 +20,9 @@ pub mod error;
 pub mod ids;
 pub mod json;
 pub mod limits;
+pub mod replica;
 pub mod server;
+pub mod state;
 pub mod value;
 pub mod varint;
 

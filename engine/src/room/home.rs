@@ -131,15 +131,12 @@ impl Home {
     /// A public room here that a match may enter and its session is not in, lowest number first.
     pub fn find_match(&self, request: &JoinRequest) -> Option<u32> {
         let JoinTarget::Match { filter, .. } = &request.join.target else { return None };
-        self.public
-            .iter()
-            .copied()
-            .find(|channel| {
-                self.get(*channel).is_some_and(|room| {
-                    room.matches(request.kind, filter)
-                        && room.members.iter().all(|member| member.session != request.session)
-                })
+        self.public.iter().copied().find(|channel| {
+            self.get(*channel).is_some_and(|room| {
+                room.matches(request.kind, filter)
+                    && room.members.iter().all(|member| member.session != request.session)
             })
+        })
     }
 
     /// Creates a room.
@@ -220,9 +217,7 @@ impl Home {
     fn allocate(&mut self, now: Time, rooms_max: usize) -> u32 {
         let exhausted = self.rooms.len() >= rooms_max.saturating_mul(NUMBERS_PER_ROOM);
         match self.free.front() {
-            Some((freed, place))
-                if exhausted || freed.plus_ms(CHANNEL_QUARANTINE_MS) <= now =>
-            {
+            Some((freed, place)) if exhausted || freed.plus_ms(CHANNEL_QUARANTINE_MS) <= now => {
                 let place = *place;
                 self.free.pop_front();
                 place

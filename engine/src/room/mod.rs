@@ -12,6 +12,7 @@ pub mod latest;
 pub mod members;
 mod ops;
 mod requests;
+pub mod state;
 
 use crate::config::{Kind, RoomConfig};
 use crate::encode::Encoder;
