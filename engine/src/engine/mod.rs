@@ -62,6 +62,9 @@ pub struct Engine {
     home: Home,
     links: Vec<Link>,
     timers: Wheel<TimerKey>,
+    /// Rooms that gather messages, by the end of their window: in order, because all windows are
+    /// equally long, and exact, because the wheel is too coarse for them.
+    windows: VecDeque<(Time, u32)>,
     encoder: Encoder,
     effects: VecDeque<Effect>,
     out: VecDeque<Output>,
@@ -91,6 +94,7 @@ impl Engine {
             home: Home::new(config.shard.0, shards, config.first_room),
             links: (0..shards).map(|_| Link::default()).collect(),
             timers: Wheel::new(now, TIMER_US),
+            windows: VecDeque::new(),
             encoder: Encoder::default(),
             effects: VecDeque::new(),
             out: VecDeque::new(),
@@ -125,6 +129,10 @@ impl Engine {
     pub fn handle_timeout(&mut self, clock: Clock) {
         self.clock = clock;
         self.turn = self.turn.wrapping_add(1);
+        while let Some((_, channel)) = self.windows.pop_front_if(|(at, _)| *at <= clock.now) {
+            self.with_room(channel, crate::room::Room::flush_held);
+            self.settle();
+        }
         while let Some(key) = self.timers.pop(clock.now) {
             self.expired(key);
             self.settle();
@@ -140,7 +148,8 @@ impl Engine {
 
     /// When [`Self::handle_timeout`] is next needed.
     pub fn poll_timeout(&self) -> Option<Time> {
-        self.timers.next()
+        let window = self.windows.front().map(|(at, _)| *at);
+        [self.timers.next(), window].into_iter().flatten().min()
     }
 
     /// Bytes of the message that [`Self::next_frame`] would return.
@@ -215,6 +224,10 @@ impl Engine {
             Effect::Broadcast(broadcast) => self.broadcast(broadcast),
             Effect::Send { to, down } if self.comes_from_log(to, &down) => {}
             Effect::Send { to, down } => self.send_down(to, down),
+            Effect::FlushDue { channel } => {
+                let at = self.clock.now.plus_ms(self.config.room.flush_ms);
+                self.windows.push_back((at, channel));
+            }
             Effect::CountDue { channel } => {
                 let at = self.clock.now.plus_ms(self.config.room.presence_count_ms);
                 self.timers.insert(at, TimerKey::Count { channel });

@@ -184,6 +184,7 @@ impl Home {
             labels: options.labels,
             subscribers: smallvec::SmallVec::new(),
             json_members: 0,
+            held: Vec::new(),
             count_due: false,
             emptied: 0,
         };
