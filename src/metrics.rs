@@ -122,6 +122,12 @@ families! {
         "Write calls on players' sockets."
     Counter "madang_short_writes_total" { ShortWrites, }
         "Write calls that the socket took in part or not at all."
+    Counter "madang_unwritten_bytes_total" { UnwrittenBytes, }
+        "Bytes given up at the end of connections because the socket had not taken them."
+    Counter "madang_read_pauses_total" by "reason" {
+        ReadPausesRate = "rate",
+        ReadPausesLink = "shard",
+    } "Times that a client was not read for a while: for its own rate, or for a shard that was behind."
     Counter "madang_broadcast_encodes_total" { BroadcastEncodes, }
         "Messages encoded for an audience, each once."
     Counter "madang_resumes_total" by "result" {
@@ -182,6 +188,7 @@ impl Block {
             (Counter::SentBytes, net.bytes_out),
             (Counter::WriteCalls, net.write_calls),
             (Counter::ShortWrites, net.short_writes),
+            (Counter::UnwrittenBytes, net.unwritten_bytes),
         ] {
             self.set(counter, value);
         }

@@ -3,7 +3,7 @@
 
 use crate::config::Config;
 use crate::metrics::Metrics;
-use crate::net::{self, NetConfig, Reactor, Shared};
+use crate::net::{self, Budget, NetConfig, Reactor, Shared};
 use crate::shard::{self, Mailbox, Packet, Shard};
 use crate::sys::{self, StartError};
 use crate::watch::{Readiness, Site, WatchDriver};
@@ -24,6 +24,8 @@ pub struct Server {
     watch_addr: SocketAddr,
     readiness: Arc<Readiness>,
     metrics: Arc<Metrics>,
+    /// The places of players' connections.
+    budget: Arc<Budget>,
     mailboxes: Vec<Mailbox>,
     shards: Vec<JoinHandle<()>>,
     watchers: Vec<JoinHandle<()>>,
@@ -66,6 +68,7 @@ impl Server {
             watch_addr: watch.address,
             readiness,
             metrics,
+            budget: shared.budget,
             mailboxes: players.mailboxes,
             shards: players.threads,
             watchers: watch.threads,
@@ -100,7 +103,9 @@ impl Server {
         let deadline = Instant::now() + self.drain.whole;
         self.readiness.set_draining();
         self.tell_all(|| Packet::Drain);
-        self.wait_for_shards(deadline.min(Instant::now() + self.drain.notice));
+        if self.budget.taken() > 0 {
+            self.wait_for_shards(deadline.min(Instant::now() + self.drain.notice));
+        }
         self.tell_all(|| Packet::Quiesce);
         self.wait_for_shards(deadline);
         self.tell_all(|| Packet::Stop);

@@ -389,24 +389,30 @@ fn keys_that_do_not_go_together_are_both_named() {
              a room without a capacity would be refused",
         ),
         (
-            &[("rooms.history_messages_max", "10")],
-            "rooms.join_history_messages_max is 100, above rooms.history_messages_max, which is 10: \
-             a join cannot be given more than is kept",
+            &[("rooms.join_history_messages_max", "5000")],
+            "rooms.join_history_messages_max is 5000, above rooms.history_messages_max, which is \
+             4096: a join cannot be given more than is kept",
         ),
         (
-            &[("rooms.history_messages_max", "5000")],
-            "rooms.history_messages_max is 5000, above play.outbound_messages_max, which is 4096: \
-             a resume could not be given the history",
+            &[("rooms.history_messages_max", "2047")],
+            "play.outbound_messages_max is 2048, above rooms.history_messages_max, which is 2047: \
+             a client closed for a full queue could not be given what it missed",
         ),
         (
-            &[("rooms.history_bytes_max", "1048577")],
-            "rooms.history_bytes_max is 1048577, above play.outbound_bytes_max, which is 1048576: \
-             a resume could not be given the history",
+            &[("rooms.history_bytes_max", "524287")],
+            "play.outbound_bytes_max is 524288, above rooms.history_bytes_max, which is 524287: \
+             a client closed for a full queue could not be given what it missed",
         ),
         (
-            &[("rooms.history_bytes_max", "65535")],
-            "play.message_bytes_max is 65536, above rooms.history_bytes_max, which is 65535: \
-             the largest message could never be kept",
+            &[
+                ("rooms.history_bytes_max", "65535"),
+                ("play.outbound_bytes_max", "65535"),
+                ("play.batch_bytes_max", "65535"),
+                ("play.message_bytes_max", "65535"),
+                ("rooms.attributes_bytes_max", "65536"),
+            ],
+            "rooms.attributes_bytes_max is 65536, above play.message_bytes_max, which is 65535: \
+             a member's attributes travel in one message",
         ),
         (
             &[("rooms.attributes_bytes_max", "65537")],

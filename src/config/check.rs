@@ -74,21 +74,16 @@ pub(super) fn conflicts(config: &Config) -> Vec<Conflict> {
         "a join cannot be given more than is kept",
     );
     not_above(
-        value!(rooms.history_messages_max),
-        value!(play.outbound_messages_max),
-        "a resume could not be given the history",
-    );
-    not_above(
-        value!(rooms.history_bytes_max),
-        value!(play.outbound_bytes_max),
-        "a resume could not be given the history",
-    );
-    not_above(
         value!(rooms.attributes_bytes_max),
         value!(play.message_bytes_max),
         "a member's attributes travel in one message",
     );
     if config.rooms.history_messages_max > 0 {
+        // Without a history nothing is recovered, which is a choice; with too short a one whoever
+        // was closed for a full queue would never be.
+        let why = "a client closed for a full queue could not be given what it missed";
+        not_above(value!(play.outbound_messages_max), value!(rooms.history_messages_max), why);
+        not_above(value!(play.outbound_bytes_max), value!(rooms.history_bytes_max), why);
         not_above(
             value!(play.message_bytes_max),
             value!(rooms.history_bytes_max),

@@ -124,9 +124,9 @@ configuration! {
         /// Largest WebSocket message to a client; messages share one up to this size.
         batch_bytes_max: u32 = 65_536, in 256..=BYTES_CAP;
         /// Most bytes waiting for one client.
-        outbound_bytes_max: u32 = 1_048_576, in 1_024..=QUEUE_BYTES_CAP;
+        outbound_bytes_max: u32 = 524_288, in 1_024..=QUEUE_BYTES_CAP;
         /// Most messages waiting for one client.
-        outbound_messages_max: u32 = 4_096, in 1..=1_000_000;
+        outbound_messages_max: u32 = 2_048, in 1..=1_000_000;
         /// Most bytes of answers (pongs, acks, errors) waiting for one client.
         control_bytes_max: u32 = 65_536, in 1_024..=BYTES_CAP;
         /// Most answers waiting for one client.
@@ -168,9 +168,9 @@ configuration! {
         /// Members of a room that was opened without a capacity.
         default_capacity: u32 = 20_000, in 1..=COUNT_CAP;
         /// Most messages in a room's history; 0 keeps none.
-        history_messages_max: u32 = 256, in 0..=1_000_000;
+        history_messages_max: u32 = 4_096, in 0..=1_000_000;
         /// Most bytes in a room's history.
-        history_bytes_max: u32 = 262_144, in 0..=QUEUE_BYTES_CAP;
+        history_bytes_max: u32 = 1_048_576, in 0..=QUEUE_BYTES_CAP;
         /// Most messages of history that a join may ask for.
         join_history_messages_max: u32 = 100, in 0..=1_000_000;
         /// Most bytes of all attributes of a member.

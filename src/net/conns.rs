@@ -140,6 +140,25 @@ impl Conns {
         }
     }
 
+    /// Stops reading everywhere; what has not become a WebSocket will not any more.
+    pub(super) fn pause_all_reads(&mut self) {
+        self.reads_paused = true;
+        let all: Vec<ConnId> = self.ids().collect();
+        for id in all {
+            let Some(conn) = self.get_mut(id) else { continue };
+            match conn.phase {
+                Phase::Http if conn.tail.is_none() => self.end(id),
+                Phase::Http => conn.close_after = true,
+                Phase::Open(_) | Phase::Closing | Phase::Ended => {}
+            }
+        }
+    }
+
+    /// Bytes that sockets have not taken, of connections that exist.
+    pub(super) fn unwritten_bytes(&self) -> u64 {
+        self.slab.iter().map(|(_, conn)| unwritten(conn)).sum()
+    }
+
     /// Lets reading go on everywhere.
     pub(super) fn resume_all_reads(&mut self) {
         self.reads_paused = false;
@@ -237,6 +256,7 @@ impl Conns {
             if self.get(id).is_some() {
                 let conn = self.slab.remove(id.slot as usize);
                 self.shed -= usize::from(conn.permit.is_none());
+                self.counters.unwritten_bytes += unwritten(&conn);
             }
         }
     }
@@ -293,6 +313,10 @@ impl Conns {
         self.queue_flush(id);
         id
     }
+}
+
+fn unwritten(conn: &Conn) -> u64 {
+    conn.tail.as_ref().map_or(0, |tail| (tail.bytes().len() + tail.shared().len()) as u64)
 }
 
 /// The token of a connection's events: slot and generation, so that a stale event misses.

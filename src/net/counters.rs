@@ -29,6 +29,8 @@ pub struct NetCounters {
     pub write_calls: u64,
     /// Write calls that the socket took in part or not at all.
     pub short_writes: u64,
+    /// Bytes given up at the end of connections: the socket had not taken them.
+    pub unwritten_bytes: u64,
     /// Frames that drivers pushed.
     pub frames_out: u64,
     /// Close frames sent, by code; 1005 stands for an empty one.

@@ -76,6 +76,9 @@ pub trait Driver {
     /// Once per turn, after the reads and before the writes: inboxes and timers.
     fn on_turn(&mut self, io: &mut Io<'_>, now: Time);
 
+    /// Once per turn, after the writes: to count what was done.
+    fn on_turn_end(&mut self, io: &mut Io<'_>);
+
     /// When [`Driver::on_turn`] is next needed without any event.
     fn next_timeout(&self) -> Option<Time>;
 }

@@ -98,6 +98,11 @@ impl<'a> Io<'a> {
         &mut self.conns.counters
     }
 
+    /// Bytes that sockets have not taken yet.
+    pub fn unwritten_bytes(&self) -> u64 {
+        self.conns.unwritten_bytes()
+    }
+
     /// Connections that exist, those that linger included.
     pub fn connections(&self) -> usize {
         self.conns.len()
@@ -109,8 +114,9 @@ impl<'a> Io<'a> {
     }
 
     /// Reads from no connection until [`Self::resume_all_reads`], except to let closing ones end.
+    /// Connections at a request end: at once, or behind the answer that is being written.
     pub fn pause_all_reads(&mut self) {
-        self.conns.reads_paused = true;
+        self.conns.pause_all_reads();
     }
 
     /// Undoes [`Self::pause_all_reads`].

@@ -147,6 +147,7 @@ impl<D: Driver> Reactor<D> {
         self.core.driver.on_turn(&mut Io::new(&mut self.core.conns), now);
         self.core.flush(&mut self.scratch);
         self.core.conns.free_ended();
+        self.core.driver.on_turn_end(&mut Io::new(&mut self.core.conns));
         Ok(())
     }
 

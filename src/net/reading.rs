@@ -11,6 +11,7 @@ use super::io::Io;
 use super::socket::{self, Received};
 use super::ws::{self, Event, Unread};
 use madang_engine::id::ConnId;
+use madang_protocol::CloseCode;
 
 /// What a turn works on.
 pub(super) struct Core<D> {
@@ -223,7 +224,7 @@ impl<D: Driver> Core<D> {
             }
             Some(Event::Violation { code, why }) => {
                 self.conns.counters.violations += 1;
-                self.conns.close(id, Some(code), why);
+                self.conns.close(id, Some(code), &close_reason(code, why));
                 self.driver.on_ended(&mut Io::new(&mut self.conns), id, Ended::Violation(code));
             }
         }
@@ -373,5 +374,14 @@ impl<D: Driver> Core<D> {
                 Phase::Open(_) | Phase::Ended => {}
             }
         }
+    }
+}
+
+/// The reason of a close for a violation: the name of the code, as SPEC.md promises, then what was
+/// wrong.
+fn close_reason(code: u16, why: &str) -> String {
+    match CloseCode::find(code) {
+        Some(known) => format!("{}: {why}", known.name),
+        None => why.to_owned(),
     }
 }

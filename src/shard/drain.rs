@@ -87,11 +87,18 @@ impl Shard {
 
     /// The deadline is past.
     pub(super) fn stop(&mut self, io: &mut Io<'_>) {
-        let unwritten = self.engine.waiting_reliable();
-        self.block.set(Counter::DrainUnwritten, unwritten);
-        if unwritten > 0 {
+        // What is in a queue is counted in messages; what has left it and waits with the socket has
+        // become bytes.
+        let (messages, bytes) = (self.engine.waiting_reliable(), io.unwritten_bytes());
+        self.block.set(Counter::DrainUnwritten, messages);
+        if messages + bytes > 0 {
             let shard = self.number.0;
-            tracing::warn!(shard, unwritten, "reliable messages were not written before the deadline");
+            tracing::warn!(
+                shard,
+                unwritten_messages = messages,
+                unwritten_bytes = bytes,
+                "the deadline came before clients had read everything"
+            );
         }
         io.stop();
     }

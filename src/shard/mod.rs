@@ -193,6 +193,8 @@ impl Shard {
             (Counter::ResumesReset, stats.unrecovered),
             (Counter::ResumesRefused, stats.resumes_refused),
             (Counter::Lagged, stats.lagged),
+            (Counter::ReadPausesRate, stats.rate_pauses),
+            (Counter::ReadPausesLink, stats.link_pauses),
         ] {
             block.set(counter, value);
         }
@@ -262,6 +264,12 @@ impl Driver for Shard {
         self.act(io);
         self.go_on_draining(io);
         self.post_batches();
+        // Before the writes, so that whoever has an answer finds what led to it counted.
+        self.count(io);
+    }
+
+    fn on_turn_end(&mut self, io: &mut Io<'_>) {
+        // And after them, so that the last ones before a silence are not missing.
         self.count(io);
     }
 

@@ -34,6 +34,7 @@ assets! {
     "/client/pending.js" = "clients/web/src/pending.js",
     "/client/room.js" = "clients/web/src/room.js",
     "/client/schema.js" = "clients/web/src/schema.js",
+    "/client/types.js" = "clients/web/src/types.js",
     "/client/values.js" = "clients/web/src/values.js",
     "/client/wire.js" = "clients/web/src/wire.js",
 }

@@ -32,7 +32,9 @@ impl Driver for WatchDriver {
         }))
     }
 
-    fn on_turn(&mut self, io: &mut Io<'_>, _: Time) {
+    fn on_turn(&mut self, _: &mut Io<'_>, _: Time) {}
+
+    fn on_turn_end(&mut self, io: &mut Io<'_>) {
         self.block.set(Counter::Connections, io.connections() as u64);
         self.block.set_net(io.counters());
     }

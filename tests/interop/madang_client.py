@@ -303,7 +303,7 @@ class Client:
         except ConnectionClosed:
             pass
         except Malformed:
-            await ws.close(4000)
+            await ws.close(1002)
             raise
         self.close_code, self.close_reason = ws.close_code or 1006, ws.close_reason
         self.tasks[1].cancel()

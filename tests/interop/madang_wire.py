@@ -13,6 +13,7 @@ import re
 import struct
 
 INTEGER_MAX = 2**53 - 1
+JSON_DEPTH_MAX = 64
 
 
 class Malformed(ValueError):
@@ -80,6 +81,7 @@ def _json_items(text, at, close, items):
             if text[at] != '"':
                 raise Malformed(f"JSON: no key at {at}")
             key, at = json.decoder.scanstring(text, at + 1)
+            key.encode()  # Refuses lone surrogates.
             at = _SPACE.match(text, at).end()
             if text[at] != ":":
                 raise Malformed(f"JSON: no colon at {at}")
@@ -162,7 +164,7 @@ def _write_varint(out, value):
 
 
 def _whole(number):
-    if not re.fullmatch(r"-?[0-9]+", number):
+    if not re.fullmatch(r"-?[0-9]+", number) or number == "-0":
         raise Malformed(f"{number} is not whole")
     return int(number)
 
@@ -236,9 +238,12 @@ class Bytes:
 
     def load(self, node):
         try:
-            return base64.b64decode(_only(str, node), validate=True)
+            value = base64.b64decode(_only(str, node), validate=True)
         except ValueError as error:
             raise Malformed(f"base64: {error}") from error
+        if base64.b64encode(value).decode() != node:
+            raise Malformed("base64: unused bits are not zero")
+        return value
 
 
 class Text:
@@ -367,8 +372,9 @@ class Struct:
         return f"{{{','.join(TEXT.dump(name) + ':' + inner.dump(field) for name, inner, field in given)}}}"
 
     def load(self, node):
-        nodes = {key: field for key, field, _ in _only(Object, node)}
-        if len(nodes) != len(node):
+        known = [(key, field) for key, field, _ in _only(Object, node) if key in self.fields]
+        nodes = dict(known)
+        if len(nodes) != len(known):
             raise Malformed("a key is there twice")
         missing = [
             name for name, (_, default) in self.fields.items() if default is REQUIRED and name not in nodes
@@ -450,10 +456,25 @@ class Payload:
 
     def load(self, node):
         name, inner, text = _one_key(node)
-        return Json(text) if name == "json" else _PAYLOAD.load(node)[1]
+        if name != "json":
+            return _PAYLOAD.load(node)[1]
+        if _depth(inner) > JSON_DEPTH_MAX:
+            raise Malformed("a json payload nests too deep")
+        return Json(text)
 
     def _format(self, value):
         return "json" if isinstance(value, Json) else "text" if isinstance(value, str) else "bytes"
+
+
+def _depth(node):
+    """How many arrays and objects are inside each other."""
+    depth, level = 0, [node]
+    while level := [inner for inner in level if isinstance(inner, list)]:
+        depth += 1
+        level = [
+            part[1] if type(inner) is Object else part for inner in level for part in inner
+        ]
+    return depth
 
 
 class Value:
@@ -475,6 +496,8 @@ class Value:
         )
 
     def load(self, node):
+        if type(node) is Number and node == "-0":
+            return 0
         if type(node) is Number:
             return (I64 if re.fullmatch(r"-?[0-9]+", node) else F64).load(node)
         if type(node) is Object:

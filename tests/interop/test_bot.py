@@ -9,12 +9,16 @@ To run it:
 """
 
 import asyncio
+import contextlib
 import json
 import time
 import unittest
 
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+
 from madang_client import BINARY, JSON, Client, Refused, Unanswered
-from madang_wire import FROM_CLIENT, Json, encode, encode_json, join_batch
+from madang_wire import FROM_CLIENT, FROM_SERVER, Json, decode, encode, encode_json, join_batch, split_batch
 from server import Server
 
 DEADLINE = 10
@@ -225,8 +229,26 @@ class Play(Bot):
         self.assertEqual(page["more"], False)
         self.assertEqual(await ask("info", ""), await ask("info", Json("{}")))
         await self.refused(106, one.request("nonsense"))
-        for wrong in ("{", '{"limit": 1.5}', '{"limit": "2"}', '{"limit": -1}'):
-            await self.refused(100, one.request("history", wrong))
+        page = await ask("history", Json('{"limit": 0, "before": null}'))
+        self.assertEqual([m["seq"] for m in page["messages"]], [last["seq"]])
+        wrong = ["{", '{"limit": 1.5}', '{"limit": "2"}', '{"limit": -1}', "[]", "3", "null"]
+        for payload in [*wrong, b"{}"]:
+            await self.refused(100, one.request("history", payload))
+
+    async def test_history_of_any_payload(self):
+        """Whatever was published as `json`, the answer is JSON that everyone can read."""
+        one, two = await (await self.client(BINARY)).join(self.room), await self.member()
+        deep = lambda depth: Json("[" * depth + "]" * depth)
+        sent = [deep(60), deep(61), deep(1000), Json('"\\ud83c"'), Json("1e999"), Json("{no json")]
+        for payload in sent:
+            await answer(one.publish("json", payload))
+        await self.fence(one, two)
+        reply = (await answer(two.request("history")))["payload"]
+        self.assertIsInstance(reply, Json)
+        found = [message["payload"] for message in json.loads(reply)["messages"]][: len(sent)]
+        self.assertEqual([next(iter(payload)) for payload in found], ["json", *["text"] * 3, "json", "text"])
+        self.assertEqual([p["text"] for p in found if "text" in p], [str(sent[i]) for i in (1, 2, 3, 5)])
+        self.assertIn('{"json":1e999}', reply)
 
     async def test_attributes(self):
         one, two = await self.member(attributes=[("a", 1), ("b", "x")]), await self.member()
@@ -239,6 +261,19 @@ class Play(Bot):
         await self.refused(
             100, one.set_attributes(big="x" * one.client.welcome["limits"]["attributes_bytes_max"])
         )
+        await self.refused(100, one.set_attributes(**{f"a{number}": 1 for number in range(33)}))
+        await self.refused(100, one.set_attributes(**{"": 1}))
+        await self.refused(100, one.set_attributes(**{"x" * 65: 1}))
+
+    async def test_attributes_that_change_nothing_or_twice(self):
+        one = await self.member(attributes=[("a", 1), ("a", 2), ("none", None)])
+        self.assertEqual(one.members[one.me]["attributes"], {"a": 2})
+        for changes in ([], [("missing", None)], [("a", 3), ("a", 4)]):
+            future = asyncio.get_running_loop().create_future()
+            body = {"channel": one.channel, "cseq": one.next_cseq(), "attributes": changes}
+            event = await answer(one._send(body, "set_attributes", future))
+            self.assertEqual(event["changes"], changes)
+        self.assertEqual((await self.member()).members[one.me]["attributes"], {"a": 4})
 
     async def test_presence_count_and_none(self):
         one = await self.member(create={"presence": "count", "capacity": 2, "labels": [("map", "dust")]})
@@ -264,6 +299,13 @@ class Play(Bot):
         self.assertEqual(found.info["name"], room.info["name"])
         another = await other.join(("match", {"kind": "relay", "filter": labels}), mode="create")
         self.assertNotEqual(another.info["name"], room.info["name"])
+        # A match never leads into a room that one is in, and labels are not unique by name.
+        target = ("match", {"kind": "relay", "filter": [("map", "dust"), ("id", self.room)]})
+        create = {"labels": [("map", "sand"), ("id", self.room)]}
+        third = await other.join(target, create=create)
+        self.assertEqual(third.info["labels"], [("map", "sand"), ("id", self.room), ("map", "dust")])
+        await self.refused(100, client.join(("match", {"kind": "dance", "filter": []})))
+        await self.refused(103, client.join(("match", {"kind": "raw", "filter": []})))
 
     async def test_refused(self):
         room = await self.member()
@@ -271,6 +313,7 @@ class Play(Bot):
         await self.refused(101, client.join(f"{self.room}.other", mode="join"))
         await self.refused(102, (await self.client()).join(self.room, mode="create"))
         await self.refused(108, client.join(self.room))
+        await self.refused(108, client.join(self.room, mode="create"))
         await self.refused(100, client.join("no room"))
         await self.refused(100, client.join("x" * 129))
         await self.refused(109, room.publish(200, "hi"))
@@ -303,6 +346,7 @@ class Play(Bot):
         again = await one.client.join(self.room, history=10)
         self.assertGreater(again.me, one.me)
         self.assertEqual(again.published(), ["before"])
+        self.assertEqual(again.info["applied_cseq"], 0, "the mark ended with the membership")
         # The counter of this session and room goes on: 1 was used, and 2 on the way out.
         self.assertEqual((await answer(again.publish("chat", "again")))["cseq"], 3)
         await two.client.until(lambda: two.published() == ["before", "again"], "both messages")
@@ -431,7 +475,12 @@ class Resume(Bot):
         )
         ack = await answer(repeat)
         self.assertEqual((ack["cseq"], ack["seq"]), (first["cseq"], None))
+        again = {"channel": two.channel, "cseq": first["cseq"], "type": "t", "payload": ""}
+        await self.send(two.client, ("publish", dict(again, **{"class": "volatile"})))
+        repeat = two._send(dict(again, type="info"), "request", asyncio.get_running_loop().create_future())
+        self.assertEqual((await answer(repeat))["seq"], None, "an ack and no reply")
         await self.fence(one, two)
+        self.assertEqual(one.ephemeral, [])
         self.assertEqual(one.published().count("once"), 1)
 
     async def test_lost_welcome(self):
@@ -459,6 +508,28 @@ class Resume(Bot):
         self.assertTrue(two.client.welcome["resumed"])
         await one.client.until(lambda: two.me not in one.members, "leave")
         self.assertEqual(one.logged[-1][1]["event"], ("leave", {"id": two.me, "reason": "left"}))
+
+    async def test_rooms_of_a_resume_named_twice_or_without_being_there(self):
+        one, two = await self.member(), await self.member()
+        await self.away(two, one)
+        named = {"channel": two.channel, "epoch": two.epoch, "seq": two.position}
+        other = dict(named, channel=two.channel + 1000)
+        lost, joined, client = [], [], two.client
+        take = client._take
+
+        def watch(name, body):
+            (lost if name == "left" else joined if name == "joined" else []).append(body)
+            take(name, body)
+
+        client._take = watch
+        key = client.welcome["resume_key"]
+        await client.open({"key": key, "rooms": [named, dict(named, seq=0), other]})
+        await client.until(lambda: joined and lost and not two.replay, "joined and left")
+        await self.fence(one, two)
+        self.assertEqual(lost, [{"channel": other["channel"], "reason": "lost"}])
+        self.assertEqual([(body["channel"], body["recovered"]) for body in joined], [(two.channel, True)])
+        # The replay holds what the others saw of it.
+        self.assertEqual(events(two)[-2:], [("away", two.me), ("back", two.me)])
 
     async def test_replaced(self):
         one, two = await self.member(), await self.member()
@@ -544,6 +615,8 @@ class Closing(Bot):
                 '{"leave":{}}',
                 '{"ping":{"id":1}}{"ping":{"id":2}}',
             ]
+            publish = '{"publish":{"channel":1,"cseq":1,"type":"t","payload":{"json":%s}}}'
+            frames += [publish % ("[" * 65 + "]" * 65), publish % '"\\udfaa"']
         else:
             frames += ["text", b"\x00", b"\x02\x02", b"\xff", b"\x01\x09", b"\x03\x02\x03\x00"]
         for frame in frames:
@@ -559,6 +632,29 @@ class Closing(Bot):
             with self.assertRaises(ConnectionError):
                 await client.open()
             await self.closed(client, 4004, "bad_message")
+
+    async def test_nothing_before_hello(self):
+        """A message of no bytes is ignored in binary and malformed in JSON, before hello and after."""
+        socket = await connect(self.server.play, subprotocols=[self.subprotocol], proxy=None)
+        self.addAsyncCleanup(socket.close)
+        hello = self.one("hello", version_min=1, version_max=1)
+        for frame in (hello[:0], hello, hello[:0], self.one("ping", id=7)):
+            await socket.send(frame)
+        received = []
+        with contextlib.suppress(ConnectionClosed):
+            while len(received) < 2:
+                received.append(await asyncio.wait_for(socket.recv(), DEADLINE))
+        if self.subprotocol == JSON:
+            self.assertEqual((received, socket.close_code), ([], 4004))
+        else:
+            messages = [decode(FROM_SERVER, data)[0] for frame in received for data in split_batch(frame)]
+            self.assertEqual(messages, ["welcome", "pong"])
+
+    async def test_broken_framing(self):
+        for frame, name in ((b"\x82\x00", "protocol_error"), (b"\x81\x81\0\0\0\0\xff", "invalid_payload")):
+            client = await self.client()
+            client.ws.transport.write(frame)
+            await self.closed(client, 1002 if name == "protocol_error" else 1007, f"{name}: a ")
 
     async def test_version(self):
         client = Client(self.server.play, self.subprotocol)
@@ -628,7 +724,14 @@ class BothForms(Bot):
             await answer(one.publish("chat", payload))
             await answer(two.publish("chat", payload))
         await answer(one.publish("chat", Json("{no json")))
+        others = [Json("[" * 64 + "]" * 64), Json("[" * 65 + "]" * 65), Json('{"\\ud83c":1}'), Json("-1e999")]
+        for payload in others:
+            await answer(one.publish("chat", payload))
         await self.fence(two, one)
+        self.assertEqual(one.published()[7:11], others)
+        self.assertEqual(two.published()[7:11], others)
+        formats = [type(payload) for payload in two.published()[7:11]]
+        self.assertEqual(formats, [Json, str, str, Json])
         self.assertEqual(one.published()[:6], two.published()[:6])
         kinds = lambda room: [type(payload) for payload in room.published()[:7]]
         self.assertEqual(kinds(one), [str, str, bytes, bytes, Json, Json, Json])

@@ -74,6 +74,14 @@ class Raw(Talk):
         await one.send([b"\0", b"\1", b"\2"])
         self.assertEqual([await receive(two), await receive(two)], ["fragments", b"\0\1\2"])
 
+    async def test_unknown_queries_are_ignored(self):
+        one, two = await self.room("?x=1&echo=1", "?echo=0&y")
+        await one.send("hi")
+        self.assertEqual([await receive(one), await receive(two)], ["hi", "hi"])
+        hint = await self.connect(server.play + "?room=no%20room&x=1", subprotocols=["madang.v1.json"])
+        await hint.send('{"hello": {"version_min": 1, "version_max": 1}}')
+        self.assertEqual((await answer(hint, "welcome"))["version"], 1)
+
     async def test_rooms_are_apart(self):
         [one] = await self.room("?echo=1")
         other = await self.connect(server.raw("third-party.another") + "?echo=1")
@@ -177,6 +185,10 @@ class Refused(unittest.TestCase):
             (400, "/play", "GET", dict(upgrade, Sec_WebSocket_Protocol="other")),
             (400, "/raw/no%20room", "GET", upgrade),
             (400, "/raw/" + "x" * 129, "GET", upgrade),
+            (400, "/raw/room?echo=2", "GET", upgrade),
+            (413, "/nothing", "POST", dict(Content_Length="999999999")),
+            (400, "/nothing", "GET", dict(Content_Length="1")),
+            (404, "/nothing", "POST", {}),
             (404, "/nothing", "GET", upgrade),
             (405, "/play", "POST", {}),
             (426, "/play", "GET", {}),

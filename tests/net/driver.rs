@@ -237,6 +237,8 @@ impl Driver for TestDriver {
         });
     }
 
+    fn on_turn_end(&mut self, _: &mut Io<'_>) {}
+
     fn next_timeout(&self) -> Option<Time> {
         self.is_restless.then_some(Time(0))
     }

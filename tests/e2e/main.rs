@@ -1,0 +1,14 @@
+//! The whole server with real sockets and real clients: what a client, a neighbour and an operator
+//! see. Nothing here sleeps or measures time; whatever is waited for has a deadline.
+
+mod counted;
+mod drain;
+mod fairness;
+mod http;
+mod liveness;
+mod raw;
+mod resume;
+mod slow;
+mod support;
+mod talk;
+mod watch;

@@ -1,0 +1,76 @@
+//! The program itself, as a process.
+
+use super::wait_for;
+use rustix::process::{Pid, Signal, kill_process};
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::thread::{self, JoinHandle};
+
+/// `madang serve` on free ports; killed if it is still there when dropped.
+pub(crate) struct Process {
+    child: Child,
+    pub(crate) play: SocketAddr,
+    pub(crate) watch: SocketAddr,
+    log: Option<JoinHandle<String>>,
+}
+
+impl Process {
+    /// Starts it with `--set` for each setting.
+    pub(crate) fn start(settings: &[&str]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_madang"));
+        command.args(["serve", "--listen", "127.0.0.1:0", "--watch-listen", "127.0.0.1:0"]);
+        for setting in settings {
+            command.args(["--set", setting]);
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the program starts");
+        let mut stderr = child.stderr.take().expect("it is piped");
+        let log = thread::spawn(move || {
+            let mut text = String::new();
+            stderr.read_to_string(&mut text).expect("logs are UTF-8");
+            text
+        });
+        let stdout = BufReader::new(child.stdout.take().expect("it is piped"));
+        let (mut play, mut watch) = (None, None);
+        for line in stdout.lines() {
+            let line = line.expect("it is UTF-8");
+            let address = |scheme| {
+                let (_, rest) = line.split_once(scheme)?;
+                rest.split('/').next()?.parse().ok()
+            };
+            if line.starts_with("demo") {
+                watch = address("http://");
+            } else if line.starts_with("play") {
+                play = address("ws://");
+            }
+            if line.starts_with("clients") {
+                break;
+            }
+        }
+        let (Some(play), Some(watch)) = (play, watch) else {
+            panic!("it says where it serves: {:?}", child.wait());
+        };
+        Self { child, play, watch, log: Some(log) }
+    }
+
+    pub(crate) fn terminate(&self) {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, Signal::TERM).expect("the process is there");
+    }
+
+    /// Waits for the end; returns the exit code and the log.
+    pub(crate) fn wait(mut self) -> (i32, String) {
+        let status = wait_for("the end of the process", || self.child.try_wait().expect("a child"));
+        let log = self.log.take().expect("taken once").join().expect("the log was read");
+        (status.code().expect("it exits by itself"), log)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
