@@ -217,9 +217,8 @@ fn start_watch(
     let (mut threads, mut wakers) = (Vec::new(), Vec::new());
     for (number, listener) in (0..count).zip(listeners) {
         let driver = WatchDriver::new(Arc::clone(site), metrics.watch(number));
-        let mut reactor =
-            Reactor::new(net_config.clone(), Some(listener), shared.clone(), driver)
-                .map_err(|error| StartError::System { what: "cannot make an event loop", error })?;
+        let mut reactor = Reactor::new(net_config.clone(), Some(listener), shared.clone(), driver)
+            .map_err(|error| StartError::System { what: "cannot make an event loop", error })?;
         wakers.push(reactor.waker());
         let stop = Arc::clone(&stop);
         let nice = config.watch.nice;

@@ -24,8 +24,10 @@ trap 'stop; rm -f "$log"' EXIT
 
 # Each case has a server of its own: memory that an earlier case used would be used again.
 measure() {
+    # Before the server starts: what the last one said must not be taken for its words.
+    : >"$log"
     "$binaries/madang" serve --listen 127.0.0.1:0 --watch-listen 127.0.0.1:0 --shards 1 \
-        --log-level warn >"$log" &
+        --log-level warn >>"$log" &
     server=$!
     until grep -q '^raw' "$log"; do
         kill -0 "$server"

@@ -28,6 +28,11 @@ macro_rules! close_codes {
             )*
             /// Every code, ascending.
             pub const ALL: &'static [CloseCode] = &[$(CloseCode::$name),*];
+
+            /// The entry of a code on the wire, if it is one of these.
+            pub fn find(code: u16) -> Option<CloseCode> {
+                Self::ALL.iter().copied().find(|known| known.code == code)
+            }
         }
     };
     (@ resumable) => { true };
@@ -45,7 +50,7 @@ close_codes! {
     BAD_MESSAGE = 4004, "bad_message", terminal, "A message could not be decoded or was not allowed at this point.";
     UNSUPPORTED_VERSION = 4005, "unsupported_version", terminal, "Client and server share no protocol version.";
     HELLO_TOO_BIG = 4006, "hello_too_big", terminal, "Too many bytes came before the session was accepted.";
-    RATE_LIMITED = 4007, "rate_limited", resumable, "The client kept sending faster than its allowance.";
+    RATE_LIMITED = 4007, "rate_limited", resumable, "Reserved: a server slows a client down by not reading it, and does not close for its rate.";
     SLOW_CONSUMER = 4008, "slow_consumer", resumable, "The client read too slowly and its queue of reliable messages was full.";
     REPLACED = 4009, "replaced", terminal, "The session was resumed on another connection.";
     LIVENESS_TIMEOUT = 4010, "liveness_timeout", resumable, "Nothing came from the client in time, not even an answer to a ping.";

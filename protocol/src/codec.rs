@@ -12,9 +12,12 @@ use crate::varint;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Decoding claims at most this many bytes of memory for a message of up to [`SMALL_BYTES`].
+/// Decoding claims at most 16 times as much memory as the largest message of its tier has bytes.
+/// The codec takes its limit as a constant, hence tiers.
 const SMALL_LIMIT: usize = 16 * SMALL_BYTES;
 const SMALL_BYTES: usize = 64 << 10;
+const MIDDLE_LIMIT: usize = 16 * MIDDLE_BYTES;
+const MIDDLE_BYTES: usize = 1 << 20;
 const LARGE_LIMIT: usize = 16 * MESSAGE_BYTES_CAP;
 
 /// Why bytes were not a message.
@@ -110,6 +113,8 @@ fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, DecodeError> {
     let standard = bincode::config::standard();
     let decoded = if bytes.len() <= SMALL_BYTES {
         bincode::serde::borrow_decode_from_slice(bytes, standard.with_limit::<SMALL_LIMIT>())
+    } else if bytes.len() <= MIDDLE_BYTES {
+        bincode::serde::borrow_decode_from_slice(bytes, standard.with_limit::<MIDDLE_LIMIT>())
     } else if bytes.len() <= MESSAGE_BYTES_CAP {
         bincode::serde::borrow_decode_from_slice(bytes, standard.with_limit::<LARGE_LIMIT>())
     } else {

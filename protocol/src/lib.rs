@@ -9,6 +9,7 @@
 //! * [`json`]: their JSON twin (`madang.v1.json`).
 //! * [`close`] and [`error`]: close codes and error codes, listed once.
 //! * [`ids`], [`value`], [`limits`]: what the messages are made of.
+//! * [`portable`]: which JSON texts every client can read.
 //!
 //! Deliberately absent: sockets, WebSocket headers, time, and any policy about when a message may
 //! be sent. Those belong to the engine and to the shell.
@@ -20,6 +21,7 @@ pub mod error;
 pub mod ids;
 pub mod json;
 pub mod limits;
+pub mod portable;
 pub mod replica;
 pub mod server;
 pub mod state;

@@ -16,6 +16,9 @@ pub const NAME_BYTES_MAX: usize = 64;
 pub const LABEL_VALUE_BYTES_MAX: usize = 256;
 /// Most labels of a room.
 pub const LABELS_MAX: usize = 16;
+/// Most arrays and objects inside each other in a `json` payload: what common parsers read by
+/// default, with room for the message around it.
+pub const JSON_DEPTH_MAX: usize = 64;
 
 const _: () = assert!(TYPES_PER_ROOM_MAX <= 250, "a type number stays one byte");
 

@@ -1,5 +1,7 @@
 //! What an application puts into a message: payloads, their type names, and attribute values.
 
+use crate::limits::JSON_DEPTH_MAX;
+use crate::portable::is_portable;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::value::RawValue;
@@ -16,7 +18,8 @@ pub enum Payload<'a> {
     Bytes(Cow<'a, [u8]>),
     /// UTF-8 text.
     Text(Cow<'a, str>),
-    /// JSON text. The binary wire does not check it; a JSON client receives invalid JSON as `text`.
+    /// JSON text. The binary wire does not check it; a JSON client receives as `text` what is not
+    /// JSON or not [portable](crate::portable).
     Json(Cow<'a, str>),
 }
 
@@ -78,8 +81,10 @@ impl Serialize for Payload<'_> {
                 Payload::Bytes(bytes) => JsonPayload::Bytes(Cow::Borrowed(bytes)),
                 Payload::Text(text) => JsonPayload::Text(Cow::Borrowed(text)),
                 Payload::Json(text) => match serde_json::from_str::<&RawValue>(text) {
-                    Ok(raw) => JsonPayload::Json(Cow::Borrowed(raw)),
-                    Err(_) => JsonPayload::Text(Cow::Borrowed(text)),
+                    Ok(raw) if is_portable(text, JSON_DEPTH_MAX) => {
+                        JsonPayload::Json(Cow::Borrowed(raw))
+                    }
+                    _ => JsonPayload::Text(Cow::Borrowed(text)),
                 },
             };
             form.serialize(serializer)
@@ -100,6 +105,11 @@ impl<'de: 'a, 'a> Deserialize<'de> for Payload<'a> {
             Ok(match JsonPayload::deserialize(deserializer)? {
                 JsonPayload::Bytes(bytes) => Payload::Bytes(bytes),
                 JsonPayload::Text(text) => Payload::Text(text),
+                JsonPayload::Json(raw) if !is_portable(raw.get(), JSON_DEPTH_MAX) => {
+                    return Err(de::Error::custom(format_args!(
+                        "a json payload nests deeper than {JSON_DEPTH_MAX} or has half a surrogate pair"
+                    )));
+                }
                 JsonPayload::Json(raw) => Payload::Json(match raw {
                     Cow::Borrowed(raw) => Cow::Borrowed(raw.get()),
                     Cow::Owned(raw) => Cow::Owned(raw.get().to_owned()),

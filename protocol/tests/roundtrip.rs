@@ -38,6 +38,25 @@ fn payloads_of_each_format_survive_both_forms() {
 }
 
 #[test]
+fn a_payload_may_be_of_any_size_up_to_the_bound() {
+    // The decoder's limits change at 64 KiB and 1 MiB; the 14 bytes are those around the payload.
+    for len in [64 << 10, 1 << 20, 16 << 20] {
+        for len in [len - 14 - 1, len - 14, len - 14 + 1] {
+            let mut bytes = Vec::new();
+            codec::encode_client(&publish(Payload::Bytes(Cow::Owned(vec![7; len]))), &mut bytes);
+            let one = codec::split_batch(&bytes).next().unwrap().unwrap();
+            let decoded = codec::decode_client(one);
+            if one.len() > 16 << 20 {
+                assert_eq!(decoded, Err(codec::DecodeError::TooLarge));
+            } else {
+                let ClientMessage::Publish(publish) = decoded.unwrap() else { panic!() };
+                assert_eq!(publish.payload.len(), len);
+            }
+        }
+    }
+}
+
+#[test]
 fn decoding_borrows_payload_and_type() {
     let mut bytes = Vec::new();
     codec::encode_client(&publish(Payload::Bytes(Cow::Borrowed(b"xyz"))), &mut bytes);

@@ -242,8 +242,8 @@ struct Refusals {
 impl Refusals {
     fn new(retry_after_s: u32) -> Self {
         let refusal = |status, text| {
-            let response = Response::text(status, text)
-                .header("Retry-After", retry_after_s.to_string());
+            let response =
+                Response::text(status, text).header("Retry-After", retry_after_s.to_string());
             let mut bytes = response.head("close");
             bytes.extend_from_slice(&response.body);
             bytes

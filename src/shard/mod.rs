@@ -16,8 +16,8 @@ pub use mail::{Mailbox, Packet, mailbox};
 pub use settings::{engine_config, net_config};
 
 use crate::metrics::{Block, Counter};
-use crate::net::{Answer, Detached, Driver, Ended, Io, Outbound};
 use crate::net::http::Request;
+use crate::net::{Answer, Detached, Driver, Ended, Io, Outbound};
 use crossbeam_channel::Receiver;
 use drain::Drain;
 use madang_engine::id::{ConnId, ShardId};
@@ -135,7 +135,11 @@ impl Shard {
         let sent = self.posts.get(usize::from(to.0)).is_some_and(|post| post.send(packet));
         if !sent {
             // The socket is closed with the packet; the client tries again.
-            tracing::warn!(shard = self.number.0, to = to.0, "an inbox was full: a connection was dropped");
+            tracing::warn!(
+                shard = self.number.0,
+                to = to.0,
+                "an inbox was full: a connection was dropped"
+            );
         }
     }
 

@@ -111,7 +111,7 @@ const CLOSE_CODES = {
   4004: ['bad_message', 'terminal', 'A message could not be decoded or was not allowed at this point.'],
   4005: ['unsupported_version', 'terminal', 'Client and server share no protocol version.'],
   4006: ['hello_too_big', 'terminal', 'Too many bytes came before the session was accepted.'],
-  4007: ['rate_limited', 'resumable', 'The client kept sending faster than its allowance.'],
+  4007: ['rate_limited', 'resumable', 'Reserved: a server slows a client down by not reading it, and does not close for its rate.'],
   4008: ['slow_consumer', 'resumable', 'The client read too slowly and its queue of reliable messages was full.'],
   4009: ['replaced', 'terminal', 'The session was resumed on another connection.'],
   4010: ['liveness_timeout', 'resumable', 'Nothing came from the client in time, not even an answer to a ping.'],
@@ -124,9 +124,8 @@ const CLOSE_CODES = {
 };
 
 /**
- * What to do about a close code. Of those that are not listed, the application's range
- * (4000 to 4999) is terminal, since only a newer server can have meant it; everything else is a
- * lost connection.
+ * What to do about a close code. One that is not listed is taken as a lost connection, also when
+ * only a newer server can have meant it.
  *
  * @param {number} code
  * @returns {CloseRule}
@@ -137,7 +136,7 @@ export function closeRule(code) {
     return { name: known[0], resumable: known[1] === 'resumable', meaning: known[2] };
   }
   return code >= 4000 && code <= 4999
-    ? { name: 'unknown', resumable: false, meaning: 'The server closed with a code this client does not know.' }
+    ? { name: 'unknown', resumable: true, meaning: 'The server closed with a code this client does not know.' }
     : { name: 'lost', resumable: true, meaning: 'The connection was lost.' };
 }
 

@@ -17,6 +17,12 @@ test('the close codes are those of the protocol', () => {
   assert.deepEqual(KNOWN_CLOSE_CODES, listed.map(([, code]) => Number(code)));
 });
 
+test('a close code that is not in the table is one to reconnect after', () => {
+  for (const [code, name] of /** @type {const} */ ([[1001, 'lost'], [1006, 'lost'], [4002, 'unknown'], [4999, 'unknown']])) {
+    assert.deepEqual([closeRule(code).name, closeRule(code).resumable], [name, true]);
+  }
+});
+
 test('the error codes are those of the protocol', () => {
   const listed = [...source('error').matchAll(/= (\d+), "(\w+)", "[^"]+";/g)];
   assert.ok(listed.length >= 18);

@@ -444,6 +444,7 @@ impl Engine {
         let session = self.sessions.get_mut(slot)?;
         let at = session.rooms.iter().position(|held| held.channel == channel)?;
         let membership = session.rooms.swap_remove(at);
+        self.pool.release_slots(&session.queue, slot, channel);
         if let Some(moved) = self.views.remove(channel, membership.position)
             && let Some(session) = self.sessions.get_mut(moved)
             && let Some(held) = session.rooms.iter_mut().find(|held| held.channel == channel)

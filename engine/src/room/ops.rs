@@ -15,6 +15,7 @@ use madang_protocol::ids::{Cseq, Seq};
 use madang_protocol::server::{
     Ack, DirectMessage, Durability, Ephemeral, Message, PresenceEvent, ServerMessage,
 };
+use madang_protocol::value::TypeRef;
 
 impl Room {
     /// Does what a member asks, once: a cseq at or below the highest dealt with is a retry.
@@ -73,12 +74,21 @@ impl Room {
             Class::Latest(key) => Some(key),
             Class::Volatile => None,
         };
+        let mut r#type = r#type;
+        let mut number = None;
+        if let (Some(key), TypeRef::Id(id_of_type)) = (key, &r#type) {
+            if self.latest.may_carry(id, key, *id_of_type) {
+                number = Some(*id_of_type);
+            } else {
+                r#type = TypeRef::Name(self.types[*id_of_type as usize].to_string().into());
+            }
+        }
         let message = ServerMessage::Ephemeral(Ephemeral { channel, from, key, r#type, payload });
         let has_json = self.json_members > 0;
         let (native, frames) = ctx.encoder.encoded(&message, has_json, &self.types);
         let class = if let Some(key) = key {
             let (keys_max, bytes_max) = (ctx.config.latest_keys_max, ctx.config.latest_bytes_max);
-            if !self.latest.set(id, key, &native, keys_max, bytes_max) {
+            if !self.latest.set((id, key), number, &native, keys_max, bytes_max) {
                 return refuse(
                     ErrorCode::BUSY,
                     format!(

@@ -254,6 +254,22 @@ impl Pool {
         waiting
     }
 
+    /// Lets go of the slots of a room that the session left: what waits of it stays where it is, but
+    /// a later membership's values do not take its place, or they would come before the news that
+    /// the earlier one has ended.
+    pub fn release_slots(&mut self, queue: &Queue, slot: u32, channel: u32) {
+        let mut at = queue.head;
+        while let Some(node) = self.nodes.get_mut(at as usize) {
+            if let QueueClass::Latest(key) = node.class
+                && key.channel == channel
+            {
+                self.latest.remove(&(slot, key));
+                node.class = QueueClass::Volatile;
+            }
+            at = node.next;
+        }
+    }
+
     /// Nodes in use, for statistics and invariants.
     pub fn in_use(&self) -> usize {
         self.nodes.len() - self.free.len()
@@ -456,6 +472,18 @@ mod tests {
         assert_eq!(push(&mut pool, &mut queue, 0, b"rrrr", QueueClass::Replay), Pushed::Waiting);
         assert_eq!(push(&mut pool, &mut queue, 0, b"rrrr", QueueClass::Replay), Pushed::Overflow);
         assert_eq!(drain(&mut pool, &mut queue).len(), 6);
+        assert_eq!((queue.messages(), queue.bytes(), pool.in_use()), (0, 0, 0));
+    }
+
+    #[test]
+    fn a_slot_of_a_room_that_was_left_is_not_taken_again() {
+        let (mut pool, mut queue) = (Pool::default(), Queue::default());
+        push(&mut pool, &mut queue, 0, b"old", key(1, 0));
+        pool.release_slots(&queue, SLOT, 1);
+        push(&mut pool, &mut queue, 0, b"left", QueueClass::Control);
+        push(&mut pool, &mut queue, 0, b"new", key(1, 0));
+        let waiting = [b"old".to_vec(), b"left".to_vec(), b"new".to_vec()];
+        assert_eq!(drain(&mut pool, &mut queue), waiting);
         assert_eq!((queue.messages(), queue.bytes(), pool.in_use()), (0, 0, 0));
     }
 

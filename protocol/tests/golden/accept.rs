@@ -28,7 +28,18 @@ pub(crate) fn binary() -> Vec<(&'static str, &'static str, Vec<u8>)> {
 }
 
 /// Name and text: fields with defaults left out, unknown fields, other spellings.
-pub(crate) fn json() -> Vec<(&'static str, &'static str)> {
+pub(crate) fn json() -> Vec<(&'static str, String)> {
+    let deep = format!("{}{}", "[".repeat(64), "]".repeat(64));
+    let deepest =
+        format!(r#"{{"publish":{{"channel":3,"cseq":1,"type":"t","payload":{{"json":{deep}}}}}}}"#);
+    json_texts()
+        .into_iter()
+        .map(|(name, text)| (name, text.to_owned()))
+        .chain([("json: json payload of 64 arrays", deepest)])
+        .collect()
+}
+
+fn json_texts() -> Vec<(&'static str, &'static str)> {
     vec![
         ("json: hello, only versions", r#"{"hello":{"version_min":1,"version_max":1}}"#),
         (
@@ -60,6 +71,15 @@ pub(crate) fn json() -> Vec<(&'static str, &'static str)> {
         (
             "json: bare numbers as attribute values",
             r#"{"set_attributes":{"channel":3,"cseq":1,"attributes":[["a",3],["b",-3],["c",3.0],["d",1e2],["e",-0]]}}"#,
+        ),
+        (
+            "json: floats of any spelling",
+            r#"{"set_attributes":{"channel":3,"cseq":1,"attributes":[["a",{"float":1}],["b",{"float":-0}],["c",{"float":1E2}],["d",{"float":1e-400}],["e",{"float":0.1000000000000000055511151231257827}]]}}"#,
+        ),
+        ("json: unknown fields twice", r#"{"leave":{"channel":3,"why":1,"why":2}}"#),
+        (
+            "json: json payload with pairs of surrogates and numbers of any size",
+            r#"{"publish":{"channel":3,"cseq":1,"type":"t","payload":{"json":["\ud83c\udfaa",1e999,123456789012345678901234567890,-0.0]}}}"#,
         ),
         (
             "json: upper-case hex",

@@ -105,12 +105,12 @@ fn these_are_refused() {
     });
     let text = reject::json().into_iter().map(|(name, direction, text, why)| {
         let refused = match direction {
-            "client" => json::decode_client(text).err(),
-            _ => json::decode_server(text).err(),
+            "client" => json::decode_client(&text).err(),
+            _ => json::decode_server(&text).err(),
         };
         assert!(refused.is_some(), "accepted: {name} ({text})");
         println!("{name}: {}", refused.unwrap());
-        Row::new(name).text("direction", direction).text("text", text).text("why", why)
+        Row::new(name).text("direction", direction).text("text", &text).text("why", why)
     });
     check("reject.json", binary.chain(text).collect());
 }
@@ -133,12 +133,12 @@ fn these_are_accepted_although_no_one_writes_them_so() {
             .raw("json", &text)
     });
     let text = accept::json().into_iter().map(|(name, given)| {
-        let message = json::decode_client(given).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let message = json::decode_client(&given).unwrap_or_else(|e| panic!("{name}: {e}"));
         let text = client_json(&message);
         assert_ne!(given, text, "{name} is canonical");
         Row::new(name)
             .text("direction", "client")
-            .text("text", given)
+            .text("text", &given)
             .text("canonical", &hex(&client_bytes(&message)))
             .raw("json", &text)
     });

@@ -243,7 +243,59 @@ fn roster_of(count: &[u8]) -> Case {
 }
 
 /// Name, direction, text, why.
-pub(crate) fn json() -> Vec<(&'static str, &'static str, &'static str, &'static str)> {
+type JsonCase = (&'static str, &'static str, String, &'static str);
+
+pub(crate) fn json() -> Vec<JsonCase> {
+    let written = json_texts().into_iter().chain(json_payload_texts());
+    let mut cases: Vec<JsonCase> =
+        written.map(|(name, from, text, why)| (name, from, text.to_owned(), why)).collect();
+    let too_deep = |open: &str, close: &str| {
+        let deep = format!("{}1{}", open.repeat(65), close.repeat(65));
+        format!(r#"{{"publish":{{"channel":3,"cseq":1,"type":"t","payload":{{"json":{deep}}}}}}}"#)
+    };
+    let why = "a json payload nests at most 64 deep";
+    cases.push(("json: json payload of 65 arrays", "client", too_deep("[", "]"), why));
+    cases.push(("json: json payload of 65 objects", "client", too_deep("{\"a\":", "}"), why));
+    cases
+}
+
+/// `json` payloads that are JSON and still none for everyone.
+fn json_payload_texts() -> Vec<(&'static str, &'static str, &'static str, &'static str)> {
+    vec![
+        (
+            "json: json payload with half a surrogate pair",
+            "client",
+            r#"{"publish":{"channel":3,"cseq":1,"type":"t","payload":{"json":["\ud83c"]}}}"#,
+            "no such character",
+        ),
+        (
+            "json: json payload with the second half alone",
+            "client",
+            r#"{"publish":{"channel":3,"cseq":1,"type":"t","payload":{"json":"\udfaa\ud83c"}}}"#,
+            "no such character",
+        ),
+        (
+            "json: json payload with half a surrogate pair in a key",
+            "client",
+            r#"{"publish":{"channel":3,"cseq":1,"type":"t","payload":{"json":{"\uD83Cx":1}}}}"#,
+            "no such character",
+        ),
+        (
+            "json: json payload with a leading zero",
+            "client",
+            r#"{"publish":{"channel":3,"cseq":1,"type":"t","payload":{"json":01}}}"#,
+            "no number has one",
+        ),
+        (
+            "json: json payload NaN",
+            "client",
+            r#"{"publish":{"channel":3,"cseq":1,"type":"t","payload":{"json":NaN}}}"#,
+            "JSON has no NaN",
+        ),
+    ]
+}
+
+fn json_texts() -> Vec<(&'static str, &'static str, &'static str, &'static str)> {
     vec![
         ("json: nothing", "client", "", "a message is an object"),
         ("json: cut", "client", r#"{"leave":{"channel":3}"#, "the object ends early"),
@@ -295,6 +347,13 @@ pub(crate) fn json() -> Vec<(&'static str, &'static str, &'static str, &'static 
         ("json: number as text", "client", r#"{"leave":{"channel":"3"}}"#, "channel is a number"),
         ("json: fraction", "client", r#"{"leave":{"channel":3.0}}"#, "an integer has no fraction"),
         ("json: exponent", "client", r#"{"leave":{"channel":3e0}}"#, "an integer has no exponent"),
+        ("json: minus zero", "client", r#"{"leave":{"channel":-0}}"#, "-0 is no integer"),
+        (
+            "json: int minus zero",
+            "client",
+            r#"{"set_attributes":{"channel":3,"cseq":1,"attributes":[["a",{"int":-0}]]}}"#,
+            "-0 is no integer",
+        ),
         ("json: negative", "client", r#"{"leave":{"channel":-1}}"#, "channel is unsigned"),
         ("json: u32 too big", "client", r#"{"leave":{"channel":4294967296}}"#, "2^32 in a u32"),
         ("json: u64 above 2^53 - 1", "client", r#"{"ping":{"id":9007199254740992}}"#, "2^53"),
@@ -327,6 +386,24 @@ pub(crate) fn json() -> Vec<(&'static str, &'static str, &'static str, &'static 
             "client",
             r#"{"publish":{"channel":3,"cseq":1,"type":"t","payload":{"bytes":"AA"}}}"#,
             "padding is required",
+        ),
+        (
+            "json: base64 with unused bits that are not zero",
+            "client",
+            r#"{"publish":{"channel":3,"cseq":1,"type":"t","payload":{"bytes":"AB=="}}}"#,
+            "one byte has one spelling: AA==",
+        ),
+        (
+            "json: base64 with white space",
+            "client",
+            r#"{"publish":{"channel":3,"cseq":1,"type":"t","payload":{"bytes":"AP8= "}}}"#,
+            "white space is no digit",
+        ),
+        (
+            "json: base64 with padding too much",
+            "client",
+            r#"{"publish":{"channel":3,"cseq":1,"type":"t","payload":{"bytes":"AAAA===="}}}"#,
+            "the padding fills up four digits",
         ),
         (
             "json: bare payload",

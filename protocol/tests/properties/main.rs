@@ -3,10 +3,15 @@
 
 mod strategies;
 
+use madang_protocol::ids::{Channel, Cseq, MemberId, Seq};
+use madang_protocol::limits::JSON_DEPTH_MAX;
+use madang_protocol::server::Message;
+use madang_protocol::value::{Payload, TypeRef};
 use madang_protocol::{ClientMessage, ServerMessage, codec, json, varint};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::Config;
+use std::borrow::Cow;
 use strategies::{client, server};
 
 fn client_bytes(message: &ClientMessage<'_>) -> Vec<u8> {
@@ -212,17 +217,101 @@ proptest! {
     }
 }
 
+/// A message as a JSON client receives it, with a payload that a binary client sent as `json`.
+fn to_json_client(payload: &str) -> String {
+    server_json(&ServerMessage::Message(Message {
+        channel: Channel(1),
+        seq: Seq(1),
+        from: MemberId(1),
+        at: 0,
+        cseq: Cseq(1),
+        r#type: TypeRef::Name(Cow::Borrowed("t")),
+        payload: Payload::Json(Cow::Borrowed(payload)),
+    }))
+}
+
+/// What looks like JSON for a while: half a surrogate pair, deep, cut, or JSON after all. Numbers
+/// stay within a double, beyond which this test's own parser does not read.
+fn likely_payload() -> impl Strategy<Value = String> {
+    let word = prop::sample::select(vec![
+        "{",
+        "}",
+        "[",
+        "]",
+        ":",
+        ",",
+        "\"a\":",
+        "null",
+        "true",
+        "-1.5e3",
+        "01",
+        " ",
+        "\n",
+        "\"",
+        "\\",
+        "\\\\",
+        "\\\"",
+        "\\ud83c",
+        "\\uDFAA",
+        "\\ud83c\\udfaa",
+        "\\u0041",
+        "\\u",
+        "\u{1}",
+        "\u{2028}",
+        "\u{feff}",
+    ]);
+    let words = vec(word, 0..12).prop_map(|words| words.concat());
+    let string = words.clone().prop_map(|words| format!("[\"{words}\"]"));
+    let deep = (string.clone(), 0_usize..200, 0_usize..200).prop_map(|(inner, arrays, objects)| {
+        let (open, close) = ("[".repeat(arrays), "]".repeat(arrays));
+        format!("{}{open}{inner}{close}{}", "{\"k\":".repeat(objects), "}".repeat(objects))
+    });
+    prop_oneof![words, string, deep, any::<String>()]
+}
+
+proptest! {
+    #![proptest_config(Config::with_cases(20_000))]
+
+    #[test]
+    fn a_json_client_can_read_whatever_a_binary_client_sends_as_json(payload in likely_payload()) {
+        let text = to_json_client(&payload);
+        // This parser reads strictly and stops at 128 levels.
+        let message: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let got = &message["message"]["payload"];
+        let sent = serde_json::from_str::<serde_json::Value>(&payload);
+        match sent {
+            Ok(sent) if depth(&sent) <= JSON_DEPTH_MAX => prop_assert_eq!(&got["json"], &sent),
+            _ => prop_assert_eq!(got, &serde_json::json!({ "text": payload })),
+        }
+        // And this crate's own reading takes it back.
+        prop_assert!(json::decode_server(&text).is_ok());
+    }
+}
+
+fn depth(value: &serde_json::Value) -> usize {
+    match value {
+        serde_json::Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
+        serde_json::Value::Object(items) => 1 + items.values().map(depth).max().unwrap_or(0),
+        _ => 0,
+    }
+}
+
 #[test]
-fn deep_json_is_refused_or_carried_but_never_overflows_the_stack() {
-    for depth in [100, 1000, 100_000] {
+fn numbers_of_any_size_are_json() {
+    for number in ["1e999", "-1E-999", "123456789012345678901234567890", "-0"] {
+        assert!(to_json_client(number).contains(&format!(r#"{{"json":{number}}}"#)), "{number}");
+    }
+}
+
+#[test]
+fn deep_json_is_refused_or_skipped_but_never_overflows_the_stack() {
+    for depth in [1, 64, 65, 1000, 100_000] {
         let deep = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
         let payload = format!(
             r#"{{"publish":{{"channel":1,"cseq":1,"type":"t","payload":{{"json":{deep}}}}}}}"#
         );
-        let ClientMessage::Publish(publish) = json::decode_client(&payload).unwrap() else {
-            panic!("not a publish")
-        };
-        assert_eq!(publish.payload.len(), 2 * depth);
+        assert_eq!(json::decode_client(&payload).is_ok(), depth <= JSON_DEPTH_MAX, "{depth}");
+        assert_eq!(to_json_client(&deep).contains(r#"{"json":"#), depth <= JSON_DEPTH_MAX);
         let skipped = format!(r#"{{"leave":{{"channel":1,"more":{deep}}}}}"#);
         assert!(json::decode_client(&skipped).is_ok());
         let attribute =

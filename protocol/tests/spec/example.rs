@@ -316,7 +316,8 @@ pub(crate) fn json() -> String {
         server(ServerMessage::Joined(joined())),
         client(ClientMessage::Publish(publish())),
         server(ServerMessage::Types(types())),
-        server(ServerMessage::Message(echo())),
+        // The server names types in JSON, always.
+        server(ServerMessage::Message(Message { r#type: publish().r#type, ..echo() })),
     ];
     let lines = lines.map(|line| String::from_utf8(line).unwrap());
     format!("```json\n{}\n```\n", lines.join("\n"))

@@ -44,9 +44,10 @@ pub(crate) fn bounds() -> String {
         ),
         ("Type names", format!("1 to {TYPE_BYTES_MAX} bytes without control characters")),
         ("Type names that a room numbers", format!("{TYPES_PER_ROOM_MAX}")),
-        ("Names of attributes and labels", format!("{NAME_BYTES_MAX} bytes")),
+        ("Names of attributes and labels", format!("1 to {NAME_BYTES_MAX} bytes")),
         ("Label values", format!("{LABEL_VALUE_BYTES_MAX} bytes")),
         ("Labels of a room", format!("{LABELS_MAX}")),
+        ("Arrays and objects inside each other in a `json` payload", format!("{JSON_DEPTH_MAX}")),
     ];
     let mut table = "| what | bound |\n|---|---|\n".to_owned();
     for (what, bound) in rows {
