@@ -129,7 +129,10 @@ impl Engine {
     pub fn handle_timeout(&mut self, clock: Clock) {
         self.clock = clock;
         self.turn = self.turn.wrapping_add(1);
-        while let Some((_, channel)) = self.windows.pop_front_if(|(at, _)| *at <= clock.now) {
+        while let Some((at, channel)) = self.windows.front().copied()
+            && at <= clock.now
+        {
+            self.windows.pop_front();
             self.with_room(channel, crate::room::Room::flush_held);
             self.settle();
         }

@@ -438,12 +438,6 @@ impl Node {
         }
     }
 
-    /// Whether a shard is still behind with a room.
-    pub(crate) fn is_lagging(&self) -> bool {
-        let mut rooms = self.engines.iter().flat_map(|engine| engine.home().iter());
-        rooms.any(|room| room.subscribers.iter().any(|shard| shard.lag_from.is_some()))
-    }
-
     /// Sum of one level over the engines now.
     pub(crate) fn level(&self, of: impl Fn(&Stats) -> u64) -> u64 {
         self.engines.iter().map(|engine| of(&engine.stats())).sum()
