@@ -361,9 +361,12 @@ impl<'p> Run<'p> {
             // A count, the longest window behind it, and what that made lag.
             self.world.pass_ms(120, 10);
             for _ in 0..1000 {
-                let mut rooms =
-                    self.world.node.engines.iter().flat_map(|engine| engine.home().iter());
-                if !rooms.any(|room| room.subscribers.iter().any(|s| s.lag_from.is_some())) {
+                let engines = &self.world.node.engines;
+                let is_lagging =
+                    engines.iter().flat_map(|engine| engine.home().iter()).any(|room| {
+                        room.subscribers.iter().any(|subscriber| subscriber.lag_from.is_some())
+                    });
+                if !is_lagging {
                     break;
                 }
                 self.world.pass_ms(20, 10);
