@@ -273,7 +273,11 @@ impl Engine {
             return None;
         }
         self.touched.room(channel);
-        let room = self.home.get_mut(channel)?;
+        self.with_home(|home, ctx| home.get_mut(channel).map(|room| act(room, ctx)))
+    }
+
+    /// Calls `act` with the rooms homed here and what they work with.
+    fn with_home<T>(&mut self, act: impl FnOnce(&mut Home, &mut Ctx<'_>) -> T) -> T {
         let mut ctx = Ctx {
             config: &self.config.room,
             wall_ms: self.clock.wall_us / 1000,
@@ -283,7 +287,7 @@ impl Engine {
             #[cfg(feature = "planted-bugs")]
             bug: self.config.bug,
         };
-        Some(act(room, &mut ctx))
+        act(&mut self.home, &mut ctx)
     }
 
     fn random<const N: usize>(&mut self) -> [u8; N] {
