@@ -101,6 +101,9 @@ pub struct RoomConfig {
     pub presence_count_ms: u64,
     /// How long an empty room is kept.
     pub linger_ms: u64,
+    /// How long a room gathers messages before they leave together; 0 sends at the end of the turn.
+    /// Opens with the first message, so that none waits longer.
+    pub flush_ms: u64,
     /// Room kinds by name prefix, longest match first tried; rooms without one are `relay`.
     pub kinds: Vec<(Box<str>, Kind)>,
     /// Which rooms may be watched; the longest prefix decides.
@@ -223,6 +226,7 @@ impl Default for RoomConfig {
             presence_full_max: 256,
             presence_count_ms: 500,
             linger_ms: 30_000,
+            flush_ms: 0,
             kinds: vec![("raw.".into(), Kind::Raw)],
             watch: ["courtyard", "arena"]
                 .map(|prefix| WatchRule { prefix: prefix.into(), delay_min_ms: 0 })

@@ -60,4 +60,5 @@ close_codes! {
     ROOM_CLOSED = 4014, "room_closed", terminal, "The raw room was closed.";
     ROOM_REFUSED = 4015, "room_refused", terminal, "The raw room could not be joined: it is full, or not a raw room.";
     BUSY = 4017, "busy", resumable, "The server is at a limit; try again later.";
+    SUPERSEDED = 4018, "superseded", resumable, "An earlier attempt to resume the session was dealt with late and took this connection's place; resume again.";
 }

@@ -22,7 +22,9 @@ pub mod ids;
 pub mod json;
 pub mod limits;
 pub mod portable;
+pub mod replica;
 pub mod server;
+pub mod state;
 pub mod value;
 pub mod varint;
 

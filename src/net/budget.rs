@@ -121,6 +121,10 @@ mod tests {
         assert!(budget.take(ip("2001:db8::2"), 10, 1).is_err());
         assert!(budget.take(ip("2001:db8:0:1::1"), 10, 1).is_ok());
         drop(held);
-        assert_eq!(budget.by_address.lock().len(), 1, "an address without connections is forgotten");
+        assert_eq!(
+            budget.by_address.lock().len(),
+            1,
+            "an address without connections is forgotten"
+        );
     }
 }

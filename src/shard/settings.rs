@@ -51,6 +51,7 @@ pub fn engine_config(config: &Config, shard: u16, shards: u16) -> madang_engine:
         presence_full_max: rooms.presence_full_max,
         presence_count_ms: rooms.presence_count_ms.into(),
         linger_ms: rooms.linger_ms.into(),
+        flush_ms: rooms.flush_ms.into(),
         kinds: kinds.collect(),
         watch: watch_rules(config),
     };

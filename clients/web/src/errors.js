@@ -121,6 +121,11 @@ const CLOSE_CODES = {
   4014: ['room_closed', 'terminal', 'The raw room was closed.'],
   4015: ['room_refused', 'terminal', 'The raw room could not be joined: it is full, or not a raw room.'],
   4017: ['busy', 'resumable', 'The server is at a limit; try again later.'],
+  4018: [
+    'superseded',
+    'resumable',
+    "An earlier attempt to resume the session was dealt with late and took this connection's place; resume again.",
+  ],
 };
 
 /**

@@ -268,9 +268,16 @@ impl Engine {
             // The rooms encode for the wire that the session came with.
             return self.bad_message(conn, "a session is resumed under its own subprotocol");
         }
+        let by_old_key = session
+            .resumable
+            .as_ref()
+            .is_some_and(|resumable| !resume.key.secret_eq(&resumable.secret));
         if let Some(old) = session.conn {
+            // Who comes by the old key may be an attempt that the client gave up and that is dealt
+            // with late: then the connection that it displaces is the one the client lives on.
+            let code = if by_old_key { CloseCode::SUPERSEDED } else { CloseCode::REPLACED };
             self.forget_conn(old);
-            self.out.push_back(Output::Close { conn: old, code: CloseCode::REPLACED });
+            self.out.push_back(Output::Close { conn: old, code });
             self.clear_queue(slot);
         } else {
             self.sessions.away -= 1;
@@ -292,7 +299,7 @@ impl Engine {
             // By the old key: a welcome was lost, or an attempt that the client gave up comes late.
             // It is answered with the key that the welcome brought, which may have arrived after
             // all: whichever of the two was the late one, the client holds a key that is valid.
-            if resume.key.secret_eq(&resumable.secret) {
+            if !by_old_key {
                 let used = std::mem::replace(&mut resumable.secret, secret);
                 resumable.old_secret = (!planted!(self.config, LostWelcome)).then_some(used);
             }

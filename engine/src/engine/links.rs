@@ -153,6 +153,8 @@ impl Engine {
         while let Some(channel) =
             self.links.get_mut(peer.0 as usize).and_then(|link| link.lagging.pop_front())
         {
+            // What the room still gathers is in its log: it must not come again behind the resync.
+            self.flush_room(channel);
             let mut sent = Vec::new();
             let mut outstanding = self.links[peer.0 as usize].outstanding;
             let done = self.with_room(channel, |room, ctx| {
@@ -179,6 +181,11 @@ impl Engine {
     pub(super) fn quiesce(&mut self) {
         if self.quiescing == 0 {
             self.quiescing = 1;
+            // From here on nothing is gathered: who waits for the end would wait for the window.
+            self.config.room.flush_ms = 0;
+            for channel in self.home.channels() {
+                self.flush_room(channel);
+            }
             self.tell_quiesced(1);
             self.advance_quiesce();
         }
@@ -202,6 +209,14 @@ impl Engine {
         if self.quiescing == 2 && (reached(2) || planted!(self.config, QuiescedEarly)) {
             self.quiescing = 3;
             self.out.push_back(Output::Quiesced);
+        }
+    }
+
+    /// Sends what a room has gathered, now.
+    fn flush_room(&mut self, channel: u32) {
+        self.with_room(channel, crate::room::Room::flush_held);
+        while let Some(effect) = self.effects.pop_front() {
+            self.effect(effect);
         }
     }
 

@@ -137,22 +137,6 @@ impl Engine {
         }
     }
 
-    fn with_home<T>(
-        &mut self,
-        act: impl FnOnce(&mut crate::room::home::Home, &mut crate::room::Ctx<'_>) -> T,
-    ) -> T {
-        let mut ctx = crate::room::Ctx {
-            config: &self.config.room,
-            wall_ms: self.clock.wall_us / 1000,
-            encoder: &mut self.encoder,
-            effects: &mut self.effects,
-            stats: &mut self.stats,
-            #[cfg(feature = "planted-bugs")]
-            bug: self.config.bug,
-        };
-        act(&mut self.home, &mut ctx)
-    }
-
     /// A room's home tells sessions here.
     pub(super) fn handle_down(&mut self, down: Down) {
         match down {

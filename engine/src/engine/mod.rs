@@ -63,6 +63,9 @@ pub struct Engine {
     home: Home,
     links: Vec<Link>,
     timers: Wheel<TimerKey>,
+    /// Rooms that gather messages, by the end of their window: in order, because all windows are
+    /// equally long, and exact, because the wheel is too coarse for them.
+    windows: VecDeque<(Time, u32)>,
     encoder: Encoder,
     effects: VecDeque<Effect>,
     out: VecDeque<Output>,
@@ -92,6 +95,7 @@ impl Engine {
             home: Home::new(config.shard.0, shards, config.first_room),
             links: (0..shards).map(|_| Link::default()).collect(),
             timers: Wheel::new(now, TIMER_US),
+            windows: VecDeque::new(),
             encoder: Encoder::default(),
             effects: VecDeque::new(),
             out: VecDeque::new(),
@@ -127,6 +131,13 @@ impl Engine {
     pub fn handle_timeout(&mut self, clock: Clock) {
         self.clock = clock;
         self.turn = self.turn.wrapping_add(1);
+        while let Some((at, channel)) = self.windows.front().copied()
+            && at <= clock.now
+        {
+            self.windows.pop_front();
+            self.with_room(channel, crate::room::Room::flush_held);
+            self.settle();
+        }
         while let Some(key) = self.timers.pop(clock.now) {
             self.expired(key);
             self.settle();
@@ -142,7 +153,8 @@ impl Engine {
 
     /// When [`Self::handle_timeout`] is next needed.
     pub fn poll_timeout(&self) -> Option<Time> {
-        self.timers.next()
+        let window = self.windows.front().map(|(at, _)| *at);
+        [self.timers.next(), window].into_iter().flatten().min()
     }
 
     /// Bytes of the message that [`Self::next_frame`] would return.
@@ -217,6 +229,10 @@ impl Engine {
             Effect::Broadcast(broadcast) => self.broadcast(broadcast),
             Effect::Send { to, down } if self.comes_from_log(to, &down) => {}
             Effect::Send { to, down } => self.send_down(to, down),
+            Effect::FlushDue { channel } => {
+                let at = self.clock.now.plus_ms(self.config.room.flush_ms);
+                self.windows.push_back((at, channel));
+            }
             Effect::CountDue { channel } => {
                 let at = self.clock.now.plus_ms(self.config.room.presence_count_ms);
                 self.timers.insert(at, TimerKey::Count { channel });
@@ -260,7 +276,11 @@ impl Engine {
             return None;
         }
         self.touched.room(channel);
-        let room = self.home.get_mut(channel)?;
+        self.with_home(|home, ctx| home.get_mut(channel).map(|room| act(room, ctx)))
+    }
+
+    /// Calls `act` with the rooms homed here and what they work with.
+    fn with_home<T>(&mut self, act: impl FnOnce(&mut Home, &mut Ctx<'_>) -> T) -> T {
         let mut ctx = Ctx {
             config: &self.config.room,
             wall_ms: self.clock.wall_us / 1000,
@@ -270,7 +290,7 @@ impl Engine {
             #[cfg(feature = "planted-bugs")]
             bug: self.config.bug,
         };
-        Some(act(room, &mut ctx))
+        act(&mut self.home, &mut ctx)
     }
 
     /// Says again what those who watch a room missed.

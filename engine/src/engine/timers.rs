@@ -4,7 +4,6 @@
 use super::Engine;
 use crate::id::ConnId;
 use crate::output::Output;
-use crate::room::Ctx;
 use crate::session::QueueClass;
 use crate::session::pause;
 use madang_protocol::CloseCode;
@@ -104,16 +103,8 @@ impl Engine {
         if room.emptied != emptied || !room.members.is_empty() {
             return;
         }
-        let mut ctx = Ctx {
-            config: &self.config.room,
-            wall_ms: self.clock.wall_us / 1000,
-            encoder: &mut self.encoder,
-            effects: &mut self.effects,
-            stats: &mut self.stats,
-            #[cfg(feature = "planted-bugs")]
-            bug: self.config.bug,
-        };
-        self.home.remove(channel, self.clock.now, &mut ctx);
+        let now = self.clock.now;
+        self.with_home(|home, ctx| home.remove(channel, now, ctx));
     }
 
     /// Reads from a client again, unless another reason stands against it.

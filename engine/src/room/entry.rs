@@ -108,6 +108,8 @@ impl Room {
         (since, history): (Option<Position>, u32),
         ctx: &mut Ctx<'_>,
     ) {
+        // What the replay holds must not come again behind it.
+        self.flush_held(ctx);
         let Some(member) = self.members.get(id) else { return };
         let mut frames = Vec::new();
         if self.kind == Kind::Relay {

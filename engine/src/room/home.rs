@@ -185,6 +185,7 @@ impl Home {
             labels: options.labels,
             subscribers: smallvec::SmallVec::new(),
             json_members: 0,
+            held: Vec::new(),
             count_due: false,
             emptied: 0,
             watch: ctx.config.watch_rule(name, kind).map(|_| crate::peer::name_hash(name)),

@@ -12,6 +12,7 @@ pub mod latest;
 pub mod members;
 mod ops;
 mod requests;
+pub mod state;
 
 use crate::config::{Kind, RoomConfig};
 use crate::encode::Encoder;
@@ -47,6 +48,11 @@ pub enum Effect {
         to: ShardId,
         /// What.
         down: Down,
+    },
+    /// The room gathers messages: have it send them after its window.
+    FlushDue {
+        /// The room.
+        channel: u32,
     },
     /// Send the number of members after the room's interval.
     CountDue {
@@ -130,6 +136,8 @@ pub struct Room {
     pub subscribers: SmallVec<[Subscriber; 2]>,
     /// Members that speak JSON.
     json_members: u32,
+    /// Messages in order that wait for the end of the window.
+    held: Vec<Effect>,
     /// Whether a count is on its way.
     count_due: bool,
     /// Counts the times it became empty, so that an old timer means nothing.
@@ -137,6 +145,11 @@ pub struct Room {
     /// The hash of its name if it may be watched.
     pub(crate) watch: Option<u64>,
 }
+
+/// Messages after which a window ends early.
+const HELD_MAX: usize = 1024;
+/// Room for messages that a room keeps between windows.
+const HELD_KEPT: usize = 64;
 
 /// Why something was refused.
 pub type Refusal = (ErrorCode, Cow<'static, str>);
@@ -188,14 +201,32 @@ impl Room {
         ctx: &mut Ctx<'_>,
     ) {
         let channel = self.channel;
-        ctx.effects.push_back(Effect::Broadcast(Broadcast {
-            channel,
-            seq,
-            class,
-            from,
-            echo,
-            frames,
-        }));
+        let message = Broadcast { channel, seq, class, from, echo, frames };
+        self.emit(Effect::Broadcast(message), ctx);
+    }
+
+    /// Sends now, or with all else at the end of the window. Everything that has a place in the
+    /// room's order goes through here; what answers one member does not.
+    fn emit(&mut self, effect: Effect, ctx: &mut Ctx<'_>) {
+        if ctx.config.flush_ms == 0 {
+            ctx.effects.push_back(effect);
+            return;
+        }
+        if self.held.is_empty() {
+            ctx.effects.push_back(Effect::FlushDue { channel: self.channel });
+        }
+        self.held.push(effect);
+        if self.held.len() >= HELD_MAX {
+            self.flush_held(ctx);
+        }
+    }
+
+    /// Ends the window: what it gathered leaves, in order.
+    pub fn flush_held(&mut self, ctx: &mut Ctx<'_>) {
+        ctx.effects.extend(self.held.drain(..));
+        if self.held.capacity() > HELD_KEPT {
+            self.held = Vec::new();
+        }
     }
 
     /// Tells those who watch, if the room may be watched.
@@ -222,28 +253,25 @@ impl Room {
         ctx: &mut Ctx<'_>,
     ) {
         let frame = ctx.encoder.frame(message, member.wire, &self.types);
-        self.send_frame(member, 0, class, frame, ctx);
+        ctx.effects.push_back(self.frame_for(member, 0, class, frame));
     }
 
-    fn send_frame(
+    fn frame_for(
         &self,
         member: &Member,
         seq: u64,
         class: QueueClass,
         frame: crate::frame::Frame,
-        ctx: &mut Ctx<'_>,
-    ) {
-        ctx.effects.push_back(Effect::Send {
-            to: member.session.shard,
-            down: Down::Member {
-                session: member.session,
-                channel: self.channel,
-                member: member.id,
-                seq,
-                class,
-                frame,
-            },
-        });
+    ) -> Effect {
+        let down = Down::Member {
+            session: member.session,
+            channel: self.channel,
+            member: member.id,
+            seq,
+            class,
+            frame,
+        };
+        Effect::Send { to: member.session.shard, down }
     }
 
     fn wire_channel(&self) -> Channel {

@@ -125,7 +125,8 @@ impl Room {
         ctx.stats.published += 1;
         if let Some(to) = self.members.get(op.to.0) {
             let frame = ctx.encoder.reframe(&native, to.wire, &self.types);
-            self.send_frame(to, self.seq, QueueClass::Reliable, frame, ctx);
+            let effect = self.frame_for(to, self.seq, QueueClass::Reliable, frame);
+            self.emit(effect, ctx);
         }
         self.acknowledge(id, op.cseq, Some(self.seq), ctx);
         Ok(())

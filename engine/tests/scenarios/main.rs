@@ -4,6 +4,7 @@
 mod cost;
 mod delivery;
 mod drain;
+mod flush;
 mod greeting;
 mod helpers;
 mod joining;

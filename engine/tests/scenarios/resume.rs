@@ -157,6 +157,27 @@ fn a_resume_while_the_old_connection_lives_replaces_it() {
     assert_eq!(world.presences(a, channel), 1, "it was never away: its join alone was told");
 }
 
+#[test]
+fn an_attempt_by_the_old_key_that_comes_late_leaves_the_client_a_way_back() {
+    let (mut world, a, b, channel) = pair(&config());
+    let old_key = world.the(b).key;
+    world.drop_socket(b);
+    world.connect(b, 0);
+    let (live, new_key) = (world.the(b).socket.expect("it is connected"), world.the(b).key);
+    // What the client gave up before comes only now.
+    world.clients[b].key = old_key;
+    world.connect(b, 1);
+    assert_eq!(world.node.sockets[live].closed, Some(CloseCode::SUPERSEDED));
+    const { assert!(CloseCode::SUPERSEDED.resumable) };
+    world.drop_socket(b);
+    world.say(a, channel, "m1");
+    world.calm();
+    world.clients[b].key = new_key;
+    world.connect(b, 0);
+    assert!(world.the(b).welcomes[3].resumed, "the key it was given on the live one is valid");
+    assert_eq!(world.heard(b, channel), ["m1"]);
+}
+
 /// Says hello and lets the server answer, but cuts the connection before the client reads.
 fn lose_welcome(world: &mut World, client: usize) {
     world.clients[client].connect(&mut world.node, 0);

@@ -150,6 +150,7 @@ fn bounds(config: &mut Config, draw: &mut Draw) {
     room.presence_full_max = [2, 3, 100, 100][pick(draw, 4)];
     room.presence_count_ms = 50;
     room.linger_ms = [0, 100, 2_000][pick(draw, 3)];
+    room.flush_ms = [0, 0, 5, 40][pick(draw, 4)];
 }
 
 /// Each seed has its own mix: some kinds of step not at all, some often.

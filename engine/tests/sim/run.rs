@@ -358,7 +358,19 @@ impl<'p> Run<'p> {
                 }
                 self.world.pass_ms(100, 50);
             }
-            self.world.pass_ms(70, 10);
+            // A count, the longest window behind it, and what that made lag.
+            self.world.pass_ms(120, 10);
+            for _ in 0..1000 {
+                let engines = &self.world.node.engines;
+                let is_lagging =
+                    engines.iter().flat_map(|engine| engine.home().iter()).any(|room| {
+                        room.subscribers.iter().any(|subscriber| subscriber.lag_from.is_some())
+                    });
+                if !is_lagging {
+                    break;
+                }
+                self.world.pass_ms(20, 10);
+            }
             if self.is_over() {
                 return;
             }

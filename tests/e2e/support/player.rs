@@ -290,8 +290,8 @@ impl Player {
                 Err(code) => closed = code,
             }
         }
-        assert_eq!(closed, Closed::Code(CloseCode::REPLACED.code));
-        assert!(self.given_up > 0, "replaced by nobody");
+        assert_eq!(closed, Closed::Code(CloseCode::SUPERSEDED.code));
+        assert!(self.given_up > 0, "superseded by nobody");
         self.given_up -= 1;
         self.resume();
     }
