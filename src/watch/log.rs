@@ -427,6 +427,7 @@ mod tests {
             log.push(seq, seq * 1000, native(seq, "1"));
         }
         assert_eq!(told(&mut log, 0, 9000), ["1", "2", "3", "4", "5"]);
+        assert_eq!(log.entries.len(), 5, "what was there already is not there twice");
         log.reopen(opened(7));
         log.reopen(opened(8));
         log.push(9, 20_000, native(9, "1"));
