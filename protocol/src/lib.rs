@@ -20,6 +20,7 @@ pub mod error;
 pub mod ids;
 pub mod json;
 pub mod limits;
+mod list;
 pub mod replica;
 pub mod server;
 pub mod state;

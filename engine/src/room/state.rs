@@ -45,11 +45,32 @@ pub struct Belonging {
     pub team: u32,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 struct Entity {
     kind: u32,
     belonging: Belonging,
     cells: Vec<Cell>,
+    /// What it was at the last commit, if it was touched since.
+    before: Option<Before>,
+}
+
+/// What a touched entity was at the last commit.
+#[derive(Clone, Debug)]
+struct Before {
+    /// Whether it was there at all.
+    known: bool,
+    belonging: Belonging,
+    /// The cells that were replaced since, by field; `mask` has a bit for each.
+    cells: Vec<(u8, Cell)>,
+    mask: u64,
+}
+
+/// What a commit writes for one part.
+#[derive(Debug, Default)]
+struct PartWriter {
+    bytes: Vec<u8>,
+    last_id: Option<u32>,
+    hash: u32,
 }
 
 /// The fields of a kind that each sort of part holds, as masks.
@@ -79,8 +100,12 @@ pub struct State {
     masks: Vec<Masks>,
     limits: StateLimits,
     entities: BTreeMap<u32, Entity>,
-    /// What each entity touched since the last commit was before; `None` if it was not.
-    touched: BTreeMap<u32, Option<Entity>>,
+    /// The entities that were touched since the last commit, in no order.
+    touched: Vec<u32>,
+    /// Those of the last commit that were removed since, as they were.
+    gone: Vec<(u32, Entity)>,
+    /// Whether members and spectators see the same, so that one encoding serves both.
+    is_open: bool,
     hashes: BTreeMap<Part, u32>,
     bytes: usize,
     last_id: u32,
@@ -96,13 +121,16 @@ impl State {
         if !schema.is_valid() {
             return Err(StateError::OutOfBounds);
         }
-        let masks = schema.kinds.iter().map(masks_of).collect();
+        let masks: Vec<Masks> = schema.kinds.iter().map(masks_of).collect();
+        let is_open = masks.iter().all(|masks| masks.members == masks.spectators);
         let mut state = Self {
             schema,
             masks,
             limits,
             entities: BTreeMap::new(),
-            touched: BTreeMap::new(),
+            touched: Vec::new(),
+            gone: Vec::new(),
+            is_open,
             hashes: BTreeMap::new(),
             bytes: 0,
             last_id: 0,
@@ -165,9 +193,19 @@ impl State {
         if id == 0 || !self.entities.contains_key(&id) {
             return Err(StateError::WrongEntity);
         }
-        self.touch(id);
-        if let Some(entity) = self.entities.remove(&id) {
+        if let Some(mut entity) = self.entities.remove(&id) {
             self.bytes -= entity.cells.iter().map(size).sum::<usize>();
+            match entity.before.take() {
+                Some(before) if !before.known => {}
+                Some(before) => {
+                    entity.belonging = before.belonging;
+                    for (field, cell) in before.cells {
+                        entity.cells[usize::from(field)] = cell;
+                    }
+                    self.gone.push((id, entity));
+                }
+                None => self.gone.push((id, entity)),
+            }
         }
         Ok(())
     }
@@ -179,10 +217,10 @@ impl State {
     /// When there is no such entity or field, the value is of another type, or the state would be
     /// larger than it may.
     pub fn set(&mut self, id: u32, field: usize, value: &FieldValue) -> Result<(), StateError> {
-        let entity = self.entities.get(&id).ok_or(StateError::WrongEntity)?;
+        let entity = self.entities.get_mut(&id).ok_or(StateError::WrongEntity)?;
         let kind = &self.schema.kinds[entity.kind as usize];
         let cell = kind.fields.get(field).ok_or(StateError::UnknownField)?.r#type.cell(value)?;
-        let old = &entity.cells[field];
+        let old = &mut entity.cells[field];
         if *old == cell {
             return Ok(());
         }
@@ -191,9 +229,11 @@ impl State {
             return Err(StateError::OutOfBounds);
         }
         self.bytes = bytes;
-        self.touch(id);
-        if let Some(entity) = self.entities.get_mut(&id) {
-            entity.cells[field] = cell;
+        let old = std::mem::replace(old, cell);
+        let before = touch(&mut self.touched, id, entity);
+        if before.known && before.mask >> field & 1 == 0 {
+            before.mask |= 1 << field;
+            before.cells.push((field as u8, old));
         }
         Ok(())
     }
@@ -216,36 +256,59 @@ impl State {
     ///
     /// When there is no such entity.
     pub fn give(&mut self, id: u32, belonging: Belonging) -> Result<(), StateError> {
-        if self.belonging(id).ok_or(StateError::WrongEntity)? != belonging {
-            self.touch(id);
-            if let Some(entity) = self.entities.get_mut(&id) {
-                entity.belonging = belonging;
-            }
+        let entity = self.entities.get_mut(&id).ok_or(StateError::WrongEntity)?;
+        if entity.belonging != belonging {
+            touch(&mut self.touched, id, entity);
+            entity.belonging = belonging;
         }
         Ok(())
     }
 
     /// Ends a tick: what changed since the last one, for each part in which something did, ascending.
     pub fn commit(&mut self) -> Vec<PartDelta> {
-        let touched = std::mem::take(&mut self.touched);
-        let mut parts = BTreeSet::new();
-        for (id, before) in &touched {
-            let after = self.entities.get(id);
-            for (entity, sign) in [(before.as_ref(), -1), (after, 1)] {
-                let Some(entity) = entity else { continue };
-                for part in self.parts_of(entity) {
-                    parts.insert(part);
-                    let hash = self.hash_of(*id, entity, part);
-                    let sum = self.hashes.entry(part).or_default();
-                    *sum = if sign > 0 { sum.wrapping_add(hash) } else { sum.wrapping_sub(hash) };
+        let mut touched = std::mem::take(&mut self.touched);
+        let mut gone = std::mem::take(&mut self.gone);
+        touched.extend(gone.iter().map(|(id, _)| *id));
+        touched.sort_unstable();
+        // An entity that was touched and then removed is there twice.
+        touched.dedup();
+        gone.sort_unstable_by_key(|(id, _)| *id);
+        let mut gone = gone.into_iter().peekable();
+        let mut writers = BTreeMap::new();
+        for id in touched {
+            if let Some((_, entity)) = gone.next_if(|(gone, _)| *gone == id) {
+                for part in self.parts_of(&entity, entity.belonging) {
+                    self.writer(&mut writers, part).put_gone(id, self.hash_of(id, &entity, part));
                 }
+                continue;
+            }
+            // One that was created and removed between two commits is in no list.
+            let Some(before) = self.entities.get_mut(&id).and_then(|entity| entity.before.take())
+            else {
+                continue;
+            };
+            let entity = &self.entities[&id];
+            if before.known && before.belonging == entity.belonging {
+                self.put_changed(&mut writers, id, entity, &before);
+            } else {
+                self.put_moved(&mut writers, id, entity, &before);
             }
         }
-        let deltas = parts.into_iter().filter_map(|part| {
-            let bytes = self.delta(part, &touched)?;
-            Some(PartDelta { part, bytes, hash: self.hash(part) })
-        });
-        let deltas = deltas.collect();
+        let mut deltas = Vec::with_capacity(writers.len() + 1);
+        for (part, PartWriter { bytes, hash, .. }) in writers {
+            if bytes.is_empty() {
+                continue;
+            }
+            self.hashes.insert(part, hash);
+            deltas.push(PartDelta { part, bytes, hash });
+        }
+        if self.is_open {
+            if let Some(members) = deltas.first().filter(|delta| delta.part == Part::Members) {
+                let hash = members.hash;
+                self.hashes.insert(Part::Spectators, hash);
+                deltas.push(PartDelta { part: Part::Spectators, ..members.clone() });
+            }
+        }
         self.hashes.retain(|part, hash| *hash != 0 || matches!(part, Part::Members));
         deltas
     }
@@ -258,19 +321,17 @@ impl State {
     /// The whole of a part, as of the last commit if nothing was touched since.
     pub fn snapshot(&self, part: Part) -> Vec<u8> {
         let mut out = Vec::new();
-        let seen: Vec<(u32, &Entity)> = self
-            .entities
-            .iter()
-            .map(|(id, entity)| (*id, entity))
-            .filter(|(_, entity)| self.is_in(entity, part))
-            .collect();
-        put_uint(&mut out, seen.len() as u64);
         let mut before = None;
-        for (id, entity) in seen {
-            put_id(&mut out, id, before);
-            before = Some(id);
+        for (id, entity) in &self.entities {
+            if !self.is_in(entity, entity.belonging, part) {
+                continue;
+            }
+            put_id(&mut out, *id, before);
+            before = Some(*id);
+            let mask = self.nonzero(entity, part);
             put_uint(&mut out, u64::from(entity.kind));
-            self.put_whole(entity, part, 0, &mut out);
+            put_uint(&mut out, mask);
+            self.put_fields(entity, None, mask, &mut out);
         }
         out
     }
@@ -283,95 +344,128 @@ impl State {
             return Err(StateError::OutOfBounds);
         }
         self.bytes = bytes;
-        self.touch(id);
-        self.entities.insert(id, Entity { kind, belonging, cells });
+        let before = Before { known: false, belonging, cells: Vec::new(), mask: 0 };
+        self.touched.push(id);
+        self.entities.insert(id, Entity { kind, belonging, cells, before: Some(before) });
         Ok(())
     }
 
-    /// Remembers an entity as it was at the last commit.
-    fn touch(&mut self, id: u32) {
-        if !self.touched.contains_key(&id) {
-            self.touched.insert(id, self.entities.get(&id).cloned());
-        }
-    }
-
-    fn mask(&self, entity: &Entity, part: Part) -> u64 {
+    /// What of an entity's fields a part holds when the entity belongs so.
+    fn mask(&self, entity: &Entity, belonging: Belonging, part: Part) -> u64 {
         let masks = &self.masks[entity.kind as usize];
         match part {
             Part::Members => masks.members,
-            Part::Team(team) if entity.belonging.team == team => masks.team,
-            Part::Owner(owner) if entity.belonging.owner == owner => masks.owner,
+            Part::Team(team) if belonging.team == team => masks.team,
+            Part::Owner(owner) if belonging.owner == owner => masks.owner,
             Part::Team(_) | Part::Owner(_) => 0,
             Part::Spectators => masks.spectators,
         }
     }
 
     /// The common parts hold every entity, a team's or owner's only those with a field for it.
-    fn is_in(&self, entity: &Entity, part: Part) -> bool {
-        matches!(part, Part::Members | Part::Spectators) || self.mask(entity, part) != 0
+    fn is_in(&self, entity: &Entity, belonging: Belonging, part: Part) -> bool {
+        matches!(part, Part::Members | Part::Spectators) || self.mask(entity, belonging, part) != 0
     }
 
-    fn parts_of(&self, entity: &Entity) -> impl Iterator<Item = Part> + use<> {
-        let Belonging { owner, team } = entity.belonging;
+    /// The parts that an entity is in when it belongs so; the spectators' only where it differs from
+    /// the members'.
+    fn parts_of(
+        &self,
+        entity: &Entity,
+        belonging: Belonging,
+    ) -> impl Iterator<Item = Part> + use<> {
+        let Belonging { owner, team } = belonging;
         let masks = self.masks[entity.kind as usize];
         let team = (team != 0 && masks.team != 0).then_some(Part::Team(team));
         let owner = (owner != 0 && masks.owner != 0).then_some(Part::Owner(owner));
-        [Some(Part::Members), Some(Part::Spectators), team, owner].into_iter().flatten()
+        let spectators = (!self.is_open).then_some(Part::Spectators);
+        [Some(Part::Members), spectators, team, owner].into_iter().flatten()
     }
 
     fn hash_of(&self, id: u32, entity: &Entity, part: Part) -> u32 {
-        let mask = self.mask(entity, part);
+        let mask = self.mask(entity, entity.belonging, part);
         let fields = entity.cells.iter().zip(0_u8..).filter(|(_, field)| mask >> field & 1 == 1);
         fields.fold(existence(id, entity.kind), |hash, (cell, field)| {
             hash.wrapping_add(share(id, field, cell))
         })
     }
 
-    /// What changed in a part; `None` if nothing did.
-    fn delta(&self, part: Part, touched: &BTreeMap<u32, Option<Entity>>) -> Option<Vec<u8>> {
-        let (mut removed, mut changed) = (Vec::new(), Vec::new());
-        let (mut removed_count, mut changed_count) = (0_u64, 0_u64);
-        let (mut last_removed, mut last_changed) = (None, None);
-        for (id, before) in touched {
-            let before = before.as_ref().filter(|entity| self.is_in(entity, part));
-            let after = self.entities.get(id).filter(|entity| self.is_in(entity, part));
-            match (before, after) {
-                (Some(_), None) => {
-                    put_id(&mut removed, *id, last_removed);
-                    last_removed = Some(*id);
-                    removed_count += 1;
-                }
-                (None, Some(entity)) => {
-                    put_id(&mut changed, *id, last_changed);
-                    last_changed = Some(*id);
-                    changed_count += 1;
-                    let mask = self.nonzero(entity, part);
-                    put_uint(&mut changed, mask << 1 | 1);
-                    put_uint(&mut changed, u64::from(entity.kind));
-                    self.put_fields(entity, None, mask, &mut changed);
-                }
-                (Some(before), Some(after)) => {
-                    let mask = self.mask(after, part) & differing(before, after);
-                    if mask != 0 {
-                        put_id(&mut changed, *id, last_changed);
-                        last_changed = Some(*id);
-                        changed_count += 1;
-                        put_uint(&mut changed, mask << 1);
-                        self.put_fields(after, Some(before), mask, &mut changed);
-                    }
-                }
-                (None, None) => {}
+    fn writer<'a>(
+        &self,
+        writers: &'a mut BTreeMap<Part, PartWriter>,
+        part: Part,
+    ) -> &'a mut PartWriter {
+        let fresh = || PartWriter { hash: self.hash(part), ..PartWriter::default() };
+        writers.entry(part).or_insert_with(fresh)
+    }
+
+    /// Writes the fields that differ to the parts of an entity that stays in the same ones.
+    fn put_changed(
+        &self,
+        writers: &mut BTreeMap<Part, PartWriter>,
+        id: u32,
+        entity: &Entity,
+        before: &Before,
+    ) {
+        let mut differences = before.differences(id, entity);
+        // In the order of the fields, as they are written.
+        differences.sort_unstable_by_key(|difference| difference.field);
+        let differing = differences.iter().fold(0, |mask, difference| mask | 1 << difference.field);
+        let fields = &self.schema.kinds[entity.kind as usize].fields;
+        for part in self.parts_of(entity, entity.belonging) {
+            let mask = self.mask(entity, entity.belonging, part) & differing;
+            if mask == 0 {
+                continue;
+            }
+            let writer = self.writer(writers, part);
+            writer.put_head(id, mask << 1);
+            for difference in differences.iter().filter(|found| mask >> found.field & 1 == 1) {
+                let place = usize::from(difference.field);
+                let old = Some(difference.old);
+                fields[place].r#type.put(&entity.cells[place], old, &mut writer.bytes);
+                writer.hash = writer.hash.wrapping_add(difference.hash);
             }
         }
-        if removed_count + changed_count == 0 {
-            return None;
+    }
+
+    /// Writes an entity that is new, or belongs to others than before.
+    fn put_moved(
+        &self,
+        writers: &mut BTreeMap<Part, PartWriter>,
+        id: u32,
+        entity: &Entity,
+        before: &Before,
+    ) {
+        let mut old = Entity { before: None, ..entity.clone() };
+        old.belonging = before.belonging;
+        for (field, cell) in &before.cells {
+            old.cells[usize::from(*field)] = cell.clone();
         }
-        let mut out = Vec::with_capacity(removed.len() + changed.len() + 4);
-        put_uint(&mut out, removed_count);
-        out.extend_from_slice(&removed);
-        put_uint(&mut out, changed_count);
-        out.extend_from_slice(&changed);
-        Some(out)
+        let was_in = before.known.then(|| self.parts_of(&old, old.belonging));
+        let parts = was_in.into_iter().flatten().chain(self.parts_of(entity, entity.belonging));
+        for part in parts.collect::<BTreeSet<_>>() {
+            let was = before.known && self.is_in(&old, old.belonging, part);
+            let is = self.is_in(entity, entity.belonging, part);
+            let writer = self.writer(writers, part);
+            if was && !is {
+                writer.put_gone(id, self.hash_of(id, &old, part));
+            } else if is && !was {
+                let mask = self.nonzero(entity, part);
+                writer.put_head(id, mask << 1 | 1);
+                put_uint(&mut writer.bytes, u64::from(entity.kind));
+                self.put_fields(entity, None, mask, &mut writer.bytes);
+                writer.hash = writer.hash.wrapping_add(self.hash_of(id, entity, part));
+            } else {
+                let mask = self.mask(entity, entity.belonging, part) & differing(&old, entity);
+                if mask != 0 {
+                    writer.put_head(id, mask << 1);
+                    self.put_fields(entity, Some(&old), mask, &mut writer.bytes);
+                    let hash = self.hash_of(id, entity, part);
+                    let hash = hash.wrapping_sub(self.hash_of(id, &old, part));
+                    writer.hash = writer.hash.wrapping_add(hash);
+                }
+            }
+        }
     }
 
     /// Fields of a part that are not zero: a receiver starts from zero.
@@ -379,13 +473,8 @@ impl State {
         let fields = &self.schema.kinds[entity.kind as usize].fields;
         let set = entity.cells.iter().zip(fields).enumerate();
         let set = set.filter(|(_, (cell, field))| **cell != field.r#type.zero());
-        self.mask(entity, part) & set.fold(0, |mask, (place, _)| mask | 1 << place)
-    }
-
-    fn put_whole(&self, entity: &Entity, part: Part, shift: u32, out: &mut Vec<u8>) {
-        let mask = self.nonzero(entity, part);
-        put_uint(out, mask << shift);
-        self.put_fields(entity, None, mask, out);
+        let mask = self.mask(entity, entity.belonging, part);
+        mask & set.fold(0, |mask, (place, _)| mask | 1 << place)
     }
 
     fn put_fields(&self, entity: &Entity, old: Option<&Entity>, mask: u64, out: &mut Vec<u8>) {
@@ -396,6 +485,51 @@ impl State {
             field.r#type.put(&entity.cells[place], old, out);
         }
     }
+}
+
+/// A field that is not what it was.
+struct Difference<'a> {
+    field: u8,
+    old: &'a Cell,
+    /// What it adds to a hash.
+    hash: u32,
+}
+
+impl Before {
+    fn differences<'a>(&'a self, id: u32, entity: &Entity) -> Vec<Difference<'a>> {
+        let replaced = self.cells.iter().map(|(field, old)| {
+            let new = &entity.cells[usize::from(*field)];
+            (*field, old, new)
+        });
+        let differing = replaced.filter(|(_, old, new)| old != new);
+        let with_hash = differing.map(|(field, old, new)| Difference {
+            field,
+            old,
+            hash: share(id, field, new).wrapping_sub(share(id, field, old)),
+        });
+        with_hash.collect()
+    }
+}
+
+impl PartWriter {
+    fn put_head(&mut self, id: u32, header: u64) {
+        put_id(&mut self.bytes, id, self.last_id);
+        self.last_id = Some(id);
+        put_uint(&mut self.bytes, header);
+    }
+
+    fn put_gone(&mut self, id: u32, hash: u32) {
+        self.put_head(id, 0);
+        self.hash = self.hash.wrapping_sub(hash);
+    }
+}
+
+/// Remembers that an entity is touched, and what it belonged to.
+fn touch<'a>(touched: &mut Vec<u32>, id: u32, entity: &'a mut Entity) -> &'a mut Before {
+    entity.before.get_or_insert_with(|| {
+        touched.push(id);
+        Before { known: true, belonging: entity.belonging, cells: Vec::new(), mask: 0 }
+    })
 }
 
 fn masks_of(kind: &madang_protocol::state::Kind) -> Masks {
@@ -587,7 +721,7 @@ mod tests {
     fn sees_what_it_may(state: &State, replica: &Replica, part: Part) {
         for (id, entity) in &state.entities {
             let seen = replica.entities().get(id);
-            let mask = state.mask(entity, part);
+            let mask = state.mask(entity, entity.belonging, part);
             for (place, cell) in entity.cells.iter().enumerate() {
                 let shown = seen.map(|seen| &seen.cells[place]);
                 let zero = state.schema.kinds[entity.kind as usize].fields[place].r#type.zero();
@@ -650,8 +784,8 @@ mod tests {
         state.commit();
         state.set(id, 0, &at(500.3, 499.8)).unwrap();
         let delta = state.commit().into_iter().find(|delta| delta.part == Part::Members).unwrap();
-        // No removals, one change: id, mask, and two differences.
-        assert_eq!(delta.bytes, [0, 1, 1, 2, 60, 39]);
+        // One change: id, mask, and two differences.
+        assert_eq!(delta.bytes, [1, 2, 60, 39]);
     }
 
     #[test]
