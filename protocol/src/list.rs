@@ -10,6 +10,9 @@ use crate::state::{LIST_MAX, Reader, Scalar, StateError, put_uint};
 /// are cheaper sent again.
 const EDIT_BYTES: usize = 2;
 
+/// How many elements a queue may lose or gain at its front and still be known as one that moved on.
+const SHIFT_MAX: usize = 16;
+
 /// Appends the count and the elements.
 pub(crate) fn put_whole(element: Scalar, list: &[u8], out: &mut Vec<u8>) {
     put_uint(out, elements(element, list).len() as u64);
@@ -121,18 +124,52 @@ fn elements(element: Scalar, list: &[u8]) -> Vec<&[u8]> {
     found
 }
 
-/// What lies between the common front and back: one edit if its length changed, else one for each
-/// run of changes.
+/// What lies between the common front and back: a queue that moved on, one edit if its length
+/// changed, or one for each run of changes, whichever is shortest.
 fn edits(old: &[&[u8]], new: &[&[u8]]) -> Vec<Edit> {
     let front = old.iter().zip(new).take_while(|(old, new)| old == new).count();
     let back = old[front..].iter().rev().zip(new[front..].iter().rev());
     let back = back.take_while(|(old, new)| old == new).count();
     let (old_end, new_end) = (old.len() - back, new.len() - back);
-    if old_end != new_end {
-        return vec![Edit { old: (front, old_end), new: (front, new_end) }];
+    let in_place = if old_end == new_end {
+        runs(old, new, front, old_end)
+    } else {
+        vec![Edit { old: (front, old_end), new: (front, new_end) }]
+    };
+    match shifted(&old[..old_end], &new[..new_end], front) {
+        Some(shifted) if cost(&shifted, new) < cost(&in_place, new) => shifted,
+        _ => in_place,
     }
+}
+
+fn cost(edits: &[Edit], new: &[&[u8]]) -> usize {
+    let elements = edits.iter().flat_map(|edit| &new[edit.new.0..edit.new.1]);
+    edits.len() * EDIT_BYTES + elements.map(|bytes| bytes.len()).sum::<usize>()
+}
+
+/// One loses elements at its front, or gains some there, and the rest of it begins the other.
+fn shifted(old: &[&[u8]], new: &[&[u8]], front: usize) -> Option<Vec<Edit>> {
+    let edit = |old, new| Edit { old, new };
+    (1..=SHIFT_MAX).find_map(|by| {
+        let start = front + by;
+        if start < old.len() && new[front..].starts_with(&old[start..]) {
+            let rest = front + old.len() - start;
+            let lost = edit((front, start), (front, front));
+            return Some(vec![lost, edit((old.len(), old.len()), (rest, new.len()))]);
+        }
+        if start < new.len() && old[front..].starts_with(&new[start..]) {
+            let rest = front + new.len() - start;
+            let gained = edit((front, front), (front, start));
+            return Some(vec![gained, edit((rest, old.len()), (new.len(), new.len()))]);
+        }
+        None
+    })
+}
+
+/// Runs of changes between two places, of two lists that are as long there.
+fn runs(old: &[&[u8]], new: &[&[u8]], front: usize, end: usize) -> Vec<Edit> {
     let mut edits: Vec<Edit> = Vec::new();
-    for place in (front..old_end).filter(|place| old[*place] != new[*place]) {
+    for place in (front..end).filter(|place| old[*place] != new[*place]) {
         let range = (place, place + 1);
         match edits.last_mut() {
             Some(Edit { old: (_, old_last), new: (_, new_last) })
@@ -193,6 +230,10 @@ mod tests {
         let mut out = Vec::new();
         put_edits(Scalar::Text, &bytes(&["a", "b"]), &bytes(&["a", "b", "hi"]), &mut out);
         assert_eq!(out, [2 << 1, 1 << 1, 2, b'h', b'i']);
+        let mut out = Vec::new();
+        let lines = ["a line", "b line", "c line", "d"];
+        put_edits(Scalar::Text, &bytes(&lines[..3]), &bytes(&lines[1..]), &mut out);
+        assert_eq!(out, [1, 1, 1, 2 << 1, 1 << 1, 1, b'd']);
         let mut out = Vec::new();
         put_edits(Scalar::Text, &bytes(&["a", "b"]), &bytes(&["b"]), &mut out);
         assert_eq!(out, [0, 1, 1]);
