@@ -302,12 +302,10 @@ impl State {
             self.hashes.insert(part, hash);
             deltas.push(PartDelta { part, bytes, hash });
         }
-        if self.is_open {
-            if let Some(members) = deltas.first().filter(|delta| delta.part == Part::Members) {
-                let hash = members.hash;
-                self.hashes.insert(Part::Spectators, hash);
-                deltas.push(PartDelta { part: Part::Spectators, ..members.clone() });
-            }
+        let members = deltas.first().filter(|delta| delta.part == Part::Members && self.is_open);
+        if let Some(members) = members.cloned() {
+            self.hashes.insert(Part::Spectators, members.hash);
+            deltas.push(PartDelta { part: Part::Spectators, ..members });
         }
         self.hashes.retain(|part, hash| *hash != 0 || matches!(part, Part::Members));
         deltas
