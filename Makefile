@@ -14,7 +14,7 @@ PYTHON_PACKAGES := $(CARGO_TARGET_DIR)/python
 # For tests outside Cargo that start the server.
 export MADANG_TEST_BINARY := $(CARGO_TARGET_DIR)/debug/madang
 
-.PHONY: run build test test-rust test-web test-browser test-interop test-needs check fmt help
+.PHONY: run build test test-rust test-web test-browser test-interop test-needs bench-state check fmt help
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
@@ -82,6 +82,9 @@ $(PYTHON_PACKAGES)/.stamp: tests/interop/requirements.txt
 	python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore \
 		--upgrade --target "$(PYTHON_PACKAGES)" --requirement $<
 	@touch $@
+
+bench-state: ## Bytes and time of a state's tick, beside Colyseus
+	benches/state/run.sh
 
 check: ## Everything that .ci/run checks
 	.ci/run

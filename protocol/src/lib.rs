@@ -21,6 +21,7 @@ pub mod error;
 pub mod ids;
 pub mod json;
 pub mod limits;
+mod list;
 pub mod portable;
 pub mod replica;
 pub mod server;

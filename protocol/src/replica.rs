@@ -3,7 +3,9 @@
 //! Source of the layout: SPEC.md, "State". Everything is checked before anything changes, so that a
 //! broken delta leaves the copy as it was.
 
-use crate::state::{Cell, FieldValue, Reader, Schema, StateError, existence, put_uint, share};
+use crate::state::{
+    Cell, Field, FieldValue, Reader, Schema, StateError, existence, put_uint, share,
+};
 use std::collections::BTreeMap;
 
 /// One entity of a replica.
@@ -48,14 +50,13 @@ impl Replica {
     pub fn apply_snapshot(&mut self, schema: &Schema, bytes: &[u8]) -> Result<(), StateError> {
         let mut reader = Reader::new(bytes);
         let mut fresh = Replica::default();
-        let count = reader.uint()?;
-        let mut id = 0;
-        for place in 0..count {
-            id = next_id(id, place, &mut reader)?;
-            fresh.put_entity(schema, id, &mut reader)?;
-        }
-        if !reader.is_empty() {
-            return Err(StateError::Trailing);
+        let mut before = None;
+        while !reader.is_empty() {
+            let id = next_id(before, &mut reader)?;
+            before = Some(id);
+            let kind = reader.uint()?;
+            let mask = reader.uint()?;
+            fresh.insert(id, new_entity(schema, kind, mask, &mut reader)?);
         }
         *self = fresh;
         Ok(())
@@ -68,61 +69,36 @@ impl Replica {
     /// When the bytes are not a delta of this schema and state; nothing changes then.
     pub fn apply_delta(&mut self, schema: &Schema, bytes: &[u8]) -> Result<(), StateError> {
         let mut reader = Reader::new(bytes);
-        let mut next = Changes::default();
-        let removed = reader.uint()?;
-        let mut id = 0;
-        for place in 0..removed {
-            id = next_id(id, place, &mut reader)?;
-            if !self.entities.contains_key(&id) {
-                return Err(StateError::WrongEntity);
-            }
-            next.removed.push(id);
-        }
-        let changed = reader.uint()?;
-        let mut id = 0;
-        for place in 0..changed {
-            id = next_id(id, place, &mut reader)?;
+        let mut changes = Vec::new();
+        let mut before = None;
+        while !reader.is_empty() {
+            let id = next_id(before, &mut reader)?;
+            before = Some(id);
             let header = reader.uint()?;
-            let (mask, is_new) = (header >> 1, header & 1 == 1);
-            let old = self.entities.get(&id).filter(|_| !next.removed.contains(&id));
-            if is_new == old.is_some() {
-                return Err(StateError::WrongEntity);
-            }
-            let mut entity = match old {
-                Some(entity) => entity.clone(),
-                None => new_entity(schema, reader.uint()?)?,
+            let change = match (header, self.entities.get(&id)) {
+                (0, Some(_)) => Change::Gone,
+                (header, None) if header & 1 == 1 => {
+                    let kind = reader.uint()?;
+                    Change::New(new_entity(schema, kind, header >> 1, &mut reader)?)
+                }
+                (header, Some(old)) if header & 1 == 0 => {
+                    Change::Fields(changed_fields(schema, old, header >> 1, &mut reader)?)
+                }
+                _ => return Err(StateError::WrongEntity),
             };
-            read_fields(schema, &mut entity, mask, !is_new, &mut reader)?;
-            next.changed.push((id, entity));
+            changes.push((id, change));
         }
-        if !reader.is_empty() {
-            return Err(StateError::Trailing);
+        for (id, change) in changes {
+            match change {
+                Change::Gone => self.remove(id),
+                Change::New(entity) => self.insert(id, entity),
+                Change::Fields(cells) => self.replace(id, cells),
+            }
         }
-        for id in next.removed {
-            self.remove(id);
-        }
-        for (id, entity) in next.changed {
-            self.insert(id, entity);
-        }
-        Ok(())
-    }
-
-    fn put_entity(
-        &mut self,
-        schema: &Schema,
-        id: u32,
-        reader: &mut Reader<'_>,
-    ) -> Result<(), StateError> {
-        let kind = reader.uint()?;
-        let mask = reader.uint()?;
-        let mut entity = new_entity(schema, kind)?;
-        read_fields(schema, &mut entity, mask, false, reader)?;
-        self.insert(id, entity);
         Ok(())
     }
 
     fn insert(&mut self, id: u32, entity: ReplicaEntity) {
-        self.remove(id);
         self.hash = self.hash.wrapping_add(entity_hash(id, &entity));
         self.entities.insert(id, entity);
     }
@@ -132,12 +108,24 @@ impl Replica {
             self.hash = self.hash.wrapping_sub(entity_hash(id, &entity));
         }
     }
+
+    fn replace(&mut self, id: u32, cells: Vec<(u8, Cell)>) {
+        let Some(entity) = self.entities.get_mut(&id) else { return };
+        for (field, cell) in cells {
+            let old = &mut entity.cells[usize::from(field)];
+            let difference = share(id, field, &cell).wrapping_sub(share(id, field, old));
+            self.hash = self.hash.wrapping_add(difference);
+            *old = cell;
+        }
+    }
 }
 
-#[derive(Default)]
-struct Changes {
-    removed: Vec<u32>,
-    changed: Vec<(u32, ReplicaEntity)>,
+/// What a delta does to one entity.
+enum Change {
+    Gone,
+    New(ReplicaEntity),
+    /// Its new cells by the field's number.
+    Fields(Vec<(u8, Cell)>),
 }
 
 /// Ids ascend: each is written as the difference to the one before.
@@ -145,37 +133,47 @@ pub fn put_id(out: &mut Vec<u8>, id: u32, before: Option<u32>) {
     put_uint(out, u64::from(before.map_or(id, |before| id - before)));
 }
 
-fn next_id(before: u32, place: u64, reader: &mut Reader<'_>) -> Result<u32, StateError> {
-    let step = reader.uint()?;
-    if place > 0 && step == 0 {
-        return Err(StateError::WrongEntity);
+fn next_id(before: Option<u32>, reader: &mut Reader<'_>) -> Result<u32, StateError> {
+    let step = u32::try_from(reader.uint()?).map_err(|_| StateError::OutOfBounds)?;
+    match before {
+        None => Ok(step),
+        Some(_) if step == 0 => Err(StateError::WrongEntity),
+        Some(before) => before.checked_add(step).ok_or(StateError::OutOfBounds),
     }
-    u32::try_from(u64::from(before) + step.min(1 << 33)).map_err(|_| StateError::OutOfBounds)
 }
 
-fn new_entity(schema: &Schema, kind: u64) -> Result<ReplicaEntity, StateError> {
+fn new_entity(
+    schema: &Schema,
+    kind: u64,
+    mask: u64,
+    reader: &mut Reader<'_>,
+) -> Result<ReplicaEntity, StateError> {
     let kind = u32::try_from(kind).map_err(|_| StateError::UnknownKind)?;
-    let fields = &schema.kind(kind).ok_or(StateError::UnknownKind)?.fields;
-    let cells = fields.iter().map(|field| field.r#type.zero()).collect();
+    let fields = fields_of(schema, kind, mask)?;
+    let mut cells: Vec<Cell> = fields.iter().map(|field| field.r#type.zero()).collect();
+    for (place, field) in fields.iter().enumerate().filter(|(place, _)| mask >> place & 1 == 1) {
+        cells[place] = field.r#type.get(None, reader)?;
+    }
     Ok(ReplicaEntity { kind, cells })
 }
 
-fn read_fields(
+fn changed_fields(
     schema: &Schema,
-    entity: &mut ReplicaEntity,
+    old: &ReplicaEntity,
     mask: u64,
-    relative: bool,
     reader: &mut Reader<'_>,
-) -> Result<(), StateError> {
-    let fields = &schema.kind(entity.kind).ok_or(StateError::UnknownKind)?.fields;
-    if mask >> fields.len() != 0 {
-        return Err(StateError::UnknownField);
-    }
-    for (place, field) in fields.iter().enumerate().filter(|(place, _)| mask >> place & 1 == 1) {
-        let old = relative.then_some(&entity.cells[place]);
-        entity.cells[place] = field.r#type.get(old, reader)?;
-    }
-    Ok(())
+) -> Result<Vec<(u8, Cell)>, StateError> {
+    let fields = fields_of(schema, old.kind, mask)?.iter().zip(&old.cells).zip(0_u8..);
+    fields
+        .filter(|(_, place)| mask >> place & 1 == 1)
+        .map(|((field, old), place)| Ok((place, field.r#type.get(Some(old), reader)?)))
+        .collect()
+}
+
+/// The fields of a kind, which must have each of the mask.
+fn fields_of(schema: &Schema, kind: u32, mask: u64) -> Result<&[Field], StateError> {
+    let fields = &schema.kind(kind).ok_or(StateError::UnknownKind)?.fields;
+    if mask >> fields.len() == 0 { Ok(fields) } else { Err(StateError::UnknownField) }
 }
 
 fn entity_hash(id: u32, entity: &ReplicaEntity) -> u32 {

@@ -9,6 +9,7 @@
 //! A quantised number travels as a whole number of steps, in a delta as the difference to the last
 //! value, so that a small move costs a byte. A state hash tells the two sides that they agree.
 
+use crate::list;
 use serde::{Deserialize, Serialize};
 
 /// Most fields of a kind: a set of changed fields and one flag are one 64-bit mask.
@@ -24,9 +25,9 @@ pub const ROOM_ENTITY: u32 = 0;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Number {
-    /// 4 little-endian bytes.
+    /// 4 little-endian bytes, finite.
     F32,
-    /// 8 little-endian bytes.
+    /// 8 little-endian bytes, finite.
     F64,
     /// A whole number of steps from `min`, so that the value is `min + n * step`; `n` is at most
     /// `steps`. Values outside are clamped.
@@ -100,7 +101,7 @@ pub enum Scalar {
 pub enum FieldType {
     /// One value.
     One(Scalar),
-    /// A list of values, replaced as a whole.
+    /// A list of values, at most [`LIST_MAX`]; a change travels as edits of the list before.
     List(Scalar),
 }
 
@@ -192,7 +193,7 @@ pub enum Cell {
     Pair([u64; 2]),
     /// Three numbers.
     Triple([u64; 3]),
-    /// Text, bytes, or an encoded list.
+    /// Text, bytes, or the elements of a list behind one another, as they travel.
     Blob(Box<[u8]>),
 }
 
@@ -213,8 +214,6 @@ pub enum StateError {
     WrongType,
     /// Text is not UTF-8.
     NotText,
-    /// Bytes are left over.
-    Trailing,
 }
 
 impl std::fmt::Display for StateError {
@@ -227,7 +226,6 @@ impl std::fmt::Display for StateError {
             Self::WrongEntity => "there is no such entity, or it is there already",
             Self::WrongType => "the value is not of the field's type",
             Self::NotText => "text is not UTF-8",
-            Self::Trailing => "bytes are left over behind the state",
         })
     }
 }
@@ -247,7 +245,7 @@ pub fn put_uint(out: &mut Vec<u8>, mut value: u64) {
 /// Reads from the front of bytes.
 #[derive(Clone, Debug)]
 pub struct Reader<'a> {
-    bytes: &'a [u8],
+    pub(crate) bytes: &'a [u8],
 }
 
 impl<'a> Reader<'a> {
@@ -261,13 +259,13 @@ impl<'a> Reader<'a> {
         self.bytes.is_empty()
     }
 
-    /// An integer of [`put_uint`].
+    /// An integer of [`put_uint`], in its shortest form alone: what is equal has equal bytes.
     pub fn uint(&mut self) -> Result<u64, StateError> {
         let mut value = 0;
         for shift in (0..64).step_by(7) {
             let byte = self.byte()?;
             let bits = u64::from(byte & 0x7f);
-            if shift == 63 && bits > 1 {
+            if shift == 63 && bits > 1 || shift > 0 && byte == 0 {
                 return Err(StateError::OutOfBounds);
             }
             value |= bits << shift;
@@ -328,8 +326,10 @@ impl Scalar {
             Scalar::Int => unzigzag(word).unsigned_abs() <= crate::ids::INTEGER_MAX,
             Scalar::Uint => word <= crate::ids::INTEGER_MAX,
             Scalar::Number(number) | Scalar::Vec2(number) | Scalar::Vec3(number) => match number {
-                Number::F32 => u32::try_from(word).is_ok(),
-                Number::F64 => true,
+                Number::F32 => {
+                    u32::try_from(word).is_ok_and(|bits| f32::from_bits(bits).is_finite())
+                }
+                Number::F64 => f64::from_bits(word).is_finite(),
                 Number::Quantised { steps, .. } => word <= u64::from(steps),
             },
             Scalar::Text | Scalar::Bytes => false,
@@ -364,10 +364,13 @@ impl Scalar {
             (Scalar::Bytes, ScalarValue::Bytes(value)) => Cell::Blob(value.as_slice().into()),
             _ => return Err(StateError::WrongType),
         };
-        match &cell {
-            Cell::Word(word) if !self.fits(*word) => Err(StateError::OutOfBounds),
-            _ => Ok(cell),
-        }
+        let fits = match &cell {
+            Cell::Word(word) => self.fits(*word),
+            Cell::Pair(words) => words.iter().all(|word| self.fits(*word)),
+            Cell::Triple(words) => words.iter().all(|word| self.fits(*word)),
+            Cell::Blob(_) => true,
+        };
+        if fits { Ok(cell) } else { Err(StateError::OutOfBounds) }
     }
 
     fn value(self, cell: &Cell) -> Result<ScalarValue, StateError> {
@@ -394,7 +397,7 @@ impl Scalar {
     }
 
     /// Appends a cell, against the one it replaces if there is one.
-    fn put(self, cell: &Cell, old: Option<&Cell>, out: &mut Vec<u8>) {
+    pub(crate) fn put(self, cell: &Cell, old: Option<&Cell>, out: &mut Vec<u8>) {
         let mut put_word = |word: u64, old: Option<u64>| {
             if self.is_relative() {
                 match old {
@@ -423,7 +426,27 @@ impl Scalar {
         }
     }
 
-    fn get(self, old: Option<&Cell>, reader: &mut Reader<'_>) -> Result<Cell, StateError> {
+    /// Passes over a value that stands by itself, unchecked but for its length.
+    pub(crate) fn skip(self, reader: &mut Reader<'_>) -> Result<(), StateError> {
+        if self.words() == 0 {
+            let len = usize::try_from(reader.uint()?).map_err(|_| StateError::OutOfBounds)?;
+            reader.take(len)?;
+        }
+        for _ in 0..self.words() {
+            if self.is_relative() {
+                reader.uint()?;
+            } else {
+                reader.take(self.word_bytes())?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn get(
+        self,
+        old: Option<&Cell>,
+        reader: &mut Reader<'_>,
+    ) -> Result<Cell, StateError> {
         if self.words() == 0 {
             let len = usize::try_from(reader.uint()?).map_err(|_| StateError::OutOfBounds)?;
             let bytes = reader.take(len)?;
@@ -501,7 +524,6 @@ impl FieldType {
             }
             (FieldType::List(scalar), FieldValue::List(values)) => {
                 let mut bytes = Vec::new();
-                put_uint(&mut bytes, values.len() as u64);
                 for value in values {
                     scalar.put(&scalar.cell(value)?, None, &mut bytes);
                 }
@@ -519,34 +541,27 @@ impl FieldType {
     pub fn value(self, cell: &Cell) -> Result<FieldValue, StateError> {
         match (self, cell) {
             (FieldType::One(scalar), cell) => scalar.value(cell).map(FieldValue::One),
-            // A list that was never set has no bytes at all.
-            (FieldType::List(_), Cell::Blob(bytes)) if bytes.is_empty() => {
-                Ok(FieldValue::List(Vec::new()))
-            }
             (FieldType::List(scalar), Cell::Blob(bytes)) => {
                 let mut reader = Reader::new(bytes);
-                let count = reader.uint()?;
-                if count > LIST_MAX as u64 {
-                    return Err(StateError::OutOfBounds);
+                let mut values = Vec::new();
+                while !reader.is_empty() {
+                    values.push(scalar.value(&scalar.get(None, &mut reader)?)?);
                 }
-                let values = (0..count)
-                    .map(|_| scalar.value(&scalar.get(None, &mut reader)?))
-                    .collect::<Result<_, _>>()?;
-                if reader.is_empty() {
-                    Ok(FieldValue::List(values))
-                } else {
-                    Err(StateError::Trailing)
-                }
+                Ok(FieldValue::List(values))
             }
             _ => Err(StateError::WrongType),
         }
     }
 
-    /// Appends a cell of this type; as a difference to `old` where that is shorter and given.
+    /// Appends a cell of this type; as a change of `old` where that is given.
     pub fn put(self, cell: &Cell, old: Option<&Cell>, out: &mut Vec<u8>) {
-        match self {
-            FieldType::One(scalar) => scalar.put(cell, old, out),
-            FieldType::List(_) => Scalar::Bytes.put(cell, None, out),
+        match (self, cell, old) {
+            (FieldType::One(scalar), _, _) => scalar.put(cell, old, out),
+            (FieldType::List(scalar), Cell::Blob(new), Some(Cell::Blob(old))) => {
+                list::put_edits(scalar, old, new, out);
+            }
+            (FieldType::List(scalar), Cell::Blob(new), _) => list::put_whole(scalar, new, out),
+            (FieldType::List(_), _, _) => unreachable!("a list's cell is a blob"),
         }
     }
 
@@ -556,11 +571,13 @@ impl FieldType {
     ///
     /// When the bytes are not a cell of this type.
     pub fn get(self, old: Option<&Cell>, reader: &mut Reader<'_>) -> Result<Cell, StateError> {
-        match self {
-            FieldType::One(scalar) => scalar.get(old, reader),
-            FieldType::List(_) => {
-                let cell = Scalar::Bytes.get(None, reader)?;
-                self.value(&cell).map(|_| cell)
+        match (self, old) {
+            (FieldType::One(scalar), _) => scalar.get(old, reader),
+            (FieldType::List(scalar), Some(Cell::Blob(old))) => {
+                list::get_edits(scalar, old, reader).map(|bytes| Cell::Blob(bytes.into()))
+            }
+            (FieldType::List(scalar), _) => {
+                list::get_whole(scalar, reader).map(|bytes| Cell::Blob(bytes.into()))
             }
         }
     }

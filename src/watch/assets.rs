@@ -32,6 +32,7 @@ assets! {
     "/client/index.js" = "clients/web/src/index.js",
     "/client/memory.js" = "clients/web/src/memory.js",
     "/client/pending.js" = "clients/web/src/pending.js",
+    "/client/replica.js" = "clients/web/src/replica.js",
     "/client/room.js" = "clients/web/src/room.js",
     "/client/schema.js" = "clients/web/src/schema.js",
     "/client/types.js" = "clients/web/src/types.js",

@@ -23,4 +23,5 @@ export {
   OutcomeUnknownError,
   RefusedError,
 } from './errors.js';
+export { Replica } from './replica.js';
 export { Room } from './room.js';

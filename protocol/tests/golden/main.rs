@@ -9,6 +9,7 @@ mod client_cases;
 mod files;
 mod reject;
 mod server_cases;
+mod state;
 
 use files::{Row, check, hex, unhex};
 use madang_protocol::{ClientMessage, ServerMessage, codec, json};

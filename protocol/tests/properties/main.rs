@@ -1,6 +1,7 @@
 //! What holds for every message and for every sequence of bytes.
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
+mod state;
 mod strategies;
 
 use madang_protocol::ids::{Channel, Cseq, MemberId, Seq};
