@@ -122,6 +122,10 @@ families! {
         "Write calls on players' sockets."
     Counter "madang_short_writes_total" { ShortWrites, }
         "Write calls that the socket took in part or not at all."
+    Counter "madang_unwritten_messages_total" { UnwrittenMessages, }
+        "Reliable messages given up at the end of connections; a resume replays those of a room's log."
+    Counter "madang_gaps_total" { Gaps, }
+        "Gaps told to members: logged messages that they will not receive."
     Counter "madang_unwritten_bytes_total" { UnwrittenBytes, }
         "Bytes given up at the end of connections because the socket had not taken them."
     Counter "madang_read_pauses_total" by "reason" {

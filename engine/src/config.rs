@@ -198,7 +198,7 @@ impl Default for SessionConfig {
             outbound_messages_max: 2048,
             replay_bytes_max: 8 << 20,
             control_bytes_max: 64 << 10,
-            control_messages_max: 256,
+            control_messages_max: 1024,
             messages_per_second: 200,
             messages_burst: 400,
             bytes_per_second: 1 << 20,

@@ -131,7 +131,7 @@ configuration! {
         /// Most bytes of answers (pongs, acks, errors) waiting for one client.
         control_bytes_max: u32 = 65_536, in 1_024..=BYTES_CAP;
         /// Most answers waiting for one client.
-        control_messages_max: u32 = 256, in 1..=1_000_000;
+        control_messages_max: u32 = 1_024, in 1..=1_000_000;
         /// Messages that a client may send in the long run; faster is slowed.
         messages_per_second: u32 = 200, in 1..=10_000_000;
         /// Messages that it may send at once.

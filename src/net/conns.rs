@@ -312,6 +312,10 @@ impl Conns {
                 self.set_deadline(id, deadline);
             }
         }
+        if self.reads_paused && self.get(id).is_some_and(|conn| conn.phase == Phase::Http) {
+            // Nothing is answered any more: it would only hold up the end.
+            self.end(id);
+        }
         self.queue_read(id);
         self.queue_flush(id);
         id

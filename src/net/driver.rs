@@ -88,6 +88,9 @@ pub trait Driver {
     /// Once per turn, after the reads and before the writes: inboxes and timers.
     fn on_turn(&mut self, io: &mut Io<'_>, now: Time);
 
+    /// Whether enough waits to be written: nothing more is read in this turn.
+    fn is_pressed(&self) -> bool;
+
     /// Once per turn, after the writes: to count what was done.
     fn on_turn_end(&mut self, io: &mut Io<'_>);
 

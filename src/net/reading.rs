@@ -43,6 +43,9 @@ impl<D: Driver> Core<D> {
     /// Reads every connection that was ready when this began, once.
     pub(super) fn read(&mut self, buffer: &mut [u8]) {
         for _ in 0..self.conns.ready.len() {
+            if self.driver.is_pressed() {
+                break;
+            }
             let Some(id) = self.conns.ready.pop_front() else { break };
             let Some(conn) = self.conns.get_mut(id) else { continue };
             conn.in_ready = false;
@@ -182,7 +185,10 @@ impl<D: Driver> Core<D> {
             match conn.phase {
                 Phase::Closing | Phase::Ended => return Left::Nothing,
                 _ if rest.0.is_empty() => return Left::Nothing,
-                _ if budget.messages == 0 || !conn.may_read(reads_paused) => {
+                _ if budget.messages == 0
+                    || !conn.may_read(reads_paused)
+                    || self.driver.is_pressed() =>
+                {
                     return Left::Unread(rest.0.len());
                 }
                 Phase::Open(Framing::Stream) => {

@@ -79,10 +79,17 @@ impl<D: Driver> Core<D> {
         conn.blocked = n < total;
         conn.wants_fill = more;
         conn.tail = tail;
-        if conn.phase == Phase::Http && n > 0 && n < total {
-            // A large answer may take as long as it moves.
-            let deadline = self.conns.now.plus_ms(self.conns.config.idle_ms);
-            self.conns.set_deadline(id, deadline);
+        if n > 0 && n < total {
+            // A large answer, and what is left before a close, may take as long as it moves.
+            let patience_ms = match conn.phase {
+                Phase::Http => Some(self.conns.config.idle_ms),
+                Phase::Closing => Some(self.conns.config.linger_ms),
+                _ => None,
+            };
+            if let Some(ms) = patience_ms {
+                let deadline = self.conns.now.plus_ms(ms);
+                self.conns.set_deadline(id, deadline);
+            }
         }
         let Some(conn) = self.conns.get(id) else { return };
         if conn.tail.is_none() && !more {

@@ -24,15 +24,18 @@ use drain::Drain;
 use madang_engine::id::{ConnId, ShardId};
 use madang_engine::input::{Entry, Identity};
 use madang_engine::output::Event;
+use madang_engine::peer::PeerMsg;
 use madang_engine::time::Time;
 use madang_engine::{Clock, Engine, Input, Output};
 use mail::Post;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Packets taken from the inbox in a turn, so that a busy peer does not starve the sockets.
 const PACKETS_PER_TURN: usize = 256;
+/// Messages of other shards that are taken in a turn even if much waits to be written.
+const PEER_MESSAGES_MIN: usize = 64;
 /// When a peer's inbox was full, it is tried again after this long.
 const RETRY_MS: u64 = 1;
 
@@ -42,6 +45,9 @@ pub struct Shard {
     number: ShardId,
     inbox: Receiver<Packet>,
     inbox_signal: mail::Signal,
+    /// Messages of batches that have been taken out of the inbox, in order; the engines' windows bound
+    /// them.
+    arrivals: VecDeque<(ShardId, PeerMsg)>,
     /// What goes to each shard; our own place stays empty.
     posts: Vec<Post>,
     /// What goes to those who watch.
@@ -70,6 +76,7 @@ impl Shard {
             number,
             inbox: inbox.0,
             inbox_signal: inbox.1,
+            arrivals: VecDeque::new(),
             posts: Vec::new(),
             feed: Feed::default(),
             opening: None,
@@ -149,12 +156,34 @@ impl Shard {
         }
     }
 
+    /// Takes packets and the messages in them, in order. As for sockets, what waits to be written
+    /// comes first; but some messages are taken in every turn, or a flood from sockets would leave
+    /// the other shards waiting.
+    fn take_mail(&mut self, io: &mut Io<'_>) {
+        let mut packets = 0;
+        let mut messages = 0;
+        loop {
+            if messages >= PEER_MESSAGES_MIN && self.engine.is_pressed() {
+                return;
+            }
+            if let Some((from, msg)) = self.arrivals.pop_front() {
+                self.input(io, Input::Peer { from, msg });
+                messages += 1;
+                continue;
+            }
+            if packets == PACKETS_PER_TURN {
+                return;
+            }
+            let Ok(packet) = self.inbox.try_recv() else { return };
+            self.packet(io, packet);
+            packets += 1;
+        }
+    }
+
     fn packet(&mut self, io: &mut Io<'_>, packet: Packet) {
         match packet {
             Packet::Batch { from, messages } => {
-                for msg in messages {
-                    self.input(io, Input::Peer { from, msg });
-                }
+                self.arrivals.extend(messages.into_iter().map(|msg| (from, msg)));
             }
             Packet::Request { socket } => {
                 io.adopt(*socket);
@@ -212,6 +241,8 @@ impl Shard {
             (Counter::ResumesRefused, stats.resumes_refused),
             (Counter::Lagged, stats.lagged),
             (Counter::WatchFeedDropped, self.feed.dropped),
+            (Counter::UnwrittenMessages, stats.unwritten),
+            (Counter::Gaps, stats.gaps),
             (Counter::ReadPausesRate, stats.rate_pauses),
             (Counter::ReadPausesLink, stats.link_pauses),
         ] {
@@ -275,10 +306,7 @@ impl Driver for Shard {
     fn on_turn(&mut self, io: &mut Io<'_>, now: Time) {
         self.turns += 1;
         self.inbox_signal.clear();
-        for _ in 0..PACKETS_PER_TURN {
-            let Ok(packet) = self.inbox.try_recv() else { break };
-            self.packet(io, packet);
-        }
+        self.take_mail(io);
         self.engine.handle_timeout(Self::clock(now));
         self.act(io);
         self.go_on_draining(io);
@@ -289,6 +317,10 @@ impl Driver for Shard {
         self.count(io);
     }
 
+    fn is_pressed(&self) -> bool {
+        self.engine.is_pressed()
+    }
+
     fn on_turn_end(&mut self, io: &mut Io<'_>) {
         // And after them, so that the last ones before a silence are not missing.
         self.count(io);
@@ -296,7 +328,7 @@ impl Driver for Shard {
 
     fn next_timeout(&self) -> Option<Time> {
         let now = self.engine.now();
-        if !self.inbox.is_empty() {
+        if !self.inbox.is_empty() || !self.arrivals.is_empty() {
             return Some(now);
         }
         let retry = self.posts.iter().any(Post::is_waiting).then(|| now.plus_ms(RETRY_MS));

@@ -412,6 +412,10 @@ impl Driver for WatchDriver {
         }
     }
 
+    fn is_pressed(&self) -> bool {
+        false
+    }
+
     fn on_turn_end(&mut self, io: &mut Io<'_>) {
         self.count(io);
     }

@@ -237,6 +237,10 @@ impl Driver for TestDriver {
         });
     }
 
+    fn is_pressed(&self) -> bool {
+        false
+    }
+
     fn on_turn_end(&mut self, _: &mut Io<'_>) {}
 
     fn next_timeout(&self) -> Option<Time> {

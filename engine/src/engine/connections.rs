@@ -4,7 +4,7 @@ use super::Engine;
 use super::timers::TimerKey;
 use crate::config::Kind;
 use crate::frame::FrameKind;
-use crate::id::{ConnId, ShardId};
+use crate::id::{ConnId, SessionRef, ShardId};
 use crate::input::{Entry, Identity};
 use crate::output::{Event, Output};
 use crate::peer::{JoinRequest, RoomOp, Up, Wire, home_of};
@@ -15,7 +15,7 @@ use madang_protocol::client::{
 };
 use madang_protocol::codec::{self, DecodeError};
 use madang_protocol::ids::{Channel, ConnectionId, ResumeKey, SessionId};
-use madang_protocol::limits::is_room_name;
+use madang_protocol::limits::{LABELS_MAX, is_room_name};
 use madang_protocol::server::{
     ClassCounts, ErrorMessage, ErrorRef, LeaveReason, Left, Pong, ServerMessage, Stats, Welcome,
 };
@@ -290,7 +290,8 @@ impl Engine {
         session.pinged = false;
         session.last_seen = now;
         session.joining = Vec::new();
-        session.pauses &= !pause::LINK;
+        session.rest = None;
+        session.pauses &= !(pause::LINK | pause::REST);
         if session.pauses != 0 {
             self.out.push_back(Output::ReadPause(conn));
         }
@@ -378,20 +379,8 @@ impl Engine {
                 self.spend(slot, data.len());
                 self.raw_message(slot, data, text);
             }
-            Wire::Native if !text => {
-                for message in codec::split_batch(data) {
-                    if self.session_of(conn) != Some(slot) {
-                        return;
-                    }
-                    match message.and_then(|bytes| Ok((bytes, codec::decode_client(bytes)?))) {
-                        Ok((bytes, message)) => {
-                            self.spend(slot, bytes.len());
-                            self.client_message(conn, slot, message);
-                        }
-                        Err(error) => return self.bad_message(conn, &error.to_string()),
-                    }
-                }
-            }
+            Wire::Native if data.is_empty() && !text => self.spend(slot, 0),
+            Wire::Native if !text => self.batch(conn, slot, data),
             Wire::Json if text => match decode(Wire::Json, data) {
                 Ok(message) => {
                     self.spend(slot, data.len());
@@ -401,6 +390,58 @@ impl Engine {
             },
             Wire::Native => self.bad_message(conn, "madang.v1 messages are binary"),
             Wire::Json => self.bad_message(conn, "madang.v1.json messages are text"),
+        }
+    }
+
+    /// The messages of a batch, as many as the client may send and receivers can take; what is left
+    /// waits, and nothing more is read meanwhile.
+    fn batch(&mut self, conn: ConnId, slot: u32, data: &[u8]) {
+        let mut batch = codec::split_batch(data);
+        loop {
+            let rest = batch.rest();
+            let Some(session) = self.sessions.get_mut(slot) else { return };
+            if rest.is_empty() || session.conn != Some(conn) {
+                return;
+            }
+            if session.pauses != 0 || self.pool.pressed {
+                session.rest = Some(rest.into());
+                let generation = session.generation;
+                let is_runnable = session.pauses == 0;
+                self.pause(slot, pause::REST);
+                if is_runnable {
+                    let shard = self.config.shard;
+                    self.deferred.push_back(SessionRef { shard, slot, generation });
+                }
+                return;
+            }
+            let message = batch.next().unwrap_or(Err(DecodeError::Framing));
+            match message.and_then(|bytes| Ok((bytes, codec::decode_client(bytes)?))) {
+                Ok((bytes, message)) => {
+                    self.spend(slot, bytes.len());
+                    self.client_message(conn, slot, message);
+                }
+                Err(error) => return self.bad_message(conn, &error.to_string()),
+            }
+            // Each message's effects are done before the next: none of them adds up in a batch.
+            self.settle();
+        }
+    }
+
+    /// Goes on with batches that had to wait, each once. After quiescing nothing new is accepted:
+    /// what waits was never acknowledged.
+    pub(super) fn run_deferred(&mut self) {
+        for _ in 0..self.deferred.len() {
+            let Some(address) = self.deferred.pop_front() else { break };
+            let Some(session) = self.sessions.resolve(address) else { continue };
+            let (Some(conn), Some(rest)) = (session.conn, session.rest.take()) else { continue };
+            session.pauses &= !pause::REST;
+            if self.quiescing == 0 {
+                self.batch(conn, address.slot, &rest);
+            }
+            let Some(session) = self.sessions.resolve(address) else { continue };
+            if let (0, Some(conn)) = (session.pauses, session.conn) {
+                self.out.push_back(Output::ReadResume(conn));
+            }
         }
     }
 
@@ -525,6 +566,16 @@ impl Engine {
         };
         if self.draining {
             return refused(ErrorCode::DRAINING, "the server is going away and takes no new joins");
+        }
+        if let JoinTarget::Match { filter, .. } = &join.target
+            && filter.len() > LABELS_MAX
+        {
+            let text = format!("a filter has at most {LABELS_MAX} labels, as a room has");
+            return Err((ErrorCode::INVALID, text));
+        }
+        let room_share = self.config.session.replay_bytes_max / rooms_max(&self.config);
+        if session.queue.replay_bytes() > room_share {
+            return refused(ErrorCode::BUSY, "read the answers to earlier joins first");
         }
         let rooms_max = self.config.session.rooms_max;
         if session.rooms.len() + session.joining.len() >= rooms_max {
@@ -710,6 +761,10 @@ impl Engine {
             self.say(slot, &ServerMessage::Draining(draining), QueueClass::Control);
         }
     }
+}
+
+fn rooms_max(config: &crate::Config) -> u32 {
+    config.session.rooms_max.max(1) as u32
 }
 
 /// Splits what a first WebSocket message holds into the hello and what follows it.

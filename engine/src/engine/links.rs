@@ -13,6 +13,7 @@ use crate::output::{Event, Output};
 use crate::peer::{Broadcast, Down, Encoded, PeerMsg};
 use crate::session::pause;
 use madang_protocol::server::LeaveReason;
+use smallvec::SmallVec;
 
 impl Engine {
     pub(super) fn send_peer(&mut self, to: ShardId, msg: PeerMsg) {
@@ -30,11 +31,13 @@ impl Engine {
     /// Does not read from a session's client until the link has room again.
     pub(super) fn pause_for_link(&mut self, to: ShardId, slot: u32) {
         let Some(address) = self.sessions.address(slot) else { return };
+        if self.sessions.get(slot).is_some_and(|session| session.pauses & pause::LINK != 0) {
+            // It waits for a shard already; that one's credit lets it try again.
+            return;
+        }
         self.stats.link_pauses += 1;
         self.pause(slot, pause::LINK);
-        if let Some(link) = self.links.get_mut(to.0 as usize)
-            && !link.paused.contains(&address)
-        {
+        if let Some(link) = self.links.get_mut(to.0 as usize) {
             link.paused.push(address);
         }
     }
@@ -44,7 +47,7 @@ impl Engine {
         let Some(room) = self.home.get_mut(message.channel) else { return };
         let window = self.config.peer_window_bytes;
         let head = room.seq;
-        let (mut is_here, mut newly_lagging) = (false, None);
+        let (mut is_here, mut newly_lagging) = (false, SmallVec::<[ShardId; 2]>::new());
         for subscriber in &mut room.subscribers {
             let shard = subscriber.shard;
             if shard == self.config.shard {
@@ -72,7 +75,7 @@ impl Engine {
                     if !link.lagging.contains(&message.channel) {
                         link.lagging.push_back(message.channel);
                     }
-                    newly_lagging = Some(shard);
+                    newly_lagging.push(shard);
                 }
                 continue;
             }
@@ -80,9 +83,10 @@ impl Engine {
             link.outstanding += msg.cost();
             self.out.push_back(Output::Peer { to: shard, msg });
         }
-        if let Some(shard) = newly_lagging {
+        let name = if newly_lagging.is_empty() { Box::default() } else { room.name.clone() };
+        for shard in newly_lagging {
             self.stats.lagged += 1;
-            let room = room.name.clone();
+            let room = name.clone();
             self.event(Event::Lagged { room, shard });
         }
         if is_here {

@@ -298,6 +298,8 @@ impl Engine {
                     if planted!(self.config, SilentOverflow) {
                         continue;
                     }
+                    // The one that found no room is not in the queue that will be counted.
+                    self.stats.unwritten += 1;
                     let slot = member.slot;
                     let (shard, generation) = (self.config.shard, session.generation);
                     let address = SessionRef { shard, slot, generation };
@@ -351,6 +353,11 @@ impl Engine {
                 } else {
                     CloseCode::SLOW_CONSUMER
                 };
+                if class.index() == crate::session::outbound::ClassIndex::Reliable {
+                    self.stats.unwritten += 1;
+                } else {
+                    self.stats.dropped[index] += 1;
+                }
                 if let Some(address) = self.sessions.address(slot) {
                     self.overflowed.push((address, code));
                 }
@@ -452,6 +459,7 @@ impl Engine {
         let Some(session) = self.sessions.get_mut(slot) else { return };
         session.conn = None;
         session.joining = Vec::new();
+        session.rest = None;
         let (generation, attempt) = (session.generation, session.attempt);
         let rooms = session.rooms.clone();
         self.sessions.away += 1;

@@ -69,6 +69,8 @@ pub struct Engine {
     encoder: Encoder,
     effects: VecDeque<Effect>,
     out: VecDeque<Output>,
+    /// Sessions whose rest of a batch can be gone on with.
+    deferred: VecDeque<SessionRef>,
     /// Sessions whose queue overflowed in the fan-out that is going on, with the code to close by.
     overflowed: Vec<(SessionRef, CloseCode)>,
     draining: bool,
@@ -99,6 +101,7 @@ impl Engine {
             encoder: Encoder::default(),
             effects: VecDeque::new(),
             out: VecDeque::new(),
+            deferred: VecDeque::new(),
             overflowed: Vec::new(),
             draining: false,
             quiescing: 0,
@@ -131,6 +134,7 @@ impl Engine {
     pub fn handle_timeout(&mut self, clock: Clock) {
         self.clock = clock;
         self.turn = self.turn.wrapping_add(1);
+        self.pool.pressed = false;
         while let Some((at, channel)) = self.windows.front().copied()
             && at <= clock.now
         {
@@ -142,6 +146,7 @@ impl Engine {
             self.expired(key);
             self.settle();
         }
+        self.run_deferred();
         self.credit_peers();
         self.pool.shrink();
     }
@@ -154,7 +159,14 @@ impl Engine {
     /// When [`Self::handle_timeout`] is next needed.
     pub fn poll_timeout(&self) -> Option<Time> {
         let window = self.windows.front().map(|(at, _)| *at);
-        [self.timers.next(), window].into_iter().flatten().min()
+        let deferred = (!self.deferred.is_empty()).then_some(self.clock.now);
+        [self.timers.next(), window, deferred].into_iter().flatten().min()
+    }
+
+    /// Whether some receiver got as much in this turn as can be written in one: the shell should
+    /// write before it reads on.
+    pub fn is_pressed(&self) -> bool {
+        self.pool.pressed
     }
 
     /// Bytes of the message that [`Self::next_frame`] would return.

@@ -118,8 +118,13 @@ impl Engine {
             return;
         }
         session.pauses &= !reason;
-        if let (0, Some(conn)) = (session.pauses, session.conn) {
-            self.out.push_back(Output::ReadResume(conn));
+        match (session.pauses, session.conn) {
+            (0, Some(conn)) => self.out.push_back(Output::ReadResume(conn)),
+            (pause::REST, Some(_)) => {
+                let shard = self.config.shard;
+                self.deferred.push_back(crate::id::SessionRef { shard, slot, generation });
+            }
+            _ => {}
         }
     }
 

@@ -323,6 +323,13 @@ pub(super) fn merge_attributes(
     changes: Vec<(String, Value)>,
     ctx: &Ctx<'_>,
 ) -> Result<(), Refusal> {
+    let changes_max = 2 * ctx.config.attributes_max;
+    if changes.len() > changes_max {
+        return refuse(
+            ErrorCode::INVALID,
+            format!("at most {changes_max} attributes may be set and removed at once"),
+        );
+    }
     let mut merged = attributes.clone();
     for (name, value) in changes {
         if !(1..=NAME_BYTES_MAX).contains(&name.len()) {

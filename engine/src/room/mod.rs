@@ -16,12 +16,11 @@ pub mod state;
 
 use crate::config::{Kind, RoomConfig};
 use crate::encode::Encoder;
-use crate::id::{SessionRef, ShardId};
+use crate::id::ShardId;
 use crate::output::Event;
 use crate::peer::{Broadcast, Down, Echo, Wire};
 use crate::session::QueueClass;
 use crate::stats::Stats;
-use crate::time::Time;
 use crate::watch::{WatchEvent, WatchItem};
 use history::{Entry, EntryKind, History};
 use latest::LatestValues;
@@ -431,16 +430,4 @@ pub fn cseq_of(message: &ClientMessage<'_>) -> Option<(Channel, Cseq)> {
 /// A member id on the wire.
 pub(crate) fn wire_member(member: u32) -> MemberId {
     MemberId(member)
-}
-
-/// Used by timers: a room by number and the count that makes an old timer void.
-pub type RoomTimer = (u32, u32);
-
-/// An address nobody has.
-pub const NOBODY: SessionRef =
-    SessionRef { shard: ShardId(u16::MAX), slot: u32::MAX, generation: 0 };
-
-/// Deadline helper: `config.linger_ms` from now.
-pub fn linger_until(now: Time, config: &RoomConfig) -> Time {
-    now.plus_ms(config.linger_ms)
 }

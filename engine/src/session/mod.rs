@@ -23,6 +23,8 @@ pub mod pause {
     pub const LINK: u8 = 2;
     /// Its raw room has not let it in yet.
     pub const ENTRY: u8 = 4;
+    /// Part of what it sent has not been looked at yet ([`super::Session::rest`]).
+    pub const REST: u8 = 8;
 }
 
 /// A session's presence in one room.
@@ -63,6 +65,9 @@ pub struct Session {
     pub last_seen: Time,
     /// What only resumable sessions have.
     pub resumable: Option<Box<Resumable>>,
+    /// Messages of a batch that came before the session was paused, or while receivers had as much
+    /// as can be written in a turn.
+    pub rest: Option<Box<[u8]>>,
     /// Messages of a raw connection that its room has not let in yet.
     pub held: Option<Box<Held>>,
 }
@@ -161,6 +166,7 @@ impl Sessions {
             allowance: Allowance::new(config, now),
             last_seen: now,
             resumable,
+            rest: None,
             held: None,
         };
         self.slab.insert(session) as u32

@@ -80,6 +80,10 @@ pub struct Queue {
     tail: u32,
     /// Turn in which the queue last became not empty.
     since_turn: u32,
+    /// Turn of the latest live message, and how much came in it.
+    grown_turn: u32,
+    grown_messages: u32,
+    grown_bytes: u32,
     messages: u32,
     bytes: u32,
     replay_bytes: u32,
@@ -122,6 +126,8 @@ pub struct Pool {
     pub sent: [u64; 4],
     /// Values of class latest of all queues replaced while they waited.
     pub conflated: u64,
+    /// Whether some queue got as much in this turn as a write call takes away.
+    pub pressed: bool,
 }
 
 impl Default for Queue {
@@ -130,6 +136,9 @@ impl Default for Queue {
             head: NIL,
             tail: NIL,
             since_turn: 0,
+            grown_turn: 0,
+            grown_messages: 0,
+            grown_bytes: 0,
             messages: 0,
             bytes: 0,
             replay_bytes: 0,
@@ -144,6 +153,11 @@ impl Queue {
     /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
         self.head == NIL
+    }
+
+    /// Bytes of answers to joins and resumes that wait.
+    pub fn replay_bytes(&self) -> u32 {
+        self.replay_bytes
     }
 
     /// Messages that wait, of all classes.
@@ -208,6 +222,7 @@ impl Pool {
         }
         queue.tail = at;
         queue.charge(class, len);
+        self.pressed |= queue.grow(class, len, turn, limits);
         if let QueueClass::Latest(key) = class {
             self.latest.insert((slot, key), at);
         }
@@ -367,6 +382,23 @@ fn replay_messages(queue: &Queue) -> u32 {
 }
 
 impl Queue {
+    /// Notes a live message. Returns whether this turn brought as much as a write call takes away:
+    /// then it is time to write before more is read, or a burst that everybody was allowed
+    /// would close receivers that are not slow. A receiver that is slow fills its queue all the
+    /// same, turn by turn, and holds nobody up.
+    fn grow(&mut self, class: QueueClass, len: u32, turn: u32, limits: &SessionConfig) -> bool {
+        if matches!(class, QueueClass::Replay | QueueClass::Control) {
+            return false;
+        }
+        if self.grown_turn != turn {
+            (self.grown_turn, self.grown_messages, self.grown_bytes) = (turn, 0, 0);
+        }
+        self.grown_messages += 1;
+        self.grown_bytes = self.grown_bytes.saturating_add(len);
+        self.grown_messages >= limits.outbound_messages_max / 4
+            || self.grown_bytes >= limits.batch_bytes_max.min(limits.outbound_bytes_max / 4) / 2
+    }
+
     fn charge(&mut self, class: QueueClass, len: u32) {
         match class {
             QueueClass::Control => {

@@ -62,6 +62,9 @@ pub(crate) struct Node {
     config: Config,
 }
 
+/// Messages of a link that a shard takes even if much waits to be written.
+const MESSAGES_MIN: usize = 64;
+
 impl Node {
     pub(crate) fn new(config: &Config, shards: u16, seed: u64) -> Self {
         let mut node = Self {
@@ -343,6 +346,9 @@ impl Node {
     pub(crate) fn deliver(&mut self, from: usize, to: usize, most: usize) -> usize {
         let link = from * self.shards() + to;
         for delivered in 0..most {
+            if delivered >= MESSAGES_MIN && self.engines[to].is_pressed() {
+                return delivered;
+            }
             let Some(msg) = self.links[link].pop_front() else { return delivered };
             self.note_delivered(to, &msg);
             self.input(to, Input::Peer { from: ShardId(from as u16), msg });
