@@ -168,3 +168,33 @@ fn who_floods_is_slowed_and_its_neighbours_are_not() {
     }
     assert_eq!(server.count(Counter::Connections), 3);
 }
+
+#[test]
+fn bursts_of_everybody_at_once_close_nobody_who_reads() {
+    const PLAYERS: u64 = 6;
+    const EACH: u64 = 4_000;
+    for shards in [1, 2] {
+        let mut config = config();
+        config.server.shards = shards;
+        let server = Running::start(config);
+        let players: Vec<_> = (0..PLAYERS)
+            .map(|_| {
+                let (mut client, _) = Client::connect(server.play_addr(), Wire::Native);
+                let channel = client.join_with("hall", quiet()).channel;
+                (client, channel)
+            })
+            .collect();
+        let batch = |channel| -> Vec<_> {
+            (1..=EACH).map(|cseq| publish(channel, cseq, Class::Reliable, b"")).collect()
+        };
+        thread::scope(|scope| {
+            for (mut client, channel) in players {
+                scope.spawn(move || {
+                    client.try_send(&batch(channel)).expect("open");
+                    let mut seqs = (0..PLAYERS * EACH).map(|_| client.until(message).seq.0);
+                    assert!(seqs.by_ref().is_sorted_by(|a, b| a + 1 == *b), "whole and in order");
+                });
+            }
+        });
+    }
+}
