@@ -1,8 +1,8 @@
 //! Rooms as a shard with members sees them: whom a frame goes to. Exists on every shard with
 //! members, the home included; the home's own [`crate::room::Room`] never sees queues.
 
-use crate::index::Index;
 use crate::peer::Wire;
+use std::collections::BTreeMap;
 
 /// A member on this shard.
 #[derive(Clone, Copy, Debug)]
@@ -34,7 +34,7 @@ pub struct View {
 #[derive(Debug, Default)]
 pub struct Views {
     views: Vec<Option<Box<View>>>,
-    by_name: Index<Box<str>, u32>,
+    by_name: BTreeMap<Box<str>, u32>,
 }
 
 impl Views {

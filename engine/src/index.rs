@@ -48,9 +48,8 @@ impl<K: Hash + Eq, V> Index<K, V> {
     }
 }
 
-/// A multiply-and-rotate hasher for keys that the server made itself or that were bounded and
-/// limited in number (room names). It does not resist chosen collisions: nothing that a client
-/// can add without bound is keyed by it.
+/// A multiply-and-rotate hasher for keys that the server made itself. It does not resist chosen
+/// collisions: names that clients choose are kept in ordered maps instead.
 #[derive(Clone, Copy, Default)]
 pub struct Mix(u64);
 

@@ -2,7 +2,6 @@
 
 use super::{Ctx, Effect, Refusal, Room, refuse};
 use crate::config::{Kind, RoomConfig};
-use crate::index::Index;
 use crate::output::Event;
 use crate::peer::JoinRequest;
 use crate::time::Time;
@@ -11,7 +10,7 @@ use madang_protocol::ErrorCode;
 use madang_protocol::client::{CreateOptions, JoinMode, JoinTarget, PresenceMode};
 use madang_protocol::ids::Epoch;
 use madang_protocol::limits::{LABEL_VALUE_BYTES_MAX, LABELS_MAX, NAME_BYTES_MAX};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// A channel number is not used again for this long, so that what a client sent to the old room
 /// cannot reach the new one.
@@ -29,7 +28,7 @@ pub struct Home {
     /// The index of the first of `rooms`.
     first: u32,
     rooms: Vec<Option<Box<Room>>>,
-    by_name: Index<Box<str>, u32>,
+    by_name: BTreeMap<Box<str>, u32>,
     public: BTreeSet<u32>,
     free: VecDeque<(Time, u32)>,
     len: usize,
@@ -52,7 +51,7 @@ impl Home {
             shards: u32::from(shards.max(1)),
             first,
             rooms: Vec::new(),
-            by_name: Index::default(),
+            by_name: BTreeMap::new(),
             public: BTreeSet::new(),
             free: VecDeque::new(),
             len: 0,
