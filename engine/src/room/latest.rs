@@ -47,6 +47,11 @@ impl LatestValues {
         true
     }
 
+    /// Whether there is a value of this sender and key.
+    pub fn holds(&self, member: u32, key: u32) -> bool {
+        self.values.contains_key(&(member, key))
+    }
+
     /// Forgets everything a member set.
     pub fn remove_member(&mut self, member: u32) {
         let keys: Vec<(u32, u32)> =

@@ -88,7 +88,14 @@ impl Room {
         let (native, frames) = ctx.encoder.encoded(&message, has_json, &self.types);
         let class = if let Some(key) = key {
             let (keys_max, bytes_max) = (ctx.config.latest_keys_max, ctx.config.latest_bytes_max);
-            if !self.latest.set((id, key), number, &native, keys_max, bytes_max) {
+            let member = if planted!(ctx, ConflateAcrossSenders) { 0 } else { id };
+            if self.latest.set((id, key), number, &native, keys_max, bytes_max) {
+                QueueClass::Latest(LatestKey { channel: self.channel, member, key })
+            } else if !self.latest.holds(id, key) {
+                // Nobody who is here may be denied it because others have used up what is kept for
+                // those who come later; but nothing can take its place while it waits.
+                QueueClass::Volatile
+            } else {
                 return refuse(
                     ErrorCode::BUSY,
                     format!(
@@ -96,8 +103,6 @@ impl Room {
                     ),
                 );
             }
-            let member = if planted!(ctx, ConflateAcrossSenders) { 0 } else { id };
-            QueueClass::Latest(LatestKey { channel: self.channel, member, key })
         } else {
             QueueClass::Volatile
         };

@@ -245,18 +245,29 @@ fn those_who_join_later_get_the_current_values_and_values_leave_with_their_sende
 }
 
 #[test]
-fn a_room_keeps_only_so_many_current_values() {
+fn a_room_keeps_only_so_many_current_values_and_passes_on_the_others() {
     let mut config = config();
     config.room.latest_keys_max = 2;
+    config.room.latest_bytes_max = 200;
     let mut world = world(&config, 1);
-    let a = world.native(0);
+    let (a, b) = (world.native(0), world.native(0));
     let channel = world.enter(a, "lobby");
+    world.enter(b, "lobby");
     for key in 0..3 {
-        world.publish(a, channel, Class::Latest(key), "x");
+        world.publish(a, channel, Class::Latest(key), &format!("v{key}"));
     }
+    world.publish(b, channel, Class::Latest(0), "not denied");
+    world.calm();
+    assert_eq!(world.glimpsed(b, channel), ["v0", "v1", "v2"]);
+    assert_eq!(world.glimpsed(a, channel), ["not denied"]);
+    let c = world.native(0);
+    world.enter(c, "lobby");
+    assert_eq!(world.glimpsed(c, channel), ["v0", "v1"], "what is kept for those who come later");
+    assert!(world.the(a).errors.is_empty());
+    // One that is kept cannot outgrow the bound.
+    world.publish(a, channel, Class::Latest(0), &"x".repeat(300));
     world.calm();
     assert_eq!(world.last_error(a), Some(ErrorCode::BUSY));
-    assert_eq!(world.the(a).errors.len(), 1);
 }
 
 #[test]
