@@ -1,9 +1,10 @@
 //! Which JSON texts every client can read: the grammar alone (RFC 8259) allows any nesting, which
-//! overflows the stack of recursive parsers, and escapes of half a surrogate pair, which are no
-//! character (section 8.2).
+//! overflows the stack of recursive parsers, escapes of half a surrogate pair, which are no
+//! character (section 8.2), and numbers that no double can hold, which strict parsers refuse
+//! (section 6).
 
 /// Whether a text that is JSON by its grammar nests at most `depth_max` arrays and objects inside
-/// each other and escapes surrogates in pairs only. One pass over the bytes, no recursion and no
+/// each other, escapes surrogates in pairs only, and has no number that is infinite as a double. One pass over the bytes, no recursion and no
 /// memory. Of a text that is not JSON the answer means nothing.
 pub fn is_portable(json: &str, depth_max: usize) -> bool {
     let bytes = json.as_bytes();
@@ -15,6 +16,10 @@ pub fn is_portable(json: &str, depth_max: usize) -> bool {
             b'[' | b'{' => depth += 1,
             b']' | b'}' => depth = depth.saturating_sub(1),
             b'"' => match string_end(bytes, at) {
+                Some(end) => at = end,
+                None => return false,
+            },
+            b'-' | b'0'..=b'9' => match number_end(json, at - 1) {
                 Some(end) => at = end,
                 None => return false,
             },
@@ -47,6 +52,14 @@ fn string_end(bytes: &[u8], mut at: usize) -> Option<usize> {
     }
 }
 
+/// Where the number that begins at `at` has ended; `None` when it is infinite as a double.
+fn number_end(json: &str, at: usize) -> Option<usize> {
+    let is_part = |byte: &u8| byte.is_ascii_digit() || b"+-.eE".contains(byte);
+    let len = json.as_bytes()[at..].iter().take_while(|byte| is_part(byte)).count();
+    let number: f64 = json[at..at + len].parse().ok()?;
+    number.is_finite().then_some(at + len)
+}
+
 fn code_unit(digits: &[u8]) -> Option<u32> {
     digits.iter().try_fold(0, |unit, digit| Some(unit * 16 + char::from(*digit).to_digit(16)?))
 }
@@ -72,6 +85,24 @@ mod tests {
         for depth in [64, 1_000_000] {
             let deep = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
             assert!(is_portable(&deep, depth) && !is_portable(&deep, depth - 1));
+        }
+    }
+
+    #[test]
+    fn numbers_are_finite_doubles() {
+        for good in [
+            "1e308",
+            "-1E-999",
+            "123456789012345678901234567890",
+            "-0",
+            "[1,-2.5e+3]",
+            r#"{"1e999":"1e999"}"#,
+        ] {
+            assert!(is_portable(good, 1), "{good}");
+        }
+        let long = "9".repeat(400);
+        for bad in ["1e999", "-1.5e30101", "[1e309]", r#"{"a":1E+400}"#, &long] {
+            assert!(!is_portable(bad, 1), "{bad}");
         }
     }
 

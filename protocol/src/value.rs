@@ -107,7 +107,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Payload<'a> {
                 JsonPayload::Text(text) => Payload::Text(text),
                 JsonPayload::Json(raw) if !is_portable(raw.get(), JSON_DEPTH_MAX) => {
                     return Err(de::Error::custom(format_args!(
-                        "a json payload nests deeper than {JSON_DEPTH_MAX} or has half a surrogate pair"
+                        "a json payload nests deeper than {JSON_DEPTH_MAX}, has half a surrogate pair or an infinite number"
                     )));
                 }
                 JsonPayload::Json(raw) => Payload::Json(match raw {

@@ -69,6 +69,8 @@ def _json_value(text, at):
             return value, at + len(word)
     if not (number := _NUMBER.match(text, at)):
         raise Malformed(f"JSON: no value at {at}")
+    if not math.isfinite(float(number[0])):
+        raise Malformed(f"JSON: no double holds the number at {at}")
     return Number(number[0]), number.end()
 
 

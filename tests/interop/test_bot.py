@@ -246,9 +246,8 @@ class Play(Bot):
         reply = (await answer(two.request("history")))["payload"]
         self.assertIsInstance(reply, Json)
         found = [message["payload"] for message in json.loads(reply)["messages"]][: len(sent)]
-        self.assertEqual([next(iter(payload)) for payload in found], ["json", *["text"] * 3, "json", "text"])
-        self.assertEqual([p["text"] for p in found if "text" in p], [str(sent[i]) for i in (1, 2, 3, 5)])
-        self.assertIn('{"json":1e999}', reply)
+        self.assertEqual([next(iter(payload)) for payload in found], ["json", *["text"] * 5])
+        self.assertEqual([p["text"] for p in found if "text" in p], [str(payload) for payload in sent[1:]])
 
     async def test_attributes(self):
         one, two = await self.member(attributes=[("a", 1), ("b", "x")]), await self.member()
@@ -733,7 +732,7 @@ class BothForms(Bot):
         self.assertEqual(one.published()[7:11], others)
         self.assertEqual(two.published()[7:11], others)
         formats = [type(payload) for payload in two.published()[7:11]]
-        self.assertEqual(formats, [Json, str, str, Json])
+        self.assertEqual(formats, [Json, str, str, str])
         self.assertEqual(one.published()[:6], two.published()[:6])
         kinds = lambda room: [type(payload) for payload in room.published()[:7]]
         self.assertEqual(kinds(one), [str, str, bytes, bytes, Json, Json, Json])

@@ -78,8 +78,8 @@ fn json_texts() -> Vec<(&'static str, &'static str)> {
         ),
         ("json: unknown fields twice", r#"{"leave":{"channel":3,"why":1,"why":2}}"#),
         (
-            "json: json payload with pairs of surrogates and numbers of any size",
-            r#"{"publish":{"channel":3,"cseq":1,"type":"t","payload":{"json":["\ud83c\udfaa",1e999,123456789012345678901234567890,-0.0]}}}"#,
+            "json: json payload with pairs of surrogates and large numbers",
+            r#"{"publish":{"channel":3,"cseq":1,"type":"t","payload":{"json":["\ud83c\udfaa",1e308,123456789012345678901234567890,-0.0]}}}"#,
         ),
         (
             "json: upper-case hex",

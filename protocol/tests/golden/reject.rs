@@ -281,6 +281,12 @@ fn json_payload_texts() -> Vec<(&'static str, &'static str, &'static str, &'stat
             "no such character",
         ),
         (
+            "json: json payload with a number that no double holds",
+            "client",
+            r#"{"publish":{"channel":3,"cseq":1,"type":"t","payload":{"json":[1e999]}}}"#,
+            "infinite as a double",
+        ),
+        (
             "json: json payload with a leading zero",
             "client",
             r#"{"publish":{"channel":3,"cseq":1,"type":"t","payload":{"json":01}}}"#,
