@@ -14,6 +14,10 @@ PYTHON_PACKAGES := $(CARGO_TARGET_DIR)/python
 # For tests outside Cargo that start the server.
 export MADANG_TEST_BINARY := $(CARGO_TARGET_DIR)/debug/madang
 
+# Property tests draw the same cases in every run, so that a failure is of the change that made it;
+# empty, or another number, looks for new ones.
+export PROPTEST_RNG_SEED ?= 1
+
 .PHONY: run build test test-rust test-web test-browser test-interop test-needs bench-state check fmt help
 
 help: ## Say what there is
