@@ -476,24 +476,16 @@ impl Engine {
     /// Ends a session: it leaves its rooms and its key is void.
     pub(super) fn end_session(&mut self, slot: u32) {
         self.clear_queue(slot);
-        let Some(session) = self.sessions.remove(slot) else { return };
-        if session.conn.is_none() {
-            self.sessions.away -= 1;
-        }
-        for membership in &session.rooms {
-            let (channel, member) = (membership.channel, membership.member);
-            if let Some(moved) = self.views.remove(channel, membership.position)
-                && let Some(other) = self.sessions.get_mut(moved)
-                && let Some(held) = other.rooms.iter_mut().find(|held| held.channel == channel)
-            {
-                held.position = membership.position;
-            }
+        let Some(session) = self.sessions.get(slot) else { return };
+        self.sessions.away -= usize::from(session.conn.is_none());
+        while let Some(membership) = self.sessions.get(slot).and_then(|s| s.rooms.last().copied()) {
             if planted!(self.config, GhostMember) {
-                continue;
+                self.drop_membership(slot, membership.channel);
+            } else {
+                self.leave_room(slot, membership.channel, LeaveReason::Gone);
             }
-            let reason = LeaveReason::Gone;
-            self.send_up(self.home_of_channel(channel), Up::Leave { channel, member, reason });
         }
+        self.sessions.remove(slot);
     }
 
     pub(super) fn clear_queue(&mut self, slot: u32) {

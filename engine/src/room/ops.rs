@@ -5,8 +5,7 @@ use super::history::EntryKind;
 use super::{Ctx, Refusal, Room, refuse, wire_member};
 use crate::frame::Frame;
 use crate::id::SessionRef;
-use crate::peer::{Down, Echo, Encoded, RoomOp};
-use crate::room::Effect;
+use crate::peer::{Echo, Encoded, RoomOp};
 use crate::session::QueueClass;
 use crate::session::outbound::LatestKey;
 use madang_protocol::ErrorCode;
@@ -186,14 +185,6 @@ impl Room {
         let Some(member) = self.members.get(id) else { return };
         let error = self.refusal(cseq, refusal, ctx);
         self.tell(member, &error, QueueClass::Control, ctx);
-    }
-
-    /// Removes everyone and tells them why.
-    pub fn close(&mut self, reason: madang_protocol::server::LeaveReason, ctx: &mut Ctx<'_>) {
-        for subscriber in &self.subscribers {
-            let down = Down::Removed { channel: self.channel, member: 0, reason };
-            ctx.effects.push_back(Effect::Send { to: subscriber.shard, down });
-        }
     }
 }
 
