@@ -2,6 +2,7 @@
 //! shipped values.
 
 use crate::id::ShardId;
+use crate::room::logic::LogicKind;
 use crate::watch::WatchRule;
 use madang_protocol::limits::Limits;
 
@@ -108,6 +109,16 @@ pub struct RoomConfig {
     pub kinds: Vec<(Box<str>, Kind)>,
     /// Which rooms may be watched; the longest prefix decides.
     pub watch: Vec<WatchRule>,
+    /// The kinds of rooms with state and rules.
+    pub logic: Vec<LogicKind>,
+    /// Entities of a room's state.
+    pub state_entities_max: usize,
+    /// Bytes of all values of a room's state.
+    pub state_bytes_max: usize,
+    /// Context operations of one call of a room's logic.
+    pub logic_operations_max: u32,
+    /// Ticks that a room makes up for at once when the shard was late; others are left out and counted.
+    pub catch_up_ticks_max: u32,
 }
 
 /// What a room is.
@@ -117,6 +128,8 @@ pub enum Kind {
     Relay,
     /// Relays WebSocket messages verbatim.
     Raw,
+    /// Has state and rules: the [`LogicKind`] of this name.
+    Logic(&'static str),
 }
 
 impl Kind {
@@ -125,16 +138,23 @@ impl Kind {
         match self {
             Kind::Relay => "relay",
             Kind::Raw => "raw",
+            Kind::Logic(name) => name,
         }
-    }
-
-    /// The kind of this name.
-    pub fn from_name(name: &str) -> Option<Kind> {
-        [Kind::Relay, Kind::Raw].into_iter().find(|kind| kind.name() == name)
     }
 }
 
 impl RoomConfig {
+    /// The kind of this name, if there is one.
+    pub fn kind(&self, name: &str) -> Option<Kind> {
+        let logic = self.logic.iter().map(|kind| Kind::Logic(kind.name));
+        [Kind::Relay, Kind::Raw].into_iter().chain(logic).find(|kind| kind.name() == name)
+    }
+
+    /// The rules of a kind, if it has any.
+    pub fn logic_of(&self, kind: Kind) -> Option<&LogicKind> {
+        self.logic.iter().find(|logic| kind == Kind::Logic(logic.name))
+    }
+
     /// The kind that the configuration binds to a room name, if it binds one.
     pub fn bound_kind(&self, name: &str) -> Option<Kind> {
         let matching = self.kinds.iter().filter(|(prefix, _)| name.starts_with(&**prefix));
@@ -145,7 +165,7 @@ impl RoomConfig {
     pub fn watch_rule(&self, name: &str, kind: Kind) -> Option<&WatchRule> {
         // A raw room has no log.
         let matching = self.watch.iter().filter(|rule| name.starts_with(&*rule.prefix));
-        matching.max_by_key(|rule| rule.prefix.len()).filter(|_| kind == Kind::Relay)
+        matching.max_by_key(|rule| rule.prefix.len()).filter(|_| kind != Kind::Raw)
     }
 }
 
@@ -228,6 +248,11 @@ impl Default for RoomConfig {
             linger_ms: 30_000,
             flush_ms: 0,
             kinds: vec![("raw.".into(), Kind::Raw)],
+            logic: Vec::new(),
+            state_entities_max: 10_000,
+            state_bytes_max: 1 << 20,
+            logic_operations_max: 100_000,
+            catch_up_ticks_max: 5,
             watch: ["courtyard", "arena"]
                 .map(|prefix| WatchRule { prefix: prefix.into(), delay_min_ms: 0 })
                 .into(),

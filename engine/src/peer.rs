@@ -9,7 +9,7 @@ use crate::frame::{Frame, FrameKind};
 use crate::id::{SessionRef, ShardId};
 use crate::session::QueueClass;
 use madang_protocol::ErrorCode;
-use madang_protocol::client::{Direct, Join, Publish, Request, SetAttributes};
+use madang_protocol::client::{Direct, Edit, Join, Publish, Request, SetAttributes};
 use madang_protocol::ids::{Epoch, MemberId, Seq};
 use madang_protocol::server::LeaveReason;
 
@@ -114,6 +114,8 @@ pub enum RoomOp<'a> {
     Request(Request<'a>),
     /// Changes its attributes.
     SetAttributes(SetAttributes),
+    /// Changes the room's state.
+    Edit(Edit),
 }
 
 /// A join on its way to a room's home.
@@ -336,6 +338,7 @@ impl RoomOp<'_> {
                 payload: op.payload.into_owned(),
             }),
             RoomOp::SetAttributes(op) => RoomOp::SetAttributes(op),
+            RoomOp::Edit(op) => RoomOp::Edit(op),
         }
     }
 
@@ -347,6 +350,7 @@ impl RoomOp<'_> {
             RoomOp::SetAttributes(op) => {
                 op.attributes.iter().map(|(name, value)| name.len() + value.size()).sum()
             }
+            RoomOp::Edit(op) => op.edits.len() * 64,
         }
     }
 }

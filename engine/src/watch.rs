@@ -8,6 +8,8 @@ use crate::frame::Frame;
 use crate::room::Room;
 use crate::room::history::EntryKind;
 use madang_protocol::ids::Epoch;
+use madang_protocol::state::Schema;
+use std::sync::Arc;
 
 /// Rooms of kind `relay` whose name begins with the prefix may be watched.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,11 +48,34 @@ pub enum WatchEvent {
         at_ms: u64,
         /// The native form.
         frame: Frame,
+        /// Whether a backend published it: then its type is the event's name and its payload the data.
+        is_published: bool,
     },
+    /// The state that spectators see, whole: once behind [`WatchEvent::Opened`] where the room has state.
+    Snapshot(Box<WatchState>),
+    /// What changed in it in a tick.
+    Delta(Box<WatchState>),
     /// The number of members changed.
     Members(u32),
     /// The room is gone; nothing of this channel follows.
     Closed,
+}
+
+/// A snapshot or a delta of the state that spectators see.
+#[derive(Clone, Debug)]
+pub struct WatchState {
+    /// The tick's number in the room's log; a snapshot's is the newest that it is not older than.
+    pub seq: u64,
+    /// When, in milliseconds since 1970 UTC; never less than an earlier entry's.
+    pub at_ms: u64,
+    /// The tick before that changed what spectators see; its own tick for a snapshot.
+    pub base_tick: u64,
+    /// The tick.
+    pub tick: u64,
+    /// The hash of what spectators see then.
+    pub hash: u32,
+    /// The bytes (SPEC.md, "State").
+    pub bytes: Arc<[u8]>,
 }
 
 /// What is known of a room from its beginning, and how far it is.
@@ -72,6 +97,8 @@ pub struct WatchOpened {
     pub types: Vec<Box<str>>,
     /// Members now.
     pub members: u32,
+    /// What its state is made of, if it has one.
+    pub schema: Option<Arc<Schema>>,
     /// Entries up to this one existed before and will not follow; what is between this one and
     /// the next entry that follows was a direct message.
     pub before: u64,
@@ -97,6 +124,7 @@ impl Room {
                 public: self.public,
                 types: self.types.clone(),
                 members: self.members.len(),
+                schema: None,
                 before,
             }))
         });
@@ -105,7 +133,8 @@ impl Room {
                 return None;
             }
             let (seq, at_ms, frame) = (entry.seq, entry.at_ms, entry.frame.clone());
-            self.watch_item(|| WatchEvent::Entry { seq, at_ms, frame })
+            let is_published = entry.kind == EntryKind::Published;
+            self.watch_item(|| WatchEvent::Entry { seq, at_ms, frame, is_published })
         });
         opened.into_iter().chain(entries).collect()
     }

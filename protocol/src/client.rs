@@ -2,6 +2,7 @@
 //! their tag on the binary wire.
 
 use crate::ids::{Channel, Cseq, Epoch, INTEGER_MAX, MemberId, ResumeKey, Seq};
+use crate::state::{FieldValue, Part};
 use crate::value::{Extension, Payload, TypeRef, Value};
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +31,10 @@ pub enum ClientMessage<'a> {
     Ping(Ping),
     /// Tag 8. Ask what this session has been sent and has missed.
     GetStats(GetStats),
+    /// Tag 9. Ask for a room's state anew.
+    Resync(Resync),
+    /// Tag 10. Change the state of a room of kind `shared`.
+    Edit(Edit),
 }
 
 /// Opens a connection: which protocol, who, and what to resume.
@@ -278,6 +283,80 @@ pub struct GetStats {
     pub r#ref: u32,
 }
 
+/// Asks for a room's state anew, because the copy of a part is not what it should be. Answered by
+/// snapshots of every part that the member sees, as soon as what waits for it has been written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resync {
+    /// The room.
+    pub channel: Channel,
+    /// The part that is wrong.
+    pub part: Part,
+    /// The tick that the copy is of.
+    pub tick: u64,
+    /// The copy's hash.
+    pub hash: u32,
+}
+
+/// Changes the state of a room of kind `shared`. Answered by `Edited`, or by `Error` if the room
+/// takes no edits. Each edit is accepted or refused by itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Edit {
+    /// The room.
+    pub channel: Channel,
+    /// The client's number for it.
+    pub cseq: Cseq,
+    /// The changes, in order; at most [`crate::limits::EDITS_MAX`].
+    pub edits: Vec<StateEdit>,
+}
+
+/// An entity as an edit names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EntityRef {
+    /// By its id; 0 is the room.
+    Id(u32),
+    /// By the temporary number of a `Create` before it in the same `Edit`.
+    Temp(u32),
+}
+
+/// One change of a shared state.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StateEdit {
+    /// Adds an entity; it belongs to the member.
+    Create {
+        /// The client's own number for it, to know its id by.
+        temp: u32,
+        /// Its kind.
+        kind: u32,
+        /// The fields that are not zero, by number.
+        fields: Vec<(u32, FieldValue)>,
+    },
+    /// Sets a field of an entity that belongs to the member or to nobody.
+    Set {
+        /// The entity.
+        entity: EntityRef,
+        /// The field's number.
+        field: u32,
+        /// The value; nothing sets it to zero.
+        value: Option<FieldValue>,
+        /// Only if the field has not changed after this tick.
+        if_version: Option<u64>,
+    },
+    /// Removes an entity that belongs to the member or to nobody.
+    Remove {
+        /// The entity.
+        entity: EntityRef,
+    },
+    /// Gives an entity that belongs to the member or to nobody to a member, or to nobody (0).
+    Give {
+        /// The entity.
+        entity: EntityRef,
+        /// The member.
+        to: MemberId,
+    },
+}
+
 impl ClientMessage<'_> {
     /// Whether every integer is within the wire's bound of 2^53 - 1.
     pub fn integers_in_bounds(&self) -> bool {
@@ -293,6 +372,14 @@ impl ClientMessage<'_> {
             | Self::Request(Request { cseq, .. })
             | Self::SetAttributes(SetAttributes { cseq, .. }) => cseq.0 <= INTEGER_MAX,
             Self::Ping(ping) => ping.id <= INTEGER_MAX,
+            Self::Resync(resync) => resync.tick <= INTEGER_MAX,
+            Self::Edit(edit) => {
+                let versions = edit.edits.iter().filter_map(|edit| match edit {
+                    StateEdit::Set { if_version, .. } => *if_version,
+                    _ => None,
+                });
+                edit.cseq.0 <= INTEGER_MAX && versions.max().is_none_or(|max| max <= INTEGER_MAX)
+            }
             Self::Leave(_) | Self::GetStats(_) => true,
         }
     }

@@ -36,6 +36,8 @@ error_codes! {
     ALREADY_JOINED = 108, "already_joined", "The session is in that room already.";
     UNKNOWN_TYPE = 109, "unknown_type", "The room has no type of that number.";
     STALE_CSEQ = 110, "stale_cseq", "The cseq is zero.";
+    REFUSED = 111, "refused", "The room's own rules refuse it; the text says why.";
+    NO_STATE = 112, "no_state", "The room has no state, or takes no edits of it.";
     ROOM_FULL = 200, "room_full", "The room has as many members as it may.";
     TOO_MANY_ROOMS = 201, "too_many_rooms", "The session is in as many rooms as it may.";
     SERVER_FULL = 202, "server_full", "The server holds as many rooms as it may.";
@@ -43,6 +45,7 @@ error_codes! {
     BUSY = 204, "busy", "The server is over a limit for the moment; try again.";
     FORBIDDEN = 300, "forbidden", "The session may not do that.";
     INTERNAL = 500, "internal", "The server failed; this is its fault.";
+    ROOM_FAILED = 501, "room_failed", "The room's own rules failed; the text says how.";
 }
 
 impl ErrorCode {

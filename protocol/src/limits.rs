@@ -14,6 +14,8 @@ pub const ROOM_NAME_BYTES_MAX: usize = 128;
 pub const NAME_BYTES_MAX: usize = 64;
 /// Longest label value in bytes.
 pub const LABEL_VALUE_BYTES_MAX: usize = 256;
+/// Most changes in one `Edit`.
+pub const EDITS_MAX: usize = 256;
 /// Most labels of a room.
 pub const LABELS_MAX: usize = 16;
 /// Most arrays and objects inside each other in a `json` payload: what common parsers read by

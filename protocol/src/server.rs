@@ -8,8 +8,10 @@ use crate::ids::{
     Channel, ConnectionId, Cseq, Epoch, INTEGER_MAX, MemberId, ResumeKey, Seq, SessionId,
 };
 use crate::limits::Limits;
-use crate::value::{Extension, Payload, TypeRef, Value};
+use crate::state::Part;
+use crate::value::{Extension, Payload, TypeRef, Value, raw_bytes};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 /// Anything the server sends after the WebSocket handshake.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -55,7 +57,26 @@ pub enum ServerMessage<'a> {
     Moved(Moved),
     /// Tag 17. New numbers for type names of a room.
     Types(Types),
+    /// Tag 18. The whole of a part of a room's state.
+    #[serde(borrow)]
+    Snapshot(Snapshot<'a>),
+    /// Tag 19. What changed in a part of a room's state.
+    #[serde(borrow)]
+    Delta(Delta<'a>),
+    /// Tag 20. How far the room has dealt with what this member sent.
+    InputAck(InputAck),
+    /// Tag 21. A part of a room's state that this member no longer sees.
+    PartGone(PartGone),
+    /// Tag 22. What became of an `Edit`.
+    Edited(Edited),
 }
+
+/// `Extension` 1 of `Joined`, and of a `Join` that creates a room of kind `shared`: the schema of the
+/// room's state, as JSON.
+pub const EXT_SCHEMA: u16 = 1;
+/// `Extension` 2 of a `Join` that creates a room of kind `shared`: what becomes of a member's entities
+/// when it leaves. One byte: 0 keep, 1 remove, 2 hand over to the member that has been there longest.
+pub const EXT_ON_LEAVE: u16 = 2;
 
 /// The answer to `Hello`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -175,6 +196,9 @@ pub enum LeaveReason {
     Closed,
     /// The room was lost with the shard or node that held it; join again.
     Lost,
+    /// The room's own rules failed; an `Error` before this one says how. Nobody can enter it for a
+    /// while.
+    Failed,
 }
 
 /// A logged message.
@@ -372,6 +396,8 @@ pub struct Stats {
     pub queued_bytes: u64,
     /// Times the session was resumed.
     pub resumes: u32,
+    /// Class state: deltas and snapshots.
+    pub state: ClassCounts,
 }
 
 /// What an error is about.
@@ -436,7 +462,146 @@ pub struct Types {
     pub names: Vec<String>,
 }
 
+/// The whole of a part of a room's state. One of part `members` begins the state anew: every other
+/// part that the receiver had is forgotten, and follows if it still sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snapshot<'a> {
+    /// The room.
+    pub channel: Channel,
+    /// The part.
+    pub part: Part,
+    /// The tick it is of.
+    pub tick: u64,
+    /// The newest seq of the room at that tick.
+    pub seq: Seq,
+    /// The part's hash.
+    pub hash: u32,
+    /// The snapshot's bytes (SPEC.md, "State").
+    #[serde(borrow, with = "raw_bytes")]
+    pub state: Cow<'a, [u8]>,
+}
+
+/// What changed in a part of a room's state: applies to a copy whose tick is `base_tick` or later and
+/// before `tick`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delta<'a> {
+    /// The room.
+    pub channel: Channel,
+    /// The part.
+    pub part: Part,
+    /// The tick at which the part last changed.
+    pub base_tick: u64,
+    /// The tick that it leads to.
+    pub tick: u64,
+    /// The tick's number in the room's log, the same for every part.
+    pub seq: Seq,
+    /// The part's hash after it.
+    pub hash: u32,
+    /// The delta's bytes (SPEC.md, "State").
+    #[serde(borrow, with = "raw_bytes")]
+    pub changes: Cow<'a, [u8]>,
+}
+
+/// How far a room with logic has dealt with what this member sent: everything up to `cseq`, and
+/// the state of `tick` shows it. Comes before the deltas of that tick.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InputAck {
+    /// The room.
+    pub channel: Channel,
+    /// The tick.
+    pub tick: u64,
+    /// The highest cseq dealt with.
+    pub cseq: Cseq,
+}
+
+/// A part of a room's state that this member no longer sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartGone {
+    /// The room.
+    pub channel: Channel,
+    /// The part.
+    pub part: Part,
+}
+
+/// What became of an `Edit`. What is not refused is in the state of `tick`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Edited {
+    /// The room.
+    pub channel: Channel,
+    /// The client's number.
+    pub cseq: Cseq,
+    /// The tick whose delta holds the changes.
+    pub tick: u64,
+    /// The ids of created entities, by their temporary numbers.
+    pub created: Vec<(u32, u32)>,
+    /// The edits that were refused, by their place in the `Edit`, ascending.
+    pub refused: Vec<(u32, EditRefusal)>,
+}
+
+/// Why an edit was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EditRefusal {
+    /// There is no such entity, kind or field.
+    Unknown,
+    /// The value is not of the field's type or out of its bounds.
+    Invalid,
+    /// The entity belongs to another.
+    NotOwner,
+    /// The field changed after `if_version`.
+    Changed,
+    /// The state is as large as it may be.
+    Full,
+    /// The member to give to is not in the room.
+    NoSuchMember,
+}
+
 impl ServerMessage<'_> {
+    /// The message, borrowing nothing.
+    pub fn into_owned(self) -> ServerMessage<'static> {
+        match self {
+            Self::Message(m) => ServerMessage::Message(Message {
+                r#type: m.r#type.into_owned(),
+                payload: m.payload.into_owned(),
+                ..m
+            }),
+            Self::Ephemeral(m) => ServerMessage::Ephemeral(Ephemeral {
+                r#type: m.r#type.into_owned(),
+                payload: m.payload.into_owned(),
+                ..m
+            }),
+            Self::Direct(m) => ServerMessage::Direct(DirectMessage {
+                r#type: m.r#type.into_owned(),
+                payload: m.payload.into_owned(),
+                ..m
+            }),
+            Self::Reply(m) => ServerMessage::Reply(Reply { payload: m.payload.into_owned(), ..m }),
+            Self::Snapshot(m) => {
+                ServerMessage::Snapshot(Snapshot { state: m.state.into_owned().into(), ..m })
+            }
+            Self::Delta(m) => {
+                ServerMessage::Delta(Delta { changes: m.changes.into_owned().into(), ..m })
+            }
+            Self::Welcome(m) => ServerMessage::Welcome(m),
+            Self::Joined(m) => ServerMessage::Joined(m),
+            Self::Left(m) => ServerMessage::Left(m),
+            Self::Presence(m) => ServerMessage::Presence(m),
+            Self::PresenceCount(m) => ServerMessage::PresenceCount(m),
+            Self::Ack(m) => ServerMessage::Ack(m),
+            Self::Gap(m) => ServerMessage::Gap(m),
+            Self::Pong(m) => ServerMessage::Pong(m),
+            Self::Stats(m) => ServerMessage::Stats(m),
+            Self::Error(m) => ServerMessage::Error(m),
+            Self::Draining(m) => ServerMessage::Draining(m),
+            Self::Redirect(m) => ServerMessage::Redirect(m),
+            Self::Moved(m) => ServerMessage::Moved(m),
+            Self::Types(m) => ServerMessage::Types(m),
+            Self::InputAck(m) => ServerMessage::InputAck(m),
+            Self::PartGone(m) => ServerMessage::PartGone(m),
+            Self::Edited(m) => ServerMessage::Edited(m),
+        }
+    }
+
     /// Whether every integer is within the wire's bound of 2^53 - 1.
     pub fn integers_in_bounds(&self) -> bool {
         let fits = |values: &[u64]| values.iter().all(|value| *value <= INTEGER_MAX);
@@ -459,16 +624,22 @@ impl ServerMessage<'_> {
             Self::Gap(gap) => fits(&[gap.from_seq.0, gap.to_seq.0]),
             Self::Pong(pong) => fits(&[pong.id, pong.server_time_us]),
             Self::Stats(stats) => {
-                let counted = [stats.reliable, stats.latest, stats.volatile, stats.control]
-                    .iter()
-                    .all(|class| fits(&[class.sent, class.dropped, class.conflated]));
+                let classes =
+                    [stats.reliable, stats.latest, stats.volatile, stats.control, stats.state];
+                let counted =
+                    classes.iter().all(|class| fits(&[class.sent, class.dropped, class.conflated]));
                 counted && fits(&[stats.queued_bytes])
             }
             Self::Error(error) => match error.r#ref {
                 ErrorRef::Cseq { cseq, .. } => fits(&[cseq.0]),
                 ErrorRef::Session | ErrorRef::Join(_) => true,
             },
+            Self::Snapshot(snapshot) => fits(&[snapshot.tick, snapshot.seq.0]),
+            Self::Delta(delta) => fits(&[delta.base_tick, delta.tick, delta.seq.0]),
+            Self::InputAck(ack) => fits(&[ack.tick, ack.cseq.0]),
+            Self::Edited(edited) => fits(&[edited.cseq.0, edited.tick]),
             Self::Left(_)
+            | Self::PartGone(_)
             | Self::Ephemeral(_)
             | Self::PresenceCount(_)
             | Self::Draining(_)

@@ -21,6 +21,22 @@ pub const LIST_MAX: usize = 4096;
 /// The entity that holds the room's own fields.
 pub const ROOM_ENTITY: u32 = 0;
 
+/// What one audience sees of a state. A member's picture is the sum of the parts that it gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// What every member sees.
+    Members,
+    /// What members of a team see beside that.
+    Team(u32),
+    /// What the owner of entities sees beside that: the receiver.
+    Owner,
+    /// What is in a cell of the plane, for members near it.
+    Cell(u32),
+    /// What spectators see.
+    Spectators,
+}
+
 /// How a number travels.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

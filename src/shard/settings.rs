@@ -54,6 +54,7 @@ pub fn engine_config(config: &Config, shard: u16, shards: u16) -> madang_engine:
         flush_ms: rooms.flush_ms.into(),
         kinds: kinds.collect(),
         watch: watch_rules(config),
+        ..RoomConfig::default()
     };
     let mut engine = madang_engine::Config::for_shard(ShardId(shard), shards);
     engine.node = config.server.node;

@@ -311,6 +311,7 @@ mod tests {
             epoch: EPOCH,
             epoch_at_ms: 1000,
             kind: "relay",
+            schema: None,
             labels: Vec::new(),
             public: true,
             types: vec!["chat".into()],

@@ -122,7 +122,7 @@ impl Rooms {
                 self.list(key);
             }
             (WatchEvent::TypeNamed(name), Some(key)) => self.logs[key].room.types.push(name),
-            (WatchEvent::Entry { seq, at_ms, frame }, Some(key)) => {
+            (WatchEvent::Entry { seq, at_ms, frame, is_published: _ }, Some(key)) => {
                 let Bounds { history_ms, log_bytes_max, .. } = self.bounds;
                 self.with(key, |log| {
                     log.push(seq, at_ms, frame);
@@ -135,6 +135,7 @@ impl Rooms {
                 self.logs[key].room.members = count;
                 self.changed(key);
             }
+            (WatchEvent::Snapshot(_) | WatchEvent::Delta(_), Some(_)) => {}
             (WatchEvent::Closed, Some(key)) => self.end(channel, key, now_ms),
             // Its beginning was lost and will be made up for.
             (_, None) => {}
@@ -272,6 +273,7 @@ mod tests {
             epoch: Epoch([epoch; 8]),
             epoch_at_ms: 0,
             kind: "relay",
+            schema: None,
             labels: Vec::new(),
             public: true,
             types: Vec::new(),
@@ -284,7 +286,10 @@ mod tests {
 
     fn put(rooms: &mut Rooms, channel: u32, seq: u64, bytes: usize, at_ms: u64) {
         let frame = Frame::new(&vec![0; bytes]);
-        rooms.apply(item(channel, WatchEvent::Entry { seq, at_ms, frame }), at_ms);
+        rooms.apply(
+            item(channel, WatchEvent::Entry { seq, at_ms, frame, is_published: false }),
+            at_ms,
+        );
     }
 
     /// Panics where the sum is not that of the parts.

@@ -5,10 +5,11 @@
 //! the shards of its members ([`crate::peer::Down`]). Where the home is this shard the same calls
 //! are made without a message in between.
 //!
-//! The parts: `connections.rs` (hello, resume, what clients say), `members.rs` (what rooms say to
+//! The parts: `connections.rs` (hello, resume), `clients.rs` (what clients say), `members.rs` (what rooms say to
 //! sessions), `links.rs` (flow between shards, lag, quiescing), `timers.rs`, `check.rs`.
 
 mod check;
+mod clients;
 mod connections;
 mod links;
 mod members;

@@ -85,9 +85,9 @@ impl Engine {
     pub(super) fn room_emptied(&mut self, channel: u32) {
         let Some(room) = self.home.get(channel) else { return };
         let linger_ms = match room.kind {
-            crate::config::Kind::Relay => self.config.room.linger_ms,
             // A raw room has nothing to remember.
             crate::config::Kind::Raw => 0,
+            _ => self.config.room.linger_ms,
         };
         let emptied = room.emptied;
         if linger_ms == 0 {

@@ -9,6 +9,8 @@ use std::collections::VecDeque;
 pub enum EntryKind {
     /// Published to everyone.
     Message,
+    /// Published to everyone by a backend; from the room.
+    Published,
     /// A change of the member list.
     Presence,
     /// To this member alone.
@@ -35,7 +37,7 @@ impl Entry {
     pub fn is_visible_to(&self, member: u32, echo: bool) -> bool {
         match self.kind {
             EntryKind::Message => echo || self.from != member,
-            EntryKind::Presence => true,
+            EntryKind::Published | EntryKind::Presence => true,
             EntryKind::Direct(to) => to == member,
         }
     }
@@ -83,7 +85,7 @@ impl History {
             .entries
             .iter()
             .rev()
-            .filter(|entry| entry.kind == EntryKind::Message && entry.seq < before)
+            .filter(|entry| is_message(entry.kind) && entry.seq < before)
             .take(count)
             .collect();
         newest.reverse();
@@ -101,6 +103,10 @@ impl History {
             assert_eq!(newest.seq, head, "the log ends at the head");
         }
     }
+}
+
+fn is_message(kind: EntryKind) -> bool {
+    matches!(kind, EntryKind::Message | EntryKind::Published)
 }
 
 #[cfg(test)]

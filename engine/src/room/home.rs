@@ -163,8 +163,8 @@ impl Home {
         let place = self.allocate(now, ctx.config.rooms_max);
         let channel = (self.first + place) * self.shards + self.shard;
         let presence = match kind {
-            Kind::Relay => options.presence.unwrap_or_default(),
             Kind::Raw => PresenceMode::None,
+            _ => options.presence.unwrap_or_default(),
         };
         let room = Room {
             name: name.into(),

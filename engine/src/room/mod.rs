@@ -9,6 +9,7 @@ pub mod entry;
 pub mod history;
 pub mod home;
 pub mod latest;
+pub mod logic;
 pub mod members;
 mod ops;
 mod requests;
@@ -181,7 +182,8 @@ impl Room {
         let at_ms = self.epoch_at_ms + self.next_at(ctx.wall_ms);
         if !is_direct {
             let (seq, frame) = (self.seq, native.clone());
-            self.watched(ctx, || WatchEvent::Entry { seq, at_ms, frame });
+            let is_published = kind == EntryKind::Published;
+            self.watched(ctx, || WatchEvent::Entry { seq, at_ms, frame, is_published });
         }
         let entry = Entry { seq: self.seq, kind, from, at_ms, frame: native.clone() };
         self.history.push(entry, ctx.config.history_messages_max, ctx.config.history_bytes_max);
@@ -412,6 +414,7 @@ pub fn seq_of(message: &ServerMessage<'_>) -> Option<u64> {
         ServerMessage::Message(message) => Some(message.seq.0),
         ServerMessage::Direct(message) => Some(message.seq.0),
         ServerMessage::Presence(message) => Some(message.seq.0),
+        ServerMessage::Delta(message) => Some(message.seq.0),
         _ => None,
     }
 }
@@ -423,6 +426,7 @@ pub fn cseq_of(message: &ClientMessage<'_>) -> Option<(Channel, Cseq)> {
         ClientMessage::Direct(op) => Some((op.channel, op.cseq)),
         ClientMessage::Request(op) => Some((op.channel, op.cseq)),
         ClientMessage::SetAttributes(op) => Some((op.channel, op.cseq)),
+        ClientMessage::Edit(op) => Some((op.channel, op.cseq)),
         _ => None,
     }
 }

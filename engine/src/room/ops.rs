@@ -9,7 +9,7 @@ use crate::peer::{Echo, Encoded, RoomOp};
 use crate::session::QueueClass;
 use crate::session::outbound::LatestKey;
 use madang_protocol::ErrorCode;
-use madang_protocol::client::{Class, Direct, PresenceMode, Publish, SetAttributes};
+use madang_protocol::client::{Class, Direct, Edit, PresenceMode, Publish, SetAttributes};
 use madang_protocol::ids::{Cseq, Seq};
 use madang_protocol::server::{
     Ack, DirectMessage, Durability, Ephemeral, Message, PresenceEvent, ServerMessage,
@@ -39,6 +39,7 @@ impl Room {
             RoomOp::Direct(op) => self.direct(id, op, ctx),
             RoomOp::Request(op) => self.request(id, op, ctx),
             RoomOp::SetAttributes(op) => self.set_attributes(id, op, ctx),
+            RoomOp::Edit(op) => self.edit(id, op, ctx),
         };
         if let Err(refusal) = result {
             self.reject(id, cseq, refusal, ctx);
@@ -156,6 +157,10 @@ impl Room {
         Ok(())
     }
 
+    fn edit(&mut self, _id: u32, _op: &Edit, _ctx: &mut Ctx<'_>) -> Result<(), Refusal> {
+        refuse(ErrorCode::NO_STATE, "this room has no state that members may edit")
+    }
+
     fn acknowledge_unless_echoed(&self, id: u32, cseq: Cseq, ctx: &mut Ctx<'_>) {
         if self.members.get(id).is_some_and(|member| !member.echo) {
             self.acknowledge(id, cseq, Some(self.seq), ctx);
@@ -196,6 +201,7 @@ impl RoomOp<'_> {
             RoomOp::Direct(op) => op.cseq,
             RoomOp::Request(op) => op.cseq,
             RoomOp::SetAttributes(op) => op.cseq,
+            RoomOp::Edit(op) => op.cseq,
         }
     }
 }

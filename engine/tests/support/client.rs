@@ -476,6 +476,11 @@ impl Client {
                 }
                 Ok(())
             }
+            ServerMessage::Snapshot(_)
+            | ServerMessage::Delta(_)
+            | ServerMessage::InputAck(_)
+            | ServerMessage::PartGone(_)
+            | ServerMessage::Edited(_) => Err("state of a room without one".to_owned()),
             ServerMessage::Draining(draining) => {
                 self.draining = Some(draining.retry_after_ms);
                 Ok(())

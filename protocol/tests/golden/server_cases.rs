@@ -275,6 +275,7 @@ fn answers() -> Vec<Case> {
                 queued_messages: 3,
                 queued_bytes: 300,
                 resumes: 1,
+                state: counts(5),
             }),
         ),
         ("error about the session", error(ErrorCode::DRAINING, ErrorRef::Session)),

@@ -389,6 +389,7 @@ fn answers() -> BoxedStrategy<ServerMessage<'static>> {
             queued_messages: all.5,
             queued_bytes: all.6,
             resumes: all.7,
+            state: all.3,
         });
     prop_oneof![
         ack.prop_map(ServerMessage::Ack),

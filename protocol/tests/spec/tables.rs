@@ -242,6 +242,7 @@ fn server_messages() -> Vec<ServerMessage<'static>> {
             queued_messages: 0,
             queued_bytes: 0,
             resumes: 0,
+            state: counts,
         }),
         ServerMessage::Error(ErrorMessage {
             code: ErrorCode::INVALID,

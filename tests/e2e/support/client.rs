@@ -4,7 +4,7 @@ use super::{PATIENCE, Patience};
 use madang_protocol::client::{Class, Publish, Resume};
 use madang_protocol::client::{GetStats, Hello, Join, JoinMode, JoinOptions, JoinTarget, Ping};
 use madang_protocol::ids::{Channel, Cseq};
-use madang_protocol::server::{self, Joined, Stats, Welcome};
+use madang_protocol::server::{Joined, Stats, Welcome};
 use madang_protocol::value::{Payload, TypeRef};
 use madang_protocol::{ClientMessage, SUBPROTOCOL, SUBPROTOCOL_JSON, ServerMessage, codec, json};
 use socket2::{Domain, SockRef, Socket, Type};
@@ -237,13 +237,13 @@ impl Client {
                     let message = message.expect("a batch is well formed");
                     let message =
                         codec::decode_server(message).expect("the server's messages decode");
-                    self.inbox.push_back(owned(message));
+                    self.inbox.push_back(message.into_owned());
                 }
             }
             Ok(WsMessage::Text(text)) => {
                 assert_eq!(self.wire, Wire::Json);
                 let message = json::decode_server(&text).expect("the server's messages decode");
-                self.inbox.push_back(owned(message));
+                self.inbox.push_back(message.into_owned());
             }
             Ok(WsMessage::Ping(_)) => self.pings += 1,
             Ok(WsMessage::Close(frame)) => {
@@ -368,41 +368,4 @@ pub(crate) fn bytes(payload: &Payload<'_>) -> Vec<u8> {
 
 pub(crate) fn is_timeout(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
-}
-
-/// A message that borrows nothing.
-fn owned(message: ServerMessage<'_>) -> ServerMessage<'static> {
-    use ServerMessage as M;
-    match message {
-        M::Message(m) => M::Message(server::Message {
-            r#type: m.r#type.into_owned(),
-            payload: m.payload.into_owned(),
-            ..m
-        }),
-        M::Ephemeral(m) => M::Ephemeral(server::Ephemeral {
-            r#type: m.r#type.into_owned(),
-            payload: m.payload.into_owned(),
-            ..m
-        }),
-        M::Direct(m) => M::Direct(server::DirectMessage {
-            r#type: m.r#type.into_owned(),
-            payload: m.payload.into_owned(),
-            ..m
-        }),
-        M::Reply(m) => M::Reply(server::Reply { payload: m.payload.into_owned(), ..m }),
-        M::Welcome(m) => M::Welcome(m),
-        M::Joined(m) => M::Joined(m),
-        M::Left(m) => M::Left(m),
-        M::Presence(m) => M::Presence(m),
-        M::PresenceCount(m) => M::PresenceCount(m),
-        M::Ack(m) => M::Ack(m),
-        M::Gap(m) => M::Gap(m),
-        M::Pong(m) => M::Pong(m),
-        M::Stats(m) => M::Stats(m),
-        M::Error(m) => M::Error(m),
-        M::Draining(m) => M::Draining(m),
-        M::Redirect(m) => M::Redirect(m),
-        M::Moved(m) => M::Moved(m),
-        M::Types(m) => M::Types(m),
-    }
 }

@@ -1,0 +1,352 @@
+//! Room logic: what an application writes.
+//!
+//! A [`RoomLogic`] is called by its room and acts through a [`Context`]: state, messages, kicks, timers,
+//! a seeded random generator, the room's time. It runs inside the engine and must be deterministic: no
+//! clock, threads, files or unordered iteration, so that the same inputs and seed give the same outputs
+//! and a recorded match replays. What it changes of the state is seen at once by itself and by
+//! everybody else at the end of the tick; what it asks for beside that is done after the call.
+//!
+//! Each call has a budget of context operations and the state has bounds; a logic that exceeds either,
+//! or panics, loses its room and no other (`play.rs`).
+
+use super::state::{Belonging, State};
+use madang_protocol::client::{Class, Edit};
+use madang_protocol::server::EditRefusal;
+use madang_protocol::state::{FieldValue, Schema, StateError};
+use madang_protocol::value::{Extension, Payload, Value};
+use rand_chacha::ChaCha12Rng;
+use rand_chacha::rand_core::RngCore;
+use std::borrow::Cow;
+use std::sync::Arc;
+
+/// The rules of one room. Every method but [`Self::schema`] has a default that does nothing and refuses
+/// nothing that a room can do without rules.
+pub trait RoomLogic: Send {
+    /// What the room's state is made of. Asked once, before anything else.
+    fn schema(&self) -> Arc<Schema>;
+
+    /// The room begins.
+    fn on_create(&mut self, _ctx: &mut Context<'_>) {}
+
+    /// Whether a session may enter; if not, why, for people. The member has no place yet.
+    ///
+    /// # Errors
+    ///
+    /// The words of a refusal.
+    fn may_join(&mut self, _ctx: &mut Context<'_>, _member: &MemberView<'_>) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// A member entered.
+    fn on_join(&mut self, _ctx: &mut Context<'_>, _member: &MemberView<'_>) {}
+
+    /// A member is gone. It is not among [`Context::members`] any more.
+    fn on_leave(&mut self, _ctx: &mut Context<'_>, _member: u32) {}
+
+    /// A member published something. It goes to nobody unless the logic sends it on.
+    ///
+    /// # Errors
+    ///
+    /// The words of a refusal, told to the sender.
+    fn on_message(
+        &mut self,
+        _ctx: &mut Context<'_>,
+        _member: u32,
+        _message: &Incoming<'_>,
+    ) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// A member asked something that the room does not answer by itself. Nothing is an error to the
+    /// one who asked.
+    fn on_request(
+        &mut self,
+        _ctx: &mut Context<'_>,
+        _member: u32,
+        _request: &Incoming<'_>,
+    ) -> Option<Payload<'static>> {
+        None
+    }
+
+    /// A member wants to edit the state. Nothing says that this room takes no edits.
+    fn on_edit(
+        &mut self,
+        _ctx: &mut Context<'_>,
+        _member: u32,
+        _edit: &Edit,
+    ) -> Option<EditOutcome> {
+        None
+    }
+
+    /// A step of the room's time has passed; the tick ends with this call.
+    fn on_tick(&mut self, _ctx: &mut Context<'_>) {}
+
+    /// A timer of [`Context::set_timer`] is due.
+    fn on_timer(&mut self, _ctx: &mut Context<'_>, _timer: u32) {}
+
+    /// The last member is gone.
+    fn on_empty(&mut self, _ctx: &mut Context<'_>) {}
+
+    /// What the logic knows beside the state, to go on from later; nothing if it cannot.
+    fn save(&self) -> Option<Vec<u8>> {
+        None
+    }
+
+    /// Takes up what [`Self::save`] gave; the state is there already, members are not.
+    ///
+    /// # Errors
+    ///
+    /// The words of a refusal.
+    fn restore(&mut self, _ctx: &mut Context<'_>, _saved: &[u8]) -> Result<(), String> {
+        Err("this kind of room cannot be restored".into())
+    }
+}
+
+/// A member, as logic sees it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MemberView<'a> {
+    /// Its id; 0 while it may not have entered.
+    pub id: u32,
+    /// The authenticated user.
+    pub user: Option<&'a str>,
+    /// Its attributes.
+    pub attributes: &'a [(String, Value)],
+}
+
+/// Something that a member sent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Incoming<'a> {
+    /// Its type.
+    pub r#type: &'a str,
+    /// Its class; reliable for requests.
+    pub class: Class,
+    /// Its content.
+    pub payload: &'a Payload<'a>,
+}
+
+/// What became of an edit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EditOutcome {
+    /// Temporary numbers and the ids that the entities got.
+    pub created: Vec<(u32, u32)>,
+    /// Edits that were refused, by their place.
+    pub refused: Vec<(u32, EditRefusal)>,
+}
+
+/// What a room is made with.
+#[derive(Clone, Copy, Debug)]
+pub struct RoomOptions<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its labels.
+    pub labels: &'a [(String, String)],
+    /// Most members.
+    pub capacity: u32,
+    /// The extensions of the join that creates it.
+    pub extensions: &'a [Extension],
+}
+
+/// Makes the logic of a room, or says why it will not, for people.
+pub type Factory = dyn Fn(&RoomOptions<'_>) -> Result<Box<dyn RoomLogic>, String> + Send + Sync;
+
+/// A kind of room with logic.
+#[derive(Clone)]
+pub struct LogicKind {
+    /// The kind's name.
+    pub name: &'static str,
+    /// Ticks a second, 1 to [`TICK_HZ_MAX`]; 0 for logic that is only called by events, where each call
+    /// is a tick.
+    pub tick_hz: u32,
+    /// Near which point of the plane members see entities; nothing: everywhere.
+    pub interest: Option<Interest>,
+    /// Makes the logic of a room.
+    pub factory: Arc<Factory>,
+}
+
+/// The most ticks a second.
+pub const TICK_HZ_MAX: u32 = 60;
+
+/// What members of a room see of its plane.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Interest {
+    /// The edge of a cell, in the units of positions, above 0.
+    pub cell: f64,
+    /// How far a member sees from its [`Context::set_view`], at least a cell's edge for each in any
+    /// direction.
+    pub radius: f64,
+}
+
+impl std::fmt::Debug for LogicKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "LogicKind({}, {} Hz)", self.name, self.tick_hz)
+    }
+}
+
+/// Whom a message of the room goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// Every member; and spectators, if the message is reliable.
+    Everyone,
+    /// The members of a team.
+    Team(u32),
+    /// One member.
+    Member(u32),
+}
+
+/// What logic asked for; the room does it after the call.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Action {
+    Send { to: Audience, class: Class, r#type: String, payload: Payload<'static> },
+    Kick { member: u32 },
+    Close,
+    Timer { ticks: u64, timer: u32 },
+    Team { member: u32, team: u32 },
+    View { member: u32, at: [f64; 2] },
+}
+
+/// What logic acts through during one call.
+pub struct Context<'a> {
+    pub(super) state: &'a mut State,
+    pub(super) rng: &'a mut ChaCha12Rng,
+    pub(super) actions: &'a mut Vec<Action>,
+    pub(super) operations: u32,
+    pub(super) operations_max: u32,
+    pub(super) tick: u64,
+    pub(super) tick_hz: u32,
+    pub(super) members: &'a [u32],
+}
+
+impl Context<'_> {
+    /// The number of the tick that is being made.
+    pub fn tick(&self) -> u64 {
+        self.tick
+    }
+
+    /// Ticks a second; 0 where each call is a tick.
+    pub fn tick_hz(&self) -> u32 {
+        self.tick_hz
+    }
+
+    /// The room's time in seconds: ticks times the step.
+    pub fn seconds(&self) -> f64 {
+        self.tick as f64 / f64::from(self.tick_hz.max(1))
+    }
+
+    /// The members' ids, ascending.
+    pub fn members(&self) -> &[u32] {
+        self.members
+    }
+
+    /// A random number below `bound` (0 gives 0), from the room's seeded stream.
+    pub fn random(&mut self, bound: u32) -> u32 {
+        ((u64::from(self.rng.next_u32()) * u64::from(bound)) >> 32) as u32
+    }
+
+    /// A random number from 0 to below 1, from the room's seeded stream.
+    pub fn random_unit(&mut self) -> f64 {
+        f64::from(self.rng.next_u32()) / 4_294_967_296.0
+    }
+
+    /// The state, to be read.
+    pub fn state(&self) -> &State {
+        self.state
+    }
+
+    /// Adds an entity with every field zero and returns its id.
+    ///
+    /// # Errors
+    ///
+    /// As [`State::create`], and when the budget is spent.
+    pub fn create(&mut self, kind: u32, belonging: Belonging) -> Result<u32, StateError> {
+        self.spend()?;
+        self.state.create(kind, belonging)
+    }
+
+    /// Removes an entity.
+    ///
+    /// # Errors
+    ///
+    /// As [`State::remove`], and when the budget is spent.
+    pub fn remove(&mut self, id: u32) -> Result<(), StateError> {
+        self.spend()?;
+        self.state.remove(id)
+    }
+
+    /// Sets a field; entity 0 is the room.
+    ///
+    /// # Errors
+    ///
+    /// As [`State::set`], and when the budget is spent.
+    pub fn set(&mut self, id: u32, field: usize, value: &FieldValue) -> Result<(), StateError> {
+        self.spend()?;
+        self.state.set(id, field, value)
+    }
+
+    /// Gives an entity to another owner or team.
+    ///
+    /// # Errors
+    ///
+    /// As [`State::give`], and when the budget is spent.
+    pub fn give(&mut self, id: u32, belonging: Belonging) -> Result<(), StateError> {
+        self.spend()?;
+        self.state.give(id, belonging)
+    }
+
+    /// Sends a message as the room (member 0).
+    pub fn send(&mut self, to: Audience, class: Class, r#type: &str, payload: Payload<'_>) {
+        let (r#type, payload) = (r#type.to_owned(), payload.into_owned());
+        self.act(Action::Send { to, class, r#type, payload });
+    }
+
+    /// Sends text to everyone, reliably.
+    pub fn announce(&mut self, r#type: &str, text: &str) {
+        let payload = Payload::Text(Cow::Borrowed(text));
+        self.send(Audience::Everyone, Class::Reliable, r#type, payload);
+    }
+
+    /// Puts a member into a team, from the end of this tick on; 0 is none.
+    pub fn set_team(&mut self, member: u32, team: u32) {
+        self.act(Action::Team { member, team });
+    }
+
+    /// Sets the point near which a member sees, from the end of this tick on. Means nothing in a kind
+    /// without [`LogicKind::interest`].
+    pub fn set_view(&mut self, member: u32, at: [f64; 2]) {
+        self.act(Action::View { member, at });
+    }
+
+    /// Removes a member.
+    pub fn kick(&mut self, member: u32) {
+        self.act(Action::Kick { member });
+    }
+
+    /// Ends the room: every member is told.
+    pub fn close(&mut self) {
+        self.act(Action::Close);
+    }
+
+    /// Has [`RoomLogic::on_timer`] called at the tick after so many others (at least one), before
+    /// its [`RoomLogic::on_tick`].
+    pub fn set_timer(&mut self, ticks: u64, timer: u32) {
+        self.act(Action::Timer { ticks: ticks.max(1), timer });
+    }
+
+    /// Counts an operation. Beyond the budget nothing is done any more and the room is lost after the
+    /// call; the call itself goes on, because it cannot be stopped from here.
+    fn spend(&mut self) -> Result<(), StateError> {
+        self.operations = self.operations.saturating_add(1);
+        if self.operations <= self.operations_max { Ok(()) } else { Err(StateError::OutOfBounds) }
+    }
+
+    fn act(&mut self, action: Action) {
+        if self.spend().is_ok() {
+            self.actions.push(action);
+        }
+    }
+}
+
+impl std::fmt::Debug for Context<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Context(tick {})", self.tick)
+    }
+}
