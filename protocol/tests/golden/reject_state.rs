@@ -157,7 +157,12 @@ fn from_server() -> Vec<(&'static str, &'static str, &'static str, &'static str)
             "12 03 05 05 06 07 00",
             "parts end at 4; a client skips the message",
         ),
-        ("snapshot, tick above 2^53 - 1", "server", "12 03 00 fd 0000000000002000 06 07 00", "2^53"),
+        (
+            "snapshot, tick above 2^53 - 1",
+            "server",
+            "12 03 00 fd 0000000000002000 06 07 00",
+            "2^53",
+        ),
         ("snapshot, seq above 2^53 - 1", "server", "12 03 00 05 fd 0000000000002000 07 00", "2^53"),
         (
             "snapshot, hash of eight bytes",
@@ -173,7 +178,12 @@ fn from_server() -> Vec<(&'static str, &'static str, &'static str, &'static str)
             "13 03 00 fd 0000000000002000 06 07 08 00",
             "2^53",
         ),
-        ("delta, tick above 2^53 - 1", "server", "13 03 00 05 fd 0000000000002000 07 08 00", "2^53"),
+        (
+            "delta, tick above 2^53 - 1",
+            "server",
+            "13 03 00 05 fd 0000000000002000 07 08 00",
+            "2^53",
+        ),
         ("delta, seq above 2^53 - 1", "server", "13 03 00 05 06 fd 0000000000002000 08 00", "2^53"),
         ("input ack without cseq", "server", "14 03 05", "the cseq is missing"),
         ("input ack, tick above 2^53 - 1", "server", "14 03 fd 0000000000002000 05", "2^53"),

@@ -24,9 +24,8 @@ pub(crate) fn server() -> Vec<ServerCase> {
 }
 
 fn resyncs() -> Vec<ClientCase> {
-    let resync = |part, tick, hash| {
-        ClientMessage::Resync(Resync { channel: CHANNEL, part, tick, hash })
-    };
+    let resync =
+        |part, tick, hash| ClientMessage::Resync(Resync { channel: CHANNEL, part, tick, hash });
     vec![
         ("resync, part members", resync(Part::Members, 900, 0x9747_b28c)),
         ("resync, nothing is there yet", resync(Part::Members, 0, 0)),
