@@ -4,8 +4,9 @@ import json
 import pathlib
 import unittest
 
+from madang_client import EXT_SCHEMA, Refused, Room
 from madang_state import Copy, Schema, State
-from madang_wire import Malformed
+from madang_wire import FROM_CLIENT, Malformed, decode, encode
 
 TESTDATA = pathlib.Path(__file__).resolve().parents[2] / "protocol" / "testdata" / "state.json"
 ROWS = json.loads(TESTDATA.read_text(encoding="utf-8"))
@@ -63,23 +64,14 @@ class Vectors(unittest.TestCase):
                 self.assertEqual((entities(copy), copy.hash), before)
 
 
-PLAY = Schema(
-    json.dumps(
-        {
-            "kinds": [
-                {"name": "room", "fields": []},
-                {
-                    "name": "player",
-                    "fields": [
-                        {"name": "score", "type": {"one": "uint"}},
-                        {"name": "plan", "type": {"one": "text"}, "visibility": "team"},
-                        {"name": "hand", "type": {"list": "uint"}, "visibility": "owner"},
-                    ],
-                },
-            ]
-        }
-    )
-)
+PLAYER = [
+    {"name": "score", "type": {"one": "uint"}},
+    {"name": "plan", "type": {"one": "text"}, "visibility": "team"},
+    {"name": "hand", "type": {"list": "uint"}, "visibility": "owner"},
+]
+KINDS = [{"name": "room", "fields": []}, {"name": "player", "fields": PLAYER}]
+SCHEMA_OF_PLAY = json.dumps({"kinds": KINDS}).encode()
+PLAY = Schema(SCHEMA_OF_PLAY)
 EMPTY = bytes.fromhex("000000")  # Entity 0 of kind 0, without fields.
 
 
@@ -161,6 +153,84 @@ class Carried(unittest.TestCase):
         asked = self.state.take("snapshot", {"part": "members", "tick": 9, "hash": 1, "state": b"\x80"})
         self.assertEqual(asked, {"part": "members", "tick": 0, "hash": 0})
         self.begin()
+
+
+class Posted:
+    """A session that keeps what a room posts."""
+
+    def __init__(self):
+        self.cseqs, self.posted = {}, []
+
+    def post(self, message):
+        self.posted.append(encode(FROM_CLIENT, message))
+
+
+class InARoom(unittest.IsolatedAsyncioTestCase):
+    """What a room of the client does with state, input and edits."""
+
+    def setUp(self):
+        self.session = Posted()
+        self.room = Room(self.session)
+        self.joined()
+
+    def joined(self, **changes):
+        info = {
+            "ref": None,
+            "channel": 3,
+            "name": "play",
+            "epoch": bytes(8),
+            "seq": 40,
+            "recovered": True,
+            "replay": 0,
+            "member": 5,
+            "applied_cseq": 0,
+            "roster": "none",
+            "types": [],
+            "ext": [(EXT_SCHEMA, SCHEMA_OF_PLAY)],
+        }
+        self.room.joined(info | changes)
+
+    def take(self, name, **body):
+        self.room.take(name, dict(body, channel=3))
+
+    def begin(self):
+        whole = Copy(PLAY, EMPTY)
+        self.take("snapshot", part="members", tick=10, seq=44, hash=whole.hash, state=EMPTY)
+
+    def test_state_asks_for_itself_once_and_moves_no_position(self):
+        self.begin()
+        self.assertEqual(self.room.state.picture(), {0: ("room", {})})
+        for _ in range(2):
+            self.take("delta", part="owner", base_tick=9, tick=11, seq=45, hash=0, changes=b"")
+        self.assertEqual((self.room.position, self.room.logged), (40, []))
+        resync = ("resync", {"channel": 3, "part": "owner", "tick": 0, "hash": 0})
+        self.assertEqual([decode(FROM_CLIENT, data) for data in self.session.posted], [resync])
+        self.begin()
+        self.joined(seq=50)
+        self.assertEqual(self.room.state.picture(), {}, "a joined begins anew")
+
+    async def test_input_is_covered_and_the_rest_has_its_own_answer(self):
+        move, other = self.room.publish("move", b"1"), self.room.publish("move", b"2")
+        asked, last = self.room.request("score"), self.room.publish("move", b"3")
+        self.room.refuse(2, Refused({"code": 111, "message": "", "ref": "session"}))
+        self.take("input_ack", tick=12, cseq=3)
+        self.assertEqual((move.result()["tick"], self.room.acknowledged), (12, 3))
+        self.assertEqual(other.exception().code, 111)
+        self.assertFalse(asked.done() or last.done())
+        self.joined(applied_cseq=3)
+        self.assertEqual(self.room.acknowledged, 3)
+        names = [decode(FROM_CLIENT, data) for data in self.session.posted[4:]]
+        self.assertEqual([(name, body["cseq"]) for name, body in names], [("publish", 4), ("request", 5)])
+
+    async def test_edits_are_answered(self):
+        create = ("create", {"temp": 1, "kind": 1, "fields": [(0, ("one", ("uint", 5)))]})
+        edited = self.room.edit(create, ("remove", {"entity": ("temp", 1)}))
+        again = self.room.edit()
+        self.assertEqual(decode(FROM_CLIENT, self.session.posted[0])[1]["edits"][0], create)
+        self.take("edited", cseq=1, tick=12, created=[(1, 7)], refused=[(1, "not_owner")])
+        self.take("ack", cseq=2, seq=None, durability="sequenced")
+        self.assertEqual(edited.result()["created"], [(1, 7)])
+        self.assertIsNone(again.result()["seq"])
 
 
 if __name__ == "__main__":
