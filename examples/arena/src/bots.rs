@@ -8,6 +8,9 @@ use crate::input::{DASH, Input, THROW, TRAP, packed};
 use crate::movement::{Body, COURTYARD_RADIUS, PLAYER_RADIUS, POSTS};
 use crate::rules;
 
+/// With fewer lanterns nobody is worth the trouble.
+const PREY_LANTERNS: u32 = 2;
+
 /// What a bot wants.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Goal {
@@ -83,8 +86,8 @@ impl Brain {
         Self {
             goal: Goal::Place([0.0, 0.0]),
             thinks_in: dice.below(8),
-            greed: 2 + dice.below(4),
-            nerve: dice.between(0.2, 0.9),
+            greed: 3 + dice.below(4),
+            nerve: dice.between(0.15, 0.8),
             weave: 0.0,
             press: 0,
             aim: [0.0, 0.0],
@@ -153,8 +156,8 @@ impl Brain {
             return Goal::Fire;
         }
         if let Some(prey) = prey_of(own, sight)
-            && prey.carried >= 2
-            && dice.chance(self.nerve)
+            && prey.carried > PREY_LANTERNS
+            && dice.chance(0.6 * self.nerve)
         {
             return Goal::Chase(prey.id);
         }
@@ -178,13 +181,13 @@ impl Brain {
         // Where it will be when a bag arrives, roughly, and not aimed too well.
         let flight = far / rules::BEAN_SPEED;
         let there = add(prey.at, scale(prey.velocity, flight * dice.between(0.3, 1.1)));
-        if own.can_throw && far < 8.0 && dice.chance(0.5 * self.nerve) {
+        if own.can_throw && far < 8.0 && dice.chance(0.35 * self.nerve) {
             let side = dice.between(-0.12, 0.12);
             let way = sub(there, own.body.at);
             self.aim = add(way, scale([-way[1], way[0]], side));
             self.press |= THROW;
         }
-        if own.body.rest == 0 && far < 4.2 && dice.chance(self.nerve) {
+        if own.body.rest == 0 && far < 4.2 && dice.chance(0.6 * self.nerve) {
             self.goal = Goal::Chase(prey.id);
             self.weave = 0.0;
             self.press |= DASH;
@@ -208,7 +211,7 @@ fn prey_of(own: &Own, sight: &Sight) -> Option<Seen> {
     let mut best: Option<(f64, Seen)> = None;
     for seen in &sight.players {
         let far = distance(own.body.at, seen.at);
-        if seen.id == own.id || !seen.is_open || seen.carried == 0 || far > 9.0 {
+        if seen.id == own.id || !seen.is_open || seen.carried < PREY_LANTERNS || far > 9.0 {
             continue;
         }
         let worth = f64::from(seen.carried) - far / 2.5;

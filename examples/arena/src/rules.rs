@@ -76,7 +76,7 @@ pub const TRAP_POINTS: u32 = 1;
 pub const TRAP_REST: u32 = 8 * 20;
 
 /// Ticks, counted from when it could act again, for which one who was hit cannot be hit.
-pub const GUARD_TICKS: u32 = 16;
+pub const GUARD_TICKS: u32 = 24;
 /// Emotes are numbered from 1 to this.
 pub const EMOTES: u8 = 8;
 /// Ticks for which an emote is shown.

@@ -1,8 +1,8 @@
 //! What a courtyard's state is made of, and the numbers of its fields.
 //!
-//! Members see everything but where traps lie: a trap is there for everyone from the moment its owner
-//! enters, but all of its fields are its owner's, and the spectators'. The fields of a player that only
-//! its owner needs, to predict its own moves, are its owner's too.
+//! Members see everything but traps: all of a trap's fields are its owner's and the spectators', so that to
+//! rivals it is not there at all. The fields of a player that only its owner needs, to predict its own
+//! moves, are its owner's too.
 //!
 //! Times are numbers of ticks. A time that has passed means nothing any more.
 
