@@ -37,7 +37,8 @@ impl Court {
         let labels: Vec<_> = labels.iter().map(|(a, b)| ((*a).into(), (*b).into())).collect();
         let options = RoomOptions { name: "arena", labels: &labels, capacity: 64, extensions: &[] };
         let config = RoomConfig { logic_operations_max: OPERATIONS_MAX, ..RoomConfig::default() };
-        let (play, _) = Play::new(&madang_arena::kind(), &options, &config, [seed; 32]).unwrap();
+        let (play, _) = Play::new(&madang_arena::kind(), &options, &config, [seed; 32])
+            .expect("the room begins");
         let schema = Arc::clone(play.schema());
         let mut court = Self {
             play,
@@ -58,7 +59,7 @@ impl Court {
     pub(crate) fn join(&mut self, name: &str) -> Result<u32, String> {
         let attributes = vec![("name".to_owned(), Value::Text(name.to_owned()))];
         let may = Call::MayJoin { user: None, attributes: attributes.clone().into() };
-        if let (Answer::Refused(words), _) = self.play.call(&may).unwrap() {
+        if let (Answer::Refused(words), _) = self.play.call(&may).expect("it plays on") {
             return Err(words);
         }
         let member = self.next_member;
@@ -81,7 +82,7 @@ impl Court {
     }
 
     /// Sends one input; says its number.
-    pub(crate) fn send(&mut self, member: u32, input: &Input) -> u32 {
+    pub(crate) fn send(&mut self, member: u32, input: Input) -> u32 {
         let number = self.members.get_mut(&member).expect("it is in");
         *number += 1;
         let number = *number;
@@ -104,7 +105,7 @@ impl Court {
             };
             self.bytes[sort] += delta.bytes.len();
             let Some(replica) = self.replicas.get_mut(&delta.part) else { continue };
-            replica.apply_delta(&self.schema, &delta.bytes).unwrap();
+            replica.apply_delta(&self.schema, &delta.bytes).expect("a delta of this state");
             assert_eq!(replica.hash(), delta.hash, "{:?}", delta.part);
         }
         for (part, replica) in &self.replicas {
@@ -150,17 +151,18 @@ impl Court {
         let mut replica = Replica::default();
         // What was touched since the last tick is not in a snapshot's hash yet.
         self.play.end_tick();
-        replica.apply_snapshot(&self.schema, &self.play.state().snapshot(part)).unwrap();
+        let snapshot = self.play.state().snapshot(part);
+        replica.apply_snapshot(&self.schema, &snapshot).expect("a snapshot of this state");
         self.replicas.insert(part, replica);
     }
 
     fn call(&mut self, call: &Call<'_>) -> Answer {
-        let (answer, actions) = self.play.call(call).unwrap();
+        let (answer, actions) = self.play.call(call).expect("it plays on");
         for action in actions {
             match action {
                 Action::Send { r#type, payload, .. } => {
                     if let Payload::Json(json) = &payload {
-                        serde_json::from_str::<serde_json::Value>(json).unwrap();
+                        serde_json::from_str::<serde_json::Value>(json).expect("JSON");
                     }
                     let (count, bytes) = self.sent.entry(r#type).or_default();
                     (*count, *bytes) = (*count + 1, *bytes + payload.len());

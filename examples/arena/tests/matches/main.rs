@@ -67,7 +67,7 @@ fn every_audience_follows_matches_in_which_members_come_and_go() {
                 // Some are late, and some send twice.
                 for _ in 0..[0, 1, 1, 1, 1, 1, 1, 2][dice.below(8) as usize] {
                     fidget(input, &mut dice);
-                    court.send(*member, input);
+                    court.send(*member, *input);
                 }
             }
             court.tick();
@@ -97,7 +97,7 @@ fn nothing_of_a_trap_is_in_the_bytes_of_rivals() {
         let members = [court.join("a").unwrap(), court.join("b").unwrap()];
         court.tick();
         let input = Input { buttons, ..Input::default() };
-        court.send(members[0], &input);
+        court.send(members[0], input);
         let before = court.bytes[0];
         for _ in 0..40 {
             court.tick();
@@ -123,7 +123,7 @@ fn one_seed_and_the_same_calls_are_the_same_hashes() {
         for _ in 0..400 {
             for member in &members {
                 fidget(&mut input, &mut dice);
-                court.send(*member, &input);
+                court.send(*member, input);
             }
             court.tick();
             hashes.push([Part::Members, Part::Spectators].map(|p| court.play.state().hash(p)));
@@ -148,7 +148,7 @@ fn a_full_courtyard_is_within_its_budget_of_bytes_and_operations() {
         for _ in 0..ticks {
             for (member, input) in &mut inputs {
                 fidget(input, &mut dice);
-                court.send(*member, input);
+                court.send(*member, *input);
             }
             court.tick();
         }
@@ -187,7 +187,7 @@ fn an_owner_predicts_its_own_moves_to_less_than_a_tenth_of_a_player() {
     let (mut worst, mut dashes) = (0.0_f64, 0);
     for _ in 0..1500 {
         fidget(&mut input, &mut dice);
-        let number = court.send(member, &input);
+        let number = court.send(member, input);
         sent.push((number, input));
         let own = court.own(member).unwrap();
         let load = court.uint(Part::Members, own, player::CARRIED) as u32;
@@ -214,8 +214,8 @@ fn who_is_too_many_is_refused_and_who_sleeps_is_sent_away() {
     for tick in 0..rules::IDLE_TICKS_MAX + 8 {
         // One is there all the time, one sends and touches nothing, others send nothing.
         if tick % 3 == 0 {
-            court.send(members[0], &awake);
-            court.send(members[1], &Input::default());
+            court.send(members[0], awake);
+            court.send(members[1], Input::default());
         }
         court.tick();
     }
