@@ -29,6 +29,11 @@ use madang_protocol::value::{Payload, TypeRef};
 use std::borrow::Cow;
 
 impl Room {
+    /// The room's rules, state and time, if it has any.
+    pub fn play(&self) -> Option<&Play> {
+        self.play.as_deref()
+    }
+
     /// Whether a session may enter, as far as the room's rules say.
     pub(super) fn may_join(
         &mut self,

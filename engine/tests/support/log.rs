@@ -72,7 +72,8 @@ pub(crate) fn type_name<T: AsRef<str>>(r#type: &TypeRef<'_>, types: &[T]) -> Opt
 /// One incarnation of a room.
 #[derive(Debug, Default)]
 pub(crate) struct RoomLog {
-    /// By seq - 1; absent where it had gone from the history before anyone looked.
+    /// By seq - 1; absent where it had gone from the history before anyone looked, and for ticks of the
+    /// room's state.
     pub(crate) entries: Vec<Option<What>>,
     /// The oldest seq that the history held when the room's head was at seq - 1; 0 if nobody saw.
     oldest: Vec<u64>,
@@ -136,7 +137,7 @@ impl RoomLog {
             What::Presence(PresenceEvent::Attributes { id, cseq, .. }) => Some((id.0, cseq.0)),
             _ => None,
         };
-        if let Some((from, cseq)) = numbered {
+        if let Some((from, cseq)) = numbered.filter(|(from, _)| *from != 0) {
             let last = self.last_cseq.entry(from).or_default();
             if cseq <= *last {
                 return Err(format!("member {from}: cseq {cseq} after {last} at seq {seq}"));
@@ -174,7 +175,7 @@ impl Logs {
 
     /// Takes over what was logged on a shard since it was last looked at.
     pub(crate) fn observe(&mut self, engine: &Engine) -> Result<(), String> {
-        for room in engine.home().iter().filter(|room| room.kind == Kind::Relay) {
+        for room in engine.home().iter().filter(|room| room.kind != Kind::Raw) {
             self.observe_room(room).map_err(|why| format!("room {}: {why}", room.name))?;
         }
         Ok(())
@@ -211,8 +212,13 @@ impl Logs {
             }
             log.append(seq, what)?;
         }
-        let new = &log.entries[before as usize..];
-        log.unobserved += new.iter().filter(|entry| entry.is_none()).count() as u64;
+        // What is missing behind the history's end is a tick of the room's state.
+        let floor = room.history.floor().max(before);
+        log.unobserved += floor - before;
+        let logged = &log.entries[floor as usize..];
+        if room.kind == Kind::Relay && logged.iter().any(Option::is_none) {
+            return Err(format!("seqs are missing behind {floor}"));
+        }
         Ok(())
     }
 }
