@@ -109,9 +109,9 @@ pub struct Ticked {
     pub deltas: Vec<(PartDelta, u64)>,
     /// Members whose inputs were dealt with since the last tick, ascending.
     pub acked: Vec<u32>,
-    /// Members that are in another team now: who, the old and the new one.
+    /// Members that are in another team now, ascending: who, the old and the new one.
     pub teams: Vec<(u32, u32, u32)>,
-    /// Cells that members see now and did not before.
+    /// Cells that members see now and did not before: who, and which; ascending.
     pub entered: Vec<(u32, u32)>,
     /// Cells that members no longer see.
     pub left: Vec<(u32, u32)>,
@@ -142,7 +142,7 @@ pub struct Play {
     views: BTreeMap<u32, BTreeSet<u32>>,
     seen_by: BTreeMap<u32, BTreeSet<u32>>,
     /// What takes effect at the end of the tick.
-    teams_due: Vec<(u32, u32)>,
+    teams_due: BTreeMap<u32, u32>,
     views_due: BTreeMap<u32, [f64; 2]>,
     acks_due: BTreeSet<u32>,
     /// The tick at which each part last changed.
@@ -200,7 +200,7 @@ impl Play {
             teams: BTreeMap::new(),
             views: BTreeMap::new(),
             seen_by: BTreeMap::new(),
-            teams_due: Vec::new(),
+            teams_due: BTreeMap::new(),
             views_due: BTreeMap::new(),
             acks_due: BTreeSet::new(),
             part_ticks: BTreeMap::new(),
@@ -359,6 +359,7 @@ impl Play {
     fn forget(&mut self, member: u32) {
         self.members.retain(|id| *id != member);
         self.teams.remove(&member);
+        self.teams_due.remove(&member);
         self.acks_due.remove(&member);
         self.views_due.remove(&member);
         for cell in self.views.remove(&member).into_iter().flatten() {
@@ -404,6 +405,18 @@ impl Play {
 }
 
 impl Ticked {
+    /// Whether a member sees a part from this tick on: it is sent the whole of it, and not what changed.
+    pub fn is_new_to(&self, member: u32, part: Part) -> bool {
+        match part {
+            Part::Team(team) => self
+                .teams
+                .binary_search_by_key(&member, |(id, ..)| *id)
+                .is_ok_and(|at| self.teams[at].2 == team),
+            Part::Cell(cell) => self.entered.binary_search(&(member, cell)).is_ok(),
+            Part::Members | Part::Owner(_) | Part::Spectators => false,
+        }
+    }
+
     /// Whether there is nothing to tell.
     pub fn is_empty(&self) -> bool {
         self.deltas.is_empty()

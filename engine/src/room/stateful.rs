@@ -92,10 +92,13 @@ impl Room {
             class: op.class,
             payload: op.payload.borrowed(),
         };
-        match self.call(&call, ctx) {
-            Some(Answer::Refused(words)) => refuse(ErrorCode::REFUSED, words),
-            _ => Ok(()),
+        let answer = self.make(&call, ctx);
+        if let Some(Answer::Refused(words)) = answer {
+            // Before the tick that says that the input has been dealt with.
+            self.reject(id, op.cseq, (ErrorCode::REFUSED, words.into()), ctx);
         }
+        self.end_call(&call, ctx);
+        Ok(())
     }
 
     /// A request that rooms do not answer by themselves.
@@ -172,16 +175,26 @@ impl Room {
 
     /// Makes a call and does what follows from it. Nothing if the room has no rules (any more).
     fn call(&mut self, call: &Call<'_>, ctx: &mut Ctx<'_>) -> Option<Answer> {
-        let play = self.play.as_mut()?;
-        let ends_tick =
-            *call == Call::Tick || (play.tick_hz() == 0 && !matches!(call, Call::MayJoin { .. }));
-        let result = play.call(call);
+        let answer = self.make(call, ctx);
+        self.end_call(call, ctx);
+        answer
+    }
+
+    /// Ends the tick, if this call is one.
+    fn end_call(&mut self, call: &Call<'_>, ctx: &mut Ctx<'_>) {
+        let is_tick = |play: &Play| {
+            *call == Call::Tick || (play.tick_hz() == 0 && !matches!(call, Call::MayJoin { .. }))
+        };
+        if self.play.as_deref().is_some_and(is_tick) {
+            self.end_tick(ctx);
+        }
+    }
+
+    fn make(&mut self, call: &Call<'_>, ctx: &mut Ctx<'_>) -> Option<Answer> {
+        let result = self.play.as_mut()?.call(call);
         match result {
             Ok((answer, actions)) => {
                 self.act(actions, ctx);
-                if ends_tick {
-                    self.end_tick(ctx);
-                }
                 Some(answer)
             }
             Err(failure) => {
@@ -320,7 +333,7 @@ impl Room {
                 };
                 self.watched(ctx, || WatchEvent::Delta(Box::new(state())));
             } else {
-                self.tell_delta(play, delta, *base_tick, ctx);
+                self.tell_delta(play, ticked, (delta, *base_tick), ctx);
             }
         }
         for (id, old, new) in &ticked.teams {
@@ -340,7 +353,13 @@ impl Room {
         }
     }
 
-    fn tell_delta(&mut self, play: &Play, delta: &PartDelta, base_tick: u64, ctx: &mut Ctx<'_>) {
+    fn tell_delta(
+        &mut self,
+        play: &Play,
+        ticked: &Ticked,
+        (delta, base_tick): (&PartDelta, u64),
+        ctx: &mut Ctx<'_>,
+    ) {
         let message = ServerMessage::Delta(Delta {
             channel: self.wire_channel(),
             part: wire_part(delta.part),
@@ -371,6 +390,9 @@ impl Room {
         };
         let mut frames = SnapshotFrames::default();
         for id in receivers {
+            if ticked.is_new_to(id, delta.part) {
+                continue;
+            }
             let Some(member) = self.members.get(id).filter(|member| !member.away) else { continue };
             let frame =
                 frames.of(member.wire, || ctx.encoder.frame(&message, member.wire, &self.types));
@@ -380,8 +402,9 @@ impl Room {
     }
 
     fn tell_ack(&mut self, id: u32, tick: u64, ctx: &mut Ctx<'_>) {
-        let Some(member) = self.members.get(id) else { return };
-        let cseq = Cseq(member.applied_cseq);
+        let Some(member) = self.members.get_mut(id) else { return };
+        member.shown_cseq = member.applied_cseq;
+        let cseq = Cseq(member.shown_cseq);
         let ack = InputAck { channel: self.wire_channel(), tick, cseq };
         self.tell_state(id, &ServerMessage::InputAck(ack), ctx);
     }
@@ -455,7 +478,15 @@ impl Room {
             return;
         }
         self.flush_held(ctx);
-        let frames = self.state_frames(member, ctx);
+        let mut frames = self.state_frames(member, ctx);
+        // An acknowledgement may have been dropped with the deltas.
+        if let (Some(member), Some(play)) = (self.members.get(member), &self.play)
+            && member.shown_cseq > 0
+        {
+            let (channel, cseq) = (self.wire_channel(), Cseq(member.shown_cseq));
+            let ack = ServerMessage::InputAck(InputAck { channel, tick: play.tick(), cseq });
+            frames.insert(0, ctx.encoder.frame(&ack, member.wire, &self.types));
+        }
         let channel = self.channel;
         let down = Down::State { session, attempt, channel, member, frames };
         ctx.effects.push_back(Effect::Send { to: session.shard, down });

@@ -47,7 +47,7 @@ type Count = fn(&Stats) -> u64;
 /// What a run came across, with what only the engines count.
 pub(crate) fn summed(node: &Node) -> BTreeMap<&'static str, u64> {
     let mut reached = node.reached.clone();
-    let counts: [(&str, Count); 8] = [
+    let counts: [(&str, Count); 12] = [
         ("conflated", |stats| stats.conflated),
         ("lag ended in gap", |stats| stats.gaps),
         ("lagged", |stats| stats.lagged),
@@ -55,6 +55,10 @@ pub(crate) fn summed(node: &Node) -> BTreeMap<&'static str, u64> {
         ("messages away", |stats| stats.unwritten),
         ("rate pause", |stats| stats.rate_pauses),
         ("repeat recognised", |stats| stats.repeated),
+        ("resync", |stats| stats.state_mismatches),
+        ("room failed", |stats| stats.rooms_failed),
+        ("state owed", |stats| stats.states_owed),
+        ("ticks skipped", |stats| stats.ticks_skipped),
         ("volatile dropped", |stats| stats.dropped[2]),
     ];
     for (name, of) in counts {

@@ -340,6 +340,9 @@ impl Client {
 
     /// Says that its copy of a part is wrong, and waits for everything anew.
     pub(crate) fn resync(&mut self, node: &mut Node, channel: u32) {
+        if !self.is_ready() {
+            return;
+        }
         let Some(room) = self.rooms.get_mut(&channel).filter(|room| room.is_ready()) else {
             return;
         };

@@ -182,12 +182,10 @@ fn check(copy: &PartCopy, part: Part, hash: u32, against: Against<'_>) -> Result
         let here = copy.replica.entities();
         return Err(format!("{part:?} at tick {tick} is {here:?}, there {there:?}"));
     }
-    match projections.seen_by(epoch, tick, member) {
-        Some(seen) if !seen.contains(&of_room) => {
-            Err(format!("member {member} was shown {part:?} at tick {tick}"))
-        }
-        _ => Ok(()),
+    if !projections.is_shown(epoch, tick, member, of_room) {
+        return Err(format!("member {member} was shown {part:?} at tick {tick}"));
     }
+    Ok(())
 }
 
 /// A part as the room names it.

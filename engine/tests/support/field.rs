@@ -99,6 +99,8 @@ struct Plot {
     /// Ticks for which units still wander, and for which the room still counts.
     wandering: u32,
     counting: u32,
+    /// Timers that were told of.
+    timers: u32,
 }
 
 impl Plot {
@@ -314,7 +316,8 @@ impl RoomLogic for Plot {
 
     fn on_timer(&mut self, ctx: &mut Context<'_>, timer: u32) {
         self.fire("timer", ctx, 0);
-        let at = format!("timer {timer} at {}", ctx.tick());
+        self.timers += 1;
+        let at = format!("timer {timer} at {} as {}", ctx.tick(), self.timers);
         ctx.announce("timer", &at);
     }
 

@@ -54,6 +54,14 @@ impl What {
         }
     }
 
+    /// Whether a member said it.
+    pub(crate) fn is_from_member(&self) -> bool {
+        match self {
+            What::Message { from, .. } | What::Direct { from, .. } => *from != 0,
+            What::Presence(_) => false,
+        }
+    }
+
     pub(crate) fn payload(&self) -> Option<&Payload<'static>> {
         match self {
             What::Message { payload, .. } | What::Direct { payload, .. } => Some(payload),
@@ -127,7 +135,11 @@ impl RoomLog {
 
     fn append(&mut self, seq: u64, what: What) -> Result<(), String> {
         if let Some(payload) = what.payload() {
-            let bytes = payload_bytes(payload).to_vec();
+            let mut bytes = payload_bytes(payload).to_vec();
+            // A room says the same to several members, one by one.
+            if let What::Direct { from: 0, to, .. } = &what {
+                bytes.extend(format!(" to {to}").into_bytes());
+            }
             if let Some(first) = self.by_payload.insert(bytes, seq) {
                 return Err(format!("seq {first} was applied again as {seq}: {what:?}"));
             }

@@ -38,9 +38,18 @@ impl Projections {
         moment.parts.get(&part).map(|replica| &**replica)
     }
 
-    /// What a member saw at a tick, if it was there and somebody looked then.
-    pub(crate) fn seen_by(&self, epoch: Epoch, tick: u64, member: u32) -> Option<&[Part]> {
-        self.rooms.get(&epoch)?.ticks.get(&tick)?.seen.get(&member).map(Vec::as_slice)
+    /// Whether a member may have been shown a part as it was at a tick: then, or later as long as the part
+    /// stayed the same.
+    pub(crate) fn is_shown(&self, epoch: Epoch, tick: u64, member: u32, part: Part) -> bool {
+        let Some(room) = self.rooms.get(&epoch) else { return true };
+        let of_then = room.ticks.get(&tick).and_then(|moment| moment.parts.get(&part));
+        let is_same = |moment: &&Moment| {
+            let now = moment.parts.get(&part);
+            now.is_none() || of_then.is_none() || now == of_then
+        };
+        let mut since = room.ticks.range(tick..).map(|(_, moment)| moment).take_while(is_same);
+        // A member that nobody saw there came after the tick.
+        since.any(|moment| moment.seen.get(&member).is_none_or(|seen| seen.contains(&part)))
     }
 
     /// Looks at a room, if there is a tick that was not looked at.
