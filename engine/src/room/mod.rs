@@ -24,6 +24,7 @@ use crate::output::Event;
 use crate::peer::{Broadcast, Down, Echo, Wire};
 use crate::session::QueueClass;
 use crate::stats::Stats;
+use crate::time::Time;
 use crate::watch::{WatchEvent, WatchItem};
 use history::{Entry, EntryKind, History};
 use latest::LatestValues;
@@ -171,6 +172,8 @@ pub struct Room {
     pub(crate) is_kept: bool,
     /// Whether its next tick is due.
     is_ticking: bool,
+    /// When it is.
+    pub(crate) next_tick: Time,
 }
 
 /// When a room's messages leave.

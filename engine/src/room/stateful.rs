@@ -28,6 +28,9 @@ use madang_protocol::state::Part as WirePart;
 use madang_protocol::value::{Payload, TypeRef};
 use std::borrow::Cow;
 
+/// What somebody is told whose join has the rules close the room.
+pub(super) const CLOSED: &str = "the room was closed";
+
 impl Room {
     /// The room's rules, state and time, if it has any.
     pub fn play(&self) -> Option<&Play> {
@@ -46,6 +49,9 @@ impl Room {
             let call = Call::MayJoin { user, attributes: Cow::Borrowed(attributes) };
             if let Some(Answer::Refused(words)) = self.call(&call, ctx) {
                 return refuse(ErrorCode::REFUSED, words);
+            }
+            if self.play.is_none() && self.failed.is_none() {
+                return refuse(ErrorCode::REFUSED, CLOSED);
             }
         }
         match &self.failed {
@@ -68,11 +74,27 @@ impl Room {
 
     /// Tells the rules of a member that is gone.
     pub(super) fn left(&mut self, member: u32, ctx: &mut Ctx<'_>) {
-        if self.play.is_some() {
-            self.call(&Call::Leave { member }, ctx);
-            if self.members.is_empty() {
-                self.call(&Call::Empty, ctx);
+        let Some(play) = self.play.as_mut() else { return };
+        play.leaving.push_back(member);
+        // Who is removed by a call is told of when that is over: calls do not nest.
+        if !play.is_busy {
+            self.tell_leaving(ctx);
+        }
+    }
+
+    fn tell_leaving(&mut self, ctx: &mut Ctx<'_>) {
+        while let Some(member) = self.play.as_mut().and_then(|play| play.leaving.pop_front()) {
+            let left = Call::Leave { member };
+            self.make(&left, ctx);
+            self.end_call(&left, ctx);
+            let is_last = self.play.as_ref().is_some_and(|play| play.leaving.is_empty());
+            if is_last && self.members.is_empty() {
+                self.make(&Call::Empty, ctx);
+                self.end_call(&Call::Empty, ctx);
             }
+        }
+        if let Some(play) = &mut self.play {
+            play.is_busy = false;
         }
     }
 
@@ -98,6 +120,7 @@ impl Room {
             self.reject(id, op.cseq, (ErrorCode::REFUSED, words.into()), ctx);
         }
         self.end_call(&call, ctx);
+        self.tell_leaving(ctx);
         Ok(())
     }
 
@@ -177,6 +200,7 @@ impl Room {
     fn call(&mut self, call: &Call<'_>, ctx: &mut Ctx<'_>) -> Option<Answer> {
         let answer = self.make(call, ctx);
         self.end_call(call, ctx);
+        self.tell_leaving(ctx);
         answer
     }
 
@@ -191,8 +215,9 @@ impl Room {
     }
 
     fn make(&mut self, call: &Call<'_>, ctx: &mut Ctx<'_>) -> Option<Answer> {
-        let result = self.play.as_mut()?.call(call);
-        match result {
+        let play = self.play.as_mut()?;
+        play.is_busy = true;
+        match play.call(call) {
             Ok((answer, actions)) => {
                 self.act(actions, ctx);
                 Some(answer)
