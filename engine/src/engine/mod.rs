@@ -258,6 +258,9 @@ impl Engine {
             Effect::TickDue { channel, tick_hz } => {
                 self.tick_due(self.clock.now + period_us(tick_hz), channel, tick_hz);
             }
+            Effect::Unsubscribed { channel, shard, members } => {
+                self.with_room(channel, |room, _| room.unsubscribe(shard, members));
+            }
             Effect::Ended { channel } => {
                 let now = self.clock.now;
                 self.with_home(|home, ctx| home.remove(channel, now, ctx));

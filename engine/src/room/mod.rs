@@ -77,6 +77,15 @@ pub enum Effect {
         /// The room.
         channel: u32,
     },
+    /// A shard has so many members less: behind what they were still to be told.
+    Unsubscribed {
+        /// The room.
+        channel: u32,
+        /// The shard.
+        shard: ShardId,
+        /// How many.
+        members: u32,
+    },
     /// The room's rules ended it: remove it now.
     Ended {
         /// The room.
@@ -408,12 +417,18 @@ impl Room {
         self.json_members += u32::from(wire == Wire::Json);
     }
 
-    fn remove_subscriber(&mut self, shard: ShardId, wire: Wire) {
+    fn remove_subscriber(&mut self, shard: ShardId, wire: Wire, ctx: &mut Ctx<'_>) {
+        let channel = self.channel;
+        ctx.effects.push_back(Effect::Unsubscribed { channel, shard, members: 1 });
+        self.json_members -= u32::from(wire == Wire::Json);
+    }
+
+    /// A shard has so many members less.
+    pub(crate) fn unsubscribe(&mut self, shard: ShardId, members: u32) {
         if let Some(subscriber) = self.subscriber_mut(shard) {
-            subscriber.members -= 1;
+            subscriber.members -= members;
         }
         self.subscribers.retain(|subscriber| subscriber.members > 0);
-        self.json_members -= u32::from(wire == Wire::Json);
     }
 
     /// The number of members, for `PresenceCount`.

@@ -566,9 +566,15 @@ impl Room {
         self.play = None;
         self.is_kept = false;
         let channel = self.channel;
-        for subscriber in std::mem::take(&mut self.subscribers) {
+        let mut members = std::collections::BTreeMap::new();
+        for member in self.members.iter() {
+            *members.entry(member.session.shard).or_insert(0) += 1;
+        }
+        // Behind all that they are still to be told.
+        for (shard, members) in members {
             let down = Down::Removed { channel, member: 0, reason };
-            ctx.effects.push_back(Effect::Send { to: subscriber.shard, down });
+            ctx.effects.push_back(Effect::Send { to: shard, down });
+            ctx.effects.push_back(Effect::Unsubscribed { channel, shard, members });
         }
         self.members.clear();
         self.latest = super::latest::LatestValues::default();

@@ -723,7 +723,7 @@ impl Client {
             Some(What::Message { from, cseq, .. }) => *from == room.member && *cseq == ack.cseq.0,
             Some(What::Direct { from, .. }) => *from == room.member,
             Some(What::Presence(_)) => false,
-            None => seq.0 <= log.head(),
+            None => log.may_hold(seq.0),
         };
         if is_own { Ok(()) } else { Err(format!("{ack:?} is not in the log")) }
     }

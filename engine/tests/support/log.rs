@@ -90,11 +90,18 @@ pub(crate) struct RoomLog {
     last_cseq: BTreeMap<u32, u64>,
     last_at: u64,
     channel: u32,
+    /// Its room is gone: what was logged in the input that ended it was seen by nobody here.
+    is_over: bool,
 }
 
 impl RoomLog {
     pub(crate) fn head(&self) -> u64 {
         self.entries.len() as u64
+    }
+
+    /// Whether there may be such an entry, whatever it says.
+    pub(crate) fn may_hold(&self, seq: u64) -> bool {
+        self.is_over || seq <= self.head()
     }
 
     pub(crate) fn entry(&self, seq: u64) -> Option<&What> {
@@ -183,6 +190,13 @@ pub(crate) struct Logs {
 impl Logs {
     pub(crate) fn get(&self, name: &str, epoch: Epoch) -> Option<&RoomLog> {
         self.rooms.get(&epoch)?.get(name)
+    }
+
+    /// A room is gone.
+    pub(crate) fn over(&mut self, name: &str) {
+        for log in self.rooms.values_mut().filter_map(|rooms| rooms.get_mut(name)) {
+            log.is_over = true;
+        }
     }
 
     /// Takes over what was logged on a shard since it was last looked at.

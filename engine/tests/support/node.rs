@@ -232,6 +232,9 @@ impl Node {
             }
             Output::Event(event) => {
                 self.mix(9);
+                if let Event::RoomRemoved { room } = &event {
+                    self.logs.over(room);
+                }
                 self.events.push(event);
             }
             Output::Watch(item) => {

@@ -42,7 +42,8 @@ impl Projections {
     /// stayed the same.
     pub(crate) fn is_shown(&self, epoch: Epoch, tick: u64, member: u32, part: Part) -> bool {
         let Some(room) = self.rooms.get(&epoch) else { return true };
-        let of_then = room.ticks.get(&tick).and_then(|moment| moment.parts.get(&part));
+        let Some(then) = room.ticks.get(&tick) else { return true };
+        let of_then = then.parts.get(&part);
         let is_same = |moment: &&Moment| {
             let now = moment.parts.get(&part);
             now.is_none() || of_then.is_none() || now == of_then

@@ -202,7 +202,7 @@ impl Replica {
                     return Err(format!("seq {seq} is not for member {}: {what:?}", self.member));
                 }
             }
-            None if seq > log.head() => return Err(format!("seq {seq} is not in the log")),
+            None if !log.may_hold(seq) => return Err(format!("seq {seq} is not in the log")),
             _ => {}
         }
         let is_replay = self.replaying.is_some();
