@@ -295,7 +295,8 @@ impl Engine {
             }
             let Some((frame, kind)) = message.frames.for_wire(member.wire) else { continue };
             let Some(session) = self.sessions.get_mut(member.slot) else { continue };
-            if is_state && member.state != StateFlow::Live {
+            let is_owed = member.state != StateFlow::Live;
+            if is_state && is_owed && !planted!(self.config, DeltaToTheOwed) {
                 session.queue.counts.dropped[class_index] += 1;
                 self.stats.dropped[class_index] += 1;
                 continue;

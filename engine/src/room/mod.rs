@@ -426,7 +426,7 @@ impl Room {
     /// A shard has so many members less.
     pub(crate) fn unsubscribe(&mut self, shard: ShardId, members: u32) {
         if let Some(subscriber) = self.subscriber_mut(shard) {
-            subscriber.members -= members;
+            subscriber.members = subscriber.members.saturating_sub(members);
         }
         self.subscribers.retain(|subscriber| subscriber.members > 0);
     }

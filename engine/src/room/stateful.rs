@@ -343,8 +343,9 @@ impl Room {
             play.seq = self.seq;
             play.at_ms = self.epoch_at_ms + at;
         }
-        for id in &ticked.acked {
-            self.tell_ack(*id, play.tick(), ctx);
+        let is_late = planted!(ctx, AckBehindDelta);
+        if !is_late {
+            self.tell_acks(ticked, play.tick(), ctx);
         }
         for (delta, base_tick) in &ticked.deltas {
             if delta.part == Part::Spectators {
@@ -356,22 +357,29 @@ impl Room {
                     hash: delta.hash,
                     bytes: delta.bytes.as_slice().into(),
                 };
-                self.watched(ctx, || WatchEvent::Delta(Box::new(state())));
+                if *base_tick > 0 || !planted!(ctx, WatchersMissDelta) {
+                    self.watched(ctx, || WatchEvent::Delta(Box::new(state())));
+                }
             } else {
                 self.tell_delta(play, ticked, (delta, *base_tick), ctx);
             }
+        }
+        if is_late {
+            self.tell_acks(ticked, play.tick(), ctx);
         }
         for (id, old, new) in &ticked.teams {
             let has_teams = play.state().has_private_parts().1;
             if has_teams && *old != 0 {
                 self.tell_gone(*id, Part::Team(*old), ctx);
             }
-            if has_teams && *new != 0 {
+            if has_teams && *new != 0 && !planted!(ctx, TeamWithoutSnapshot) {
                 self.tell_snapshot(*id, Part::Team(*new), play, ctx);
             }
         }
         for (id, cell) in &ticked.left {
-            self.tell_gone(*id, Part::Cell(*cell), ctx);
+            if !planted!(ctx, CellStays) {
+                self.tell_gone(*id, Part::Cell(*cell), ctx);
+            }
         }
         for (id, cell) in &ticked.entered {
             self.tell_snapshot(*id, Part::Cell(*cell), play, ctx);
@@ -388,7 +396,7 @@ impl Room {
         let message = ServerMessage::Delta(Delta {
             channel: self.wire_channel(),
             part: wire_part(delta.part),
-            base_tick,
+            base_tick: if planted!(ctx, DeltaBaseTooLate) { play.tick() - 1 } else { base_tick },
             tick: play.tick(),
             seq: Seq(self.seq),
             hash: delta.hash,
@@ -409,13 +417,16 @@ impl Room {
                 );
             }
             Part::Team(team) => play.team_members(team).collect(),
+            Part::Owner(_) if planted!(ctx, OwnerPartLeaks) => {
+                self.members.iter().map(|member| member.id).collect()
+            }
             Part::Owner(owner) => vec![owner],
             Part::Cell(cell) => play.cell_members(cell).collect(),
             Part::Spectators => return,
         };
         let mut frames = SnapshotFrames::default();
         for id in receivers {
-            if ticked.is_new_to(id, delta.part) {
+            if ticked.is_new_to(id, delta.part) && !planted!(ctx, DeltaBeforeSnapshot) {
                 continue;
             }
             let Some(member) = self.members.get(id).filter(|member| !member.away) else { continue };
@@ -423,6 +434,12 @@ impl Room {
                 frames.of(member.wire, || ctx.encoder.frame(&message, member.wire, &self.types));
             let effect = self.frame_for(member, self.seq, self.state_class(), frame);
             self.emit(effect, ctx);
+        }
+    }
+
+    fn tell_acks(&mut self, ticked: &Ticked, tick: u64, ctx: &mut Ctx<'_>) {
+        for id in &ticked.acked {
+            self.tell_ack(*id, tick, ctx);
         }
     }
 
@@ -461,7 +478,7 @@ impl Room {
             let message = ServerMessage::Snapshot(Snapshot {
                 channel: self.wire_channel(),
                 part: wire_part(part),
-                tick: play.tick(),
+                tick: play.tick() + u64::from(planted!(ctx, SnapshotOfTheFuture)),
                 seq: Seq(play.seq),
                 hash: play.state().hash(part),
                 state: Cow::Owned(play.state().snapshot(part)),

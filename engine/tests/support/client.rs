@@ -14,7 +14,7 @@ use madang_protocol::client::{
 };
 use madang_protocol::ids::{Channel, Cseq, MemberId, ResumeKey, Seq, SessionId};
 use madang_protocol::server::{
-    Ack, ErrorRef, Joined, PresenceEvent, ServerMessage, Stats, Welcome,
+    Ack, ErrorRef, Joined, LeaveReason, PresenceEvent, ServerMessage, Stats, Welcome,
 };
 use madang_protocol::state::Part;
 use madang_protocol::value::{Payload, TypeRef, Value};
@@ -447,6 +447,12 @@ impl Client {
             ServerMessage::Joined(joined) => self.joined(node, joined),
             ServerMessage::Left(left) => {
                 self.lefts.push(left.clone());
+                match left.reason {
+                    LeaveReason::Kicked => node.reach("kicked"),
+                    LeaveReason::Closed => node.reach("room closed by its rules"),
+                    LeaveReason::Failed => node.reach("room failed under its members"),
+                    _ => {}
+                }
                 let room = self.rooms.remove(&left.channel.0);
                 let room = room.ok_or_else(|| format!("{left:?} of no room"))?;
                 self.forget_room(room);
@@ -514,13 +520,27 @@ impl Client {
             }
             ServerMessage::Snapshot(snapshot) => {
                 let ((_, state), against) = self.state_of(node, snapshot.channel)?;
-                state.snapshot(snapshot, against)
+                let reached = match snapshot.part {
+                    Part::Team(_) if state.beginnings > 0 => Some("team entered"),
+                    Part::Cell(_) => Some("cell entered"),
+                    Part::Members if state.is_resyncing => Some("resync answered"),
+                    Part::Members if state.beginnings > 0 => Some("state began anew"),
+                    _ => None,
+                };
+                state.snapshot(snapshot, against)?;
+                if let Some(situation) = reached {
+                    node.reach(situation);
+                }
+                Ok(())
             }
             ServerMessage::Delta(delta) => {
                 let ((_, state), against) = self.state_of(node, delta.channel)?;
                 state.delta(delta, against)
             }
-            ServerMessage::PartGone(gone) => self.state_of(node, gone.channel)?.0.1.gone(gone),
+            ServerMessage::PartGone(gone) => {
+                node.reach(if matches!(gone.part, Part::Team(_)) { "team left" } else { "cell left" });
+                self.state_of(node, gone.channel)?.0.1.gone(gone)
+            }
             ServerMessage::InputAck(ack) => {
                 let ((cseq, state), _) = self.state_of(node, ack.channel)?;
                 state.acked(*ack, cseq)?;

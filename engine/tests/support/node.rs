@@ -261,6 +261,7 @@ impl Node {
                 self.reach("session end told to another shard");
             }
             PeerMsg::Down(Down::RawLagged { .. }) => self.reach("raw lagged"),
+            PeerMsg::Down(Down::StateLagged { .. }) => self.reach("state lagged"),
             _ => {}
         }
     }
