@@ -192,6 +192,13 @@ impl Logs {
         self.rooms.get(&epoch)?.get(name)
     }
 
+    /// A room began, and may have ended before anybody looked.
+    pub(crate) fn began(&mut self, name: &str, epoch: Epoch, channel: u32) {
+        let of_epoch = self.rooms.entry(epoch).or_default();
+        let log = || RoomLog { channel, ..RoomLog::default() };
+        of_epoch.entry(name.to_owned()).or_insert_with(log);
+    }
+
     /// A room is gone.
     pub(crate) fn over(&mut self, name: &str) {
         for log in self.rooms.values_mut().filter_map(|rooms| rooms.get_mut(name)) {
