@@ -143,8 +143,13 @@ impl World {
 
     /// Tells a room's rules what to do.
     pub(crate) fn order(&mut self, client: usize, channel: u32, line: &str) -> u64 {
-        let sent =
-            self.clients[client].publish(&mut self.node, channel, Class::Reliable, "do", text(line));
+        let sent = self.clients[client].publish(
+            &mut self.node,
+            channel,
+            Class::Reliable,
+            "do",
+            text(line),
+        );
         sent.expect("the client is in the room")
     }
 
@@ -175,9 +180,10 @@ impl World {
     /// What a client has of a text field; nothing if it has no such entity in the part.
     pub(crate) fn reads(&self, client: usize, channel: u32, at: (Part, u32, usize)) -> String {
         let (state, (part, entity, field)) = (self.state(client, channel), at);
-        let value = state.parts.get(&part).and_then(|copy| {
-            copy.replica.value(&state.schema, entity, field)
-        });
+        let value = state
+            .parts
+            .get(&part)
+            .and_then(|copy| copy.replica.value(&state.schema, entity, field));
         match value {
             None => "nothing".to_owned(),
             Some(FieldValue::One(ScalarValue::Text(text))) => text,

@@ -78,7 +78,11 @@ fn a_change_of_teams_takes_the_old_part_and_brings_the_new_one_once() {
         let (a, b) = (world.native(0), world.native(1));
         let channel = world.enter(a, &named_at(prefix, 0, 2));
         world.enter(b, &named_at(prefix, 0, 2));
-        world.done(a, channel, &["create 1 0 1 0 0", "create 1 0 2 0 0", "plan 1 one", "plan 2 two"]);
+        world.done(
+            a,
+            channel,
+            &["create 1 0 1 0 0", "create 1 0 2 0 0", "plan 1 one", "plan 2 two"],
+        );
         assert_eq!(world.parts(b, channel), [Part::Members, Part::Owner]);
         world.done(a, channel, &["team #1 1"]);
         assert_eq!(world.reads(b, channel, (Part::Team(1), 1, PLAN)), "one");

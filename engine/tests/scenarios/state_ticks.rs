@@ -6,6 +6,7 @@ use crate::support::copy::Came;
 use crate::support::world::World;
 use madang_engine::Input;
 use madang_engine::room::Flush;
+use madang_engine::room::play::Play;
 use madang_protocol::client::CreateOptions;
 use madang_protocol::state::Part;
 
@@ -43,7 +44,7 @@ fn a_late_shard_makes_up_for_so_many_ticks_and_counts_those_it_leaves_out() {
         world.order(a, channel, "counting 100");
         world.tick();
         world.came(a, channel);
-        let (before, tick) = (ticks(&world), world.room(channel).play().map_or(0, |play| play.tick()));
+        let (before, tick) = (ticks(&world), world.room(channel).play().map_or(0, Play::tick));
         // 20 ticks are due: the newest, and 19 that are late.
         world.node.advance_us(1_000_000);
         world.node.turn(0, 1);
@@ -107,7 +108,7 @@ fn in_a_room_without_ticks_each_call_is_one() {
     let mut world = world(&rules(), 1);
     let a = world.native(0);
     let channel = world.enter(a, "still-1");
-    let tick = |world: &World| world.room(channel).play().map_or(0, |play| play.tick());
+    let tick = |world: &World| world.room(channel).play().map_or(0, Play::tick);
     let before = tick(&world);
     world.order(a, channel, "count 1");
     world.order(a, channel, "count 2");
@@ -123,12 +124,13 @@ fn timers_are_due_after_so_many_ticks_in_the_order_they_were_set() {
     let mut world = world(&rules(), 1);
     let a = world.native(0);
     let channel = world.enter(a, "field-1");
-    let now = world.room(channel).play().map_or(0, |play| play.tick());
+    let now = world.room(channel).play().map_or(0, Play::tick);
     for line in ["timer 3 30", "timer 1 10", "timer 3 31", "timer 0 1"] {
         world.order(a, channel, line);
     }
     world.pass_ms(300, 10);
-    let at = |timer: u64, after: u64, count: u64| format!("timer {timer} at {} as {count}", now + after);
+    let at =
+        |timer: u64, after: u64, count: u64| format!("timer {timer} at {} as {count}", now + after);
     let expected = [at(10, 1, 1), at(1, 1, 2), at(30, 3, 3), at(31, 3, 4)];
     assert_eq!(world.heard(a, channel), expected);
 }

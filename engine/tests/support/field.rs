@@ -185,11 +185,17 @@ impl Plot {
                 ctx.set_view(whom(0), point(1));
                 Ok(())
             }
-            "say" => send(ctx, Audience::Everyone, Class::Reliable, text(0)),
-            "now" => send(ctx, Audience::Everyone, Class::Latest(number(0)), text(1)),
-            "wave" => send(ctx, Audience::Everyone, Class::Volatile, text(0)),
-            "tell" => send(ctx, Audience::Member(whom(0)), Class::Reliable, text(1)),
-            "rally" => send(ctx, Audience::Team(number(0)), Class::Reliable, text(1)),
+            "say" | "now" | "wave" | "tell" | "rally" => {
+                let (to, class, words) = match *verb {
+                    "say" => (Audience::Everyone, Class::Reliable, text(0)),
+                    "now" => (Audience::Everyone, Class::Latest(number(0)), text(1)),
+                    "wave" => (Audience::Everyone, Class::Volatile, text(0)),
+                    "tell" => (Audience::Member(whom(0)), Class::Reliable, text(1)),
+                    _ => (Audience::Team(number(0)), Class::Reliable, text(1)),
+                };
+                ctx.send(to, class, "said", Payload::Text(Cow::Owned(words)));
+                Ok(())
+            }
             "kick" => {
                 ctx.kick(whom(0));
                 Ok(())
@@ -332,11 +338,6 @@ pub(crate) fn position(state: &State, id: u32) -> Option<[f64; 2]> {
         Ok(FieldValue::One(ScalarValue::Vec2(at))) => Some(at),
         _ => None,
     }
-}
-
-fn send(ctx: &mut Context<'_>, to: Audience, class: Class, words: String) -> Result<(), String> {
-    ctx.send(to, class, "said", Payload::Text(Cow::Owned(words)));
-    Ok(())
 }
 
 fn said<T>(result: Result<T, StateError>) -> Result<T, String> {

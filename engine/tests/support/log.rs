@@ -54,14 +54,6 @@ impl What {
         }
     }
 
-    /// Whether a member said it.
-    pub(crate) fn is_from_member(&self) -> bool {
-        match self {
-            What::Message { from, .. } | What::Direct { from, .. } => *from != 0,
-            What::Presence(_) => false,
-        }
-    }
-
     pub(crate) fn payload(&self) -> Option<&Payload<'static>> {
         match self {
             What::Message { payload, .. } | What::Direct { payload, .. } => Some(payload),
