@@ -214,6 +214,8 @@ configuration! {
         bytes_max: u32 = 268_435_456, in 65_536..=QUEUE_BYTES_CAP;
         /// Longest delay that a spectator may ask for.
         delay_max_ms: u32 = 60_000, in 0..=86_400_000;
+        /// How long a spectator of a room with state may be behind before it skips to a snapshot.
+        conflate_ms: u32 = 3_000, in 100..=3_600_000;
         /// Silence after which a spectator is sent a comment.
         heartbeat_ms: u32 = 15_000, in 10..=3_600_000;
         /// Least time between two changes of a room in the directory.
