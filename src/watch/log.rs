@@ -184,16 +184,18 @@ impl Log {
     /// Takes the state as it is now.
     pub(super) fn push_snapshot(&mut self, told: &WatchState) {
         let Some(state) = &mut self.state else { return };
+        // Messages that are here already may be newer than the tick.
         let seq = told.seq.max(self.head);
+        let at_ms = self.entries.back().map_or(0, |entry| entry.at_ms).max(told.at_ms);
         let from = self.stale_from.take().unwrap_or(self.head + 1).min(seq);
-        match state.snapshot(told, seq) {
+        match state.snapshot(told, (seq, at_ms)) {
             Ok(Taken::Known) => self.head = seq,
             // Nobody can be here without having been told that a snapshot comes first.
             Ok(Taken::Anew) if self.entries.is_empty() && self.lost.0.seq == seq => {}
             Ok(Taken::Anew) => {
-                self.put_hole(told.at_ms);
+                self.put_hole(at_ms);
                 self.head = seq;
-                self.put(Entry { seq, at_ms: told.at_ms, body: Body::Break { from } });
+                self.put(Entry { seq, at_ms, body: Body::Break { from } });
             }
             Err(error) => self.lose_state(&error),
         }

@@ -268,3 +268,6 @@ impl Spectators {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -34,8 +34,6 @@ pub(super) struct StateLog {
     replica: Replica,
     /// What the replica is of. Nothing is known before the first snapshot.
     head: Option<Moment>,
-    /// The room has ticked so far at least.
-    known_tick: u64,
     /// Something was lost: the replica is of the past until the next snapshot comes.
     is_stale: bool,
     /// Ascending.
@@ -89,7 +87,6 @@ impl StateLog {
             names: Names::new(schema),
             replica: Replica::default(),
             head: None,
-            known_tick: 0,
             is_stale: true,
             keyframes: VecDeque::new(),
             deltas_bytes: 0,
@@ -114,20 +111,23 @@ impl StateLog {
         self.is_stale = true;
     }
 
-    /// Takes a snapshot that stands for everything up to `seq`.
-    pub(super) fn snapshot(&mut self, told: &WatchState, seq: u64) -> Result<Taken, StateError> {
+    /// Takes a snapshot that stands for everything up to `seq`, which happened at a wall time.
+    pub(super) fn snapshot(
+        &mut self,
+        told: &WatchState,
+        (seq, at_ms): (u64, u64),
+    ) -> Result<Taken, StateError> {
         let mut fresh = Replica::default();
         fresh.apply_snapshot(self.names.schema(), &told.bytes)?;
         if fresh.hash() != told.hash {
             return Err(StateError::WrongEntity);
         }
-        self.known_tick = told.tick;
         self.is_stale = false;
         if self.head.is_some() && fresh == self.replica {
             return Ok(Taken::Known);
         }
         self.replica = fresh;
-        self.set_head(Moment { seq, at_ms: told.at_ms, tick: told.tick, hash: told.hash });
+        self.set_head(Moment { seq, at_ms, tick: told.tick, hash: told.hash });
         self.put_keyframe(seq);
         Ok(Taken::Anew)
     }
@@ -140,9 +140,6 @@ impl StateLog {
         lost_seq: u64,
     ) -> Result<Option<Whole>, StateError> {
         let Some(before) = self.live() else { return Ok(None) };
-        if told.base_tick > self.known_tick {
-            return Err(StateError::WrongEntity);
-        }
         // Who begins behind an earlier moment needs what this changes.
         if self.keyframes.is_empty() {
             self.put_keyframe(before.seq.max(lost_seq));
@@ -153,7 +150,6 @@ impl StateLog {
             return Err(StateError::WrongEntity);
         }
         let WatchState { seq, at_ms, base_tick, tick, hash, .. } = *told;
-        self.known_tick = tick;
         self.set_head(Moment { seq, at_ms, tick, hash });
         self.deltas_bytes += bytes.len();
         self.replica_bytes += bytes.len() * DELTA_FACTOR;
