@@ -225,7 +225,7 @@ configuration! {
         connections_max: u32 = 1_024, in 1..=COUNT_CAP;
         /// How long what happened in a room can still be watched.
         history_ms: u32 = 120_000, in 1_000..=86_400_000;
-        /// Most bytes of that for one room.
+        /// Most bytes of that for one room, its state included; a state that alone is larger is not shown.
         history_bytes_max: u32 = 8_388_608, in 1_024..=QUEUE_BYTES_CAP;
         /// Most bytes of that for all rooms of one of these threads.
         bytes_max: u32 = 268_435_456, in 65_536..=QUEUE_BYTES_CAP;

@@ -314,7 +314,10 @@ fn forget_state(log: &mut Log) {
 mod tests {
     use super::*;
     use madang_engine::frame::Frame;
-    use madang_engine::watch::WatchOpened;
+    use madang_engine::watch::{WatchOpened, WatchState};
+    use madang_protocol::replica::Replica;
+    use madang_protocol::state::{Field, FieldType, Kind, Scalar, Schema, Visibility, put_uint};
+    use std::sync::Arc;
 
     fn rooms() -> Rooms {
         let bounds = Bounds { history_ms: 1000, log_bytes_max: 64 << 10, bytes_max: 128 << 10 };
@@ -437,5 +440,55 @@ mod tests {
             })
             .collect();
         assert_eq!(listed, [("a1".into(), Some(1), 3), ("arena".into(), None, 0)]);
+    }
+
+    /// A room whose state is a text of so many bytes.
+    fn open_with_state(rooms: &mut Rooms, channel: u32, bytes: usize) -> LogKey {
+        let r#type = FieldType::One(Scalar::Text);
+        let field = Field { name: "text".into(), r#type, visibility: Visibility::Everyone };
+        let kinds = vec![Kind { name: "room".into(), fields: vec![field] }];
+        let mut replica = Replica::default();
+        let mut state = vec![0, 0, 1];
+        put_uint(&mut state, bytes as u64);
+        state.resize(state.len() + bytes, b'x');
+        let schema = Arc::new(Schema { kinds });
+        replica.apply_snapshot(&schema, &state).unwrap();
+        let room = WatchOpened {
+            name: format!("a{channel}").into(),
+            epoch: Epoch([channel as u8; 8]),
+            epoch_at_ms: 0,
+            kind: "big",
+            schema: Some(schema),
+            labels: Vec::new(),
+            public: false,
+            types: Vec::new(),
+            members: 0,
+            before: 0,
+        };
+        rooms.apply(item(channel, WatchEvent::Opened(Box::new(room))), 0);
+        let hash = replica.hash();
+        let told =
+            WatchState { seq: 0, at_ms: 0, base_tick: 0, tick: 0, hash, bytes: state.into() };
+        rooms.apply(item(channel, WatchEvent::Snapshot(Box::new(told))), 0);
+        rooms.newest(&format!("a{channel}")).unwrap()
+    }
+
+    #[test]
+    fn a_state_that_does_not_fit_is_let_go_and_the_largest_of_many_gives_way() {
+        let mut rooms = rooms();
+        let large = open_with_state(&mut rooms, 1, 70_000);
+        assert!(!rooms.get(large).unwrap().has_state());
+        check(&rooms);
+        let keys = [30_000, 45_000, 31_000, 32_000, 33_000]
+            .iter()
+            .zip(2..)
+            .map(|(bytes, channel)| open_with_state(&mut rooms, channel, *bytes));
+        let keys: Vec<_> = keys.collect();
+        assert!(rooms.is_over());
+        assert!(rooms.sweep(1).is_empty());
+        assert!(!rooms.is_over());
+        check(&rooms);
+        let shown: Vec<_> = keys.iter().map(|key| rooms.get(*key).unwrap().has_state()).collect();
+        assert_eq!(shown, [true, false, true, true, false]);
     }
 }

@@ -25,8 +25,9 @@ fn names(events: &[Event]) -> Vec<&str> {
 #[test]
 fn a_spectator_without_a_codec_sees_the_state_by_name() {
     let (server, room) = (theatre(|_| {}), "theatre-names");
-    let mut member = Member::join(&server, room);
-    order(&mut member, room, json!([{ "spawn": "모모" }, { "note": "a\n\"b\"" }]));
+    let public = json!({ "capacity": null, "presence": null, "public": true, "labels": [] });
+    let mut member = Member::join_with(&server, room, public);
+    order(&mut member, json!([{ "spawn": "모모" }, { "note": "a\n\"b\"" }]));
     let (mut stream, first) = watch(server.watch_addr(), room, "");
     assert_eq!((first.id.as_str(), first.json()["state"].as_bool()), ("", Some(true)));
     let snapshot = stream.next().expect("an event");
@@ -43,7 +44,7 @@ fn a_spectator_without_a_codec_sees_the_state_by_name() {
     );
     let hash = snapshot.json()["hash"].as_str().expect("a hash").to_owned();
     assert!(hash.len() == 8 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()), "{hash}");
-    order(&mut member, room, json!([{ "move": [1, 6, 8] }, { "say": "hello" }]));
+    order(&mut member, json!([{ "move": [1, 6, 8] }, { "say": "hello" }]));
     let events = [stream.next().expect("an event"), stream.next().expect("an event")];
     let delta = events.iter().find(|event| event.name == "delta").expect("a delta").json();
     assert_eq!(delta["set"], json!({ "1": { "at": [1.5, 2], "hand": [6, 7] } }));
@@ -51,7 +52,7 @@ fn a_spectator_without_a_codec_sees_the_state_by_name() {
     assert_eq!(delta.as_object().expect("an object").len(), 5, "{delta}");
     let line = events.iter().find(|event| event.name == "message").expect("a message").json();
     assert_eq!((&line["type"], &line["payload"]), (&json!("line"), &json!({ "text": "hello" })));
-    order(&mut member, room, json!([{ "drop": 1 }, { "spawn": "b" }]));
+    order(&mut member, json!([{ "drop": 1 }, { "spawn": "b" }]));
     let delta = stream.until("delta").json();
     assert_eq!(delta["gone"], json!([1]));
     let actor = json!({ "kind": "actor", "at": [-64, -64], "name": "b", "hand": [] });
@@ -72,7 +73,7 @@ fn readers_from_one_id_are_told_the_same_through_drops() {
     let server = theatre(|config| config.watch.conflate_ms = 600_000);
     let (addr, room) = (server.watch_addr(), "theatre-drops");
     let mut member = Member::join(&server, room);
-    order(&mut member, room, json!([{ "spawn": "a" }, { "spawn": "b" }]));
+    order(&mut member, json!([{ "spawn": "a" }, { "spawn": "b" }]));
     let (mut first, _) = watch(addr, room, "");
     let mut begun = Page::default();
     catch_up(&mut first, &mut begun, room, 0);
@@ -97,7 +98,7 @@ fn readers_from_one_id_are_told_the_same_through_drops() {
             { "note": format!("{round}\r\n") },
             { "say": "on" },
         ]);
-        order(&mut member, room, if round == 30 { json!([{ "spawn": "c" }]) } else { orders });
+        order(&mut member, if round == 30 { json!([{ "spawn": "c" }]) } else { orders });
         for (stream, page, by_query, cut_every) in &mut readers {
             if *cut_every > 0 && round % *cut_every == 0 {
                 // Some of what was said may be on its way.
@@ -125,22 +126,22 @@ fn nothing_is_shown_before_the_delay_not_even_the_first_snapshot() {
     let server = theatre(|config| config.rooms.watch = vec![rule]);
     let (addr, room) = (server.watch_addr(), "theatre-delay");
     let mut member = Member::join(&server, room);
-    order(&mut member, room, json!([{ "spawn": "a" }]));
+    order(&mut member, json!([{ "spawn": "a" }]));
     let (mut early, first) = watch(addr, room, "");
     assert_eq!(first.id, "", "it has no state yet");
     let (mut longer, _) = watch(addr, room, "?delay=600ms");
     let (mut early_page, mut longer_page) = (Page::default(), Page::default());
     for round in 0..5 {
-        order(&mut member, room, json!([{ "move": [1, round, round] }]));
+        order(&mut member, json!([{ "move": [1, round, round] }]));
     }
     catch_up(&mut early, &mut early_page, room, 300);
     assert_eq!(names(&early_page.state_events)[0], "snapshot");
     // Everything there is has been seen, and cannot be had any sooner by saying so.
-    order(&mut member, room, json!([{ "move": [1, 50, 50] }]));
+    order(&mut member, json!([{ "move": [1, 50, 50] }]));
     let (mut again, _) = watch_from(addr, room, "", &early_page.id);
     catch_up(&mut again, &mut early_page, room, 300);
     let ahead = early_page.id.clone();
-    order(&mut member, room, json!([{ "note": "new" }]));
+    order(&mut member, json!([{ "note": "new" }]));
     let (mut rewound, _) = watch_from(addr, room, "?delay=600ms", &ahead);
     let mut page = Page::default();
     catch_up(&mut rewound, &mut page, room, 600);
@@ -152,10 +153,10 @@ fn nothing_is_shown_before_the_delay_not_even_the_first_snapshot() {
 fn a_stream_can_begin_in_the_past_of_the_state() {
     let (server, room) = (theatre(|_| {}), "theatre-past");
     let mut member = Member::join(&server, room);
-    order(&mut member, room, json!([{ "spawn": "a" }]));
+    order(&mut member, json!([{ "spawn": "a" }]));
     for round in 0..40 {
         let note = format!("{round}").repeat(300);
-        order(&mut member, room, json!([{ "note": note }, { "move": [1, round, 1] }]));
+        order(&mut member, json!([{ "note": note }, { "move": [1, round, 1] }]));
     }
     let (mut live, _) = watch(server.watch_addr(), room, "");
     let mut now = Page::default();
@@ -188,7 +189,7 @@ fn who_reads_slowly_skips_to_a_snapshot_and_nobody_else_does() {
     });
     let (addr, room) = (server.watch_addr(), "theatre-slow");
     let mut member = Member::join(&server, room);
-    order(&mut member, room, json!([{ "spawn": "a" }]));
+    order(&mut member, json!([{ "spawn": "a" }]));
     let mut slow: Vec<_> =
         (0..3).map(|_| ask_slowly(addr, &format!("/rooms/{room}/events"))).collect();
     let mut pages: Vec<_> = slow.iter().map(|_| Page::default()).collect();
@@ -201,7 +202,7 @@ fn who_reads_slowly_skips_to_a_snapshot_and_nobody_else_does() {
     let began = std::time::Instant::now();
     while round < 200 || began.elapsed().as_millis() < 1_000 {
         round += 1;
-        order(&mut member, room, json!([{ "note": format!("{round}{long}") }, { "say": "on" }]));
+        order(&mut member, json!([{ "note": format!("{round}{long}") }, { "say": "on" }]));
     }
     for (stream, page) in slow.iter_mut().zip(&mut pages) {
         catch_up(stream, page, room, 0);
@@ -223,7 +224,7 @@ fn a_feed_that_overflows_is_a_gap_and_a_snapshot() {
     });
     let room = "theatre-feed";
     let mut member = Member::join(&server, room);
-    order(&mut member, room, json!([{ "spawn": "a" }]));
+    order(&mut member, json!([{ "spawn": "a" }]));
     let (mut stream, _) = watch(server.watch_addr(), room, "");
     let mut page = Page::default();
     catch_up(&mut stream, &mut page, room, 0);
@@ -233,7 +234,7 @@ fn a_feed_that_overflows_is_a_gap_and_a_snapshot() {
             round += 1;
             member.publish(&json!([{ "note": format!("{round}{}", "x".repeat(300)) }]).to_string());
         }
-        order(&mut member, room, json!([{ "note": format!("last {round}") }]));
+        order(&mut member, json!([{ "note": format!("last {round}") }]));
         catch_up(&mut stream, &mut page, room, 0);
         page.others.iter().any(|event| event.name == "gap").then_some(())
     });
@@ -241,7 +242,7 @@ fn a_feed_that_overflows_is_a_gap_and_a_snapshot() {
     assert!(names(&page.state_events)[1..].contains(&"snapshot"));
     // From here on it is as if nothing had been.
     let known = page.state_events.len();
-    order(&mut member, room, json!([{ "move": [1, 2, 3] }]));
+    order(&mut member, json!([{ "move": [1, 2, 3] }]));
     catch_up(&mut stream, &mut page, room, 0);
     assert_eq!(names(&page.state_events[known..]), ["delta"]);
 }
@@ -250,7 +251,7 @@ fn a_feed_that_overflows_is_a_gap_and_a_snapshot() {
 fn a_snapshot_is_made_once_for_all_who_come_in_a_tick() {
     let (server, room) = (theatre(|_| {}), "theatre-many");
     let mut member = Member::join(&server, room);
-    order(&mut member, room, json!([{ "spawn": "a" }]));
+    order(&mut member, json!([{ "spawn": "a" }]));
     let mut streams: Vec<_> = (0..40).map(|_| watch(server.watch_addr(), room, "").0).collect();
     let mut pages: Vec<_> = streams.iter().map(|_| Page::default()).collect();
     for (stream, page) in streams.iter_mut().zip(&mut pages) {
@@ -259,7 +260,7 @@ fn a_snapshot_is_made_once_for_all_who_come_in_a_tick() {
     wait_for("the counts", || (server.watch_count(Counter::WatchEvents) >= 40).then_some(()));
     assert_eq!(server.watch_count(Counter::WatchEncodes), 1);
     for round in 0..10 {
-        order(&mut member, room, json!([{ "move": [1, round + 1, 2] }]));
+        order(&mut member, json!([{ "move": [1, round + 1, 2] }]));
     }
     for (stream, page) in streams.iter_mut().zip(&mut pages) {
         catch_up(stream, page, room, 0);

@@ -1,7 +1,7 @@
 //! A kind of room with state that does what its members say, and what a page makes of its events.
 
 use crate::member::Member;
-use crate::server::{Running, config, wait_for, wall_ms};
+use crate::server::{Running, config, wall_ms};
 use crate::stream::Event;
 use madang::config::{Config, KindRule, RoomKind, WatchRule};
 use madang_engine::room::logic::{Context, Incoming, LogicKind, RoomLogic, RoomOptions};
@@ -137,10 +137,9 @@ impl Theatre {
 }
 
 /// Has members' orders done, as one tick.
-pub(crate) fn order(member: &mut Member, room: &str, orders: Value) {
-    let before = ticks(room);
+pub(crate) fn order(member: &mut Member, orders: Value) {
     member.publish(&orders.to_string());
-    wait_for("the tick", || (ticks(room) > before).then_some(()));
+    member.until_applied();
 }
 
 /// What spectators should see now.
@@ -150,11 +149,6 @@ pub(crate) fn newest(room: &str) -> Value {
     let (_, (_, entities)) =
         truth.range(..=key).next_back().filter(|((of, _), _)| of == room).expect("a tick");
     entities.clone()
-}
-
-fn ticks(room: &str) -> usize {
-    let truth = TRUTH.lock().expect("no test panics with it");
-    truth.keys().filter(|(of, _)| of == room).count()
 }
 
 /// What a page knows that has nothing but the events.

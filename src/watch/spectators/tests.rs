@@ -323,6 +323,14 @@ impl World {
     }
 }
 
+/// A state event.
+#[derive(Debug, PartialEq)]
+struct Told {
+    id: Option<(Epoch, u64)>,
+    name: String,
+    data: String,
+}
+
 /// A plain client, which knows nothing but the events.
 struct Reader {
     delay_ms: u64,
@@ -334,8 +342,7 @@ struct Reader {
     /// All messages up to this seq were told or said to be missing.
     covered: u64,
     excused: u64,
-    /// State events: ids, names and data.
-    state_events: Vec<(Option<(Epoch, u64)>, String, String)>,
+    state_events: Vec<Told>,
     gaps: u64,
     recoveries: u64,
 }
@@ -429,7 +436,7 @@ impl Reader {
             assert_eq!(id, Some((EPOCH, number("seq"))));
         }
         if matches!(name.as_str(), "snapshot" | "delta") {
-            self.state_events.push((id, name, data));
+            self.state_events.push(Told { id, name, data });
         }
         self.id = id.or(self.id);
     }
@@ -579,7 +586,7 @@ fn readers_from_one_id_are_told_the_same_through_drops() {
         }
         let [(whole, _), others @ ..] = &readers;
         assert!(whole.state_events.len() > 70, "{}", whole.state_events.len());
-        assert!(whole.state_events.iter().all(|(_, name, _)| name == "delta"));
+        assert!(whole.state_events.iter().all(|told| told.name == "delta"));
         for (other, _) in others {
             assert!(other.recoveries > 5);
             assert_eq!(other.state_events, whole.state_events, "seed {seed}");
