@@ -221,7 +221,7 @@ struct Told {
 
 impl Told {
     fn own(court: &Court, member: u32) -> Self {
-        let (part, own) = (Part::Owner(member), court.own(member).unwrap());
+        let (part, own) = (Part::Owner(member), court.own(member).expect("it plays"));
         let left = |field| court.uint(part, own, field).saturating_sub(court.play.tick()) as u32;
         let body = Body {
             at: court.vector(Part::Members, own, player::AT),
