@@ -41,6 +41,8 @@ pub(super) struct Log {
     stale_from: Option<u64>,
     /// When the epoch ended.
     closed_at_ms: Option<u64>,
+    /// When something came, for the last time.
+    wall_ms: u64,
     bytes: usize,
 }
 
@@ -48,6 +50,8 @@ pub(super) struct Log {
 struct Entry {
     seq: u64,
     at_ms: u64,
+    /// When it came.
+    came_ms: u64,
     body: Body,
 }
 
@@ -138,6 +142,7 @@ impl Log {
             hole: None,
             stale_from: None,
             closed_at_ms: None,
+            wall_ms: now_ms,
             bytes: LOG_BYTES,
         }
     }
@@ -172,12 +177,17 @@ impl Log {
         self.room = room;
     }
 
+    /// What is added from now on comes at this wall time.
+    pub(super) fn set_wall_ms(&mut self, wall_ms: u64) {
+        self.wall_ms = wall_ms;
+    }
+
     /// Appends a message, unless it is here already.
     pub(super) fn push(&mut self, seq: u64, at_ms: u64, frame: Frame, is_published: bool) {
         if seq > self.head {
             self.head = seq;
             self.put_hole(at_ms);
-            self.put(Entry { seq, at_ms, body: Body::Native { frame, is_published } });
+            self.put(seq, at_ms, Body::Native { frame, is_published });
         }
     }
 
@@ -195,7 +205,7 @@ impl Log {
             Ok(Taken::Anew) => {
                 self.put_hole(at_ms);
                 self.head = seq;
-                self.put(Entry { seq, at_ms, body: Body::Break { from } });
+                self.put(seq, at_ms, Body::Break { from });
             }
             Err(error) => self.lose_state(&error),
         }
@@ -208,8 +218,7 @@ impl Log {
             Ok(Some(whole)) => {
                 self.head = told.seq;
                 self.put_hole(told.at_ms);
-                let body = Body::Delta(Box::new(whole));
-                self.put(Entry { seq: told.seq, at_ms: told.at_ms, body });
+                self.put(told.seq, told.at_ms, Body::Delta(Box::new(whole)));
             }
             // A snapshot will come and stand for it.
             Ok(None) => {}
@@ -250,11 +259,12 @@ impl Log {
     /// A hole happened when what comes behind it did: nobody learns of it earlier.
     fn put_hole(&mut self, at_ms: u64) {
         if let Some((from, to)) = self.hole.take() {
-            self.put(Entry { seq: to, at_ms, body: Body::Hole { from } });
+            self.put(to, at_ms, Body::Hole { from });
         }
     }
 
-    fn put(&mut self, entry: Entry) {
+    fn put(&mut self, seq: u64, at_ms: u64, body: Body) {
+        let entry = Entry { seq, at_ms, came_ms: at_ms.max(self.wall_ms), body };
         self.bytes += entry.cost();
         self.entries.push_back(entry);
     }
@@ -262,6 +272,12 @@ impl Log {
     /// Lets entries go that happened before `oldest_ms`, and more until it fits `bytes_max`. The
     /// state as it is now stays.
     pub(super) fn evict(&mut self, oldest_ms: u64, bytes_max: usize) {
+        if self.bytes() > bytes_max
+            && let Some(state) = &mut self.state
+        {
+            // It can be made again.
+            state.drop_head_text();
+        }
         while let Some(entry) = self.entries.front() {
             if entry.at_ms >= oldest_ms && self.bytes() <= bytes_max {
                 break;
@@ -361,12 +377,12 @@ impl Log {
         self.event(at, seat, limit_ms, encodes)
     }
 
-    /// Whether the next of what somebody has not seen happened before a wall time, and can be
-    /// skipped over because there is state.
+    /// Whether the next of what somebody has not seen came here before a wall time, and can be
+    /// skipped over because there is state. What came late from the room makes nobody slow.
     pub(super) fn is_late(&self, seat: Seat, before_ms: u64) -> bool {
         let at = self.entries.partition_point(|entry| entry.place() <= seat.place);
-        let next = self.entries.get(at).map(|entry| entry.at_ms);
-        !seat.owes_state && next.is_some_and(|at_ms| at_ms < before_ms) && self.has_state()
+        let next = self.entries.get(at).map(|entry| entry.came_ms);
+        !seat.owes_state && next.is_some_and(|came_ms| came_ms < before_ms) && self.has_state()
     }
 
     /// The newest snapshot instead of all that somebody has not seen, if that is more than one event.

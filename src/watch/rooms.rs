@@ -261,6 +261,7 @@ impl Rooms {
     fn append(&mut self, key: LogKey, now_ms: u64, add: impl FnOnce(&mut Log)) {
         let Bounds { history_ms, log_bytes_max, .. } = self.bounds;
         self.with(key, |log| {
+            log.set_wall_ms(now_ms);
             add(log);
             log.evict(now_ms.saturating_sub(history_ms), log_bytes_max);
             if log.bytes() > log_bytes_max && log.has_state() {

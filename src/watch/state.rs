@@ -272,7 +272,8 @@ impl StateLog {
         self.drop_head_text();
     }
 
-    fn drop_head_text(&mut self) {
+    /// Lets go what was made of the head.
+    pub(super) fn drop_head_text(&mut self) {
         if let Some((_, text)) = self.head_text.take() {
             self.bytes -= text.len();
         }
