@@ -222,6 +222,37 @@ fn who_reads_slowly_skips_to_a_snapshot_and_nobody_else_does() {
     assert_eq!(server.shard_count(Counter::WatchFeedDropped), 0);
 }
 
+/// A room that goes on by itself, at 50 ticks a second.
+#[test]
+fn live_delayed_and_rewound_spectators_see_a_room_go_round() {
+    let server = theatre(|config| config.watch.conflate_ms = 600_000);
+    let (addr, room) = (server.watch_addr(), "carousel");
+    let mut member = Member::join(&server, room);
+    order(&mut member, json!([{ "spawn": "a" }, { "spawn": "b" }, { "spawn": "c" }]));
+    let mut streams = ["", "?delay=250ms", "?delay=1s", "?from=-60s", "?from=3&delay=100ms"]
+        .map(|query| (watch(addr, room, query).0, Page::default()));
+    for round in 0..4 {
+        for (stream, page) in &mut streams {
+            for _ in 0..15 {
+                page.take(stream.next().expect("the stream goes on"), room, 0);
+            }
+        }
+        if round == 1 {
+            order(&mut member, json!([{ "drop": 2 }, { "spawn": "d" }, { "say": "on" }]));
+        }
+        // One of them comes back each time.
+        let (stream, page) = &mut streams[round];
+        let query = ["", "?delay=250ms", "?delay=1s", ""][round];
+        *stream = watch_from(addr, room, query, &page.id).0;
+    }
+    for (_, page) in &streams {
+        assert!(page.others.iter().all(|event| event.name != "gap"), "{:?}", page.others);
+        assert_eq!(names(&page.state_events[..2]), ["snapshot", "delta"]);
+        let snapshots = page.state_events.iter().filter(|event| event.name == "snapshot");
+        assert_eq!(snapshots.count(), 1, "whoever came back had everything");
+    }
+}
+
 /// The shards' way to spectators is a kilobyte wide here.
 #[test]
 fn a_feed_that_overflows_is_a_gap_and_a_snapshot() {

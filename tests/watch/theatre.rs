@@ -20,29 +20,35 @@ const NAME: usize = 1;
 const HAND: usize = 2;
 const SECRET: usize = 3;
 
-/// What spectators should see, for each room and tick, and when it was so.
+/// What spectators should see, for each room and tick, and when it was ordered.
 static TRUTH: Mutex<BTreeMap<(String, u64), (u64, Value)>> = Mutex::new(BTreeMap::new());
 
 struct Theatre {
     room: String,
     seen: BTreeMap<u32, Map<String, Value>>,
+    /// When the newest order was given, as far as that is known.
+    ordered_ms: u64,
 }
 
-/// A server with rooms of this kind, of names that begin with `theatre`.
+/// A server with rooms that only do what they are told, of names that begin with `theatre`, and rooms
+/// that also go round by themselves, `carousel`.
 pub(crate) fn theatre(change: impl FnOnce(&mut Config)) -> Running {
-    madang::rooms::register(LogicKind {
-        name: "theatre",
-        tick_hz: 0,
-        interest: None,
-        factory: Arc::new(|options: &RoomOptions<'_>| {
-            let seen = [(0, Map::from_iter([("kind".into(), json!("stage"))]))].into();
-            Ok(Box::new(Theatre { room: options.name.to_owned(), seen }))
-        }),
-    });
     let mut config = config();
-    let kind = RoomKind::named("theatre").expect("it is registered");
-    config.rooms.kind = vec![KindRule { prefix: "theatre".into(), kind }];
-    config.rooms.watch = vec![WatchRule { prefix: "theatre".into(), delay_min_ms: 0 }];
+    for (name, tick_hz) in [("theatre", 0), ("carousel", 50)] {
+        madang::rooms::register(LogicKind {
+            name,
+            tick_hz,
+            interest: None,
+            factory: Arc::new(|options: &RoomOptions<'_>| {
+                let seen = [(0, Map::from_iter([("kind".into(), json!("stage"))]))].into();
+                Ok(Box::new(Theatre { room: options.name.to_owned(), seen, ordered_ms: 0 }))
+            }),
+        });
+        let kind = RoomKind::named(name).expect("it is registered");
+        config.rooms.kind.push(KindRule { prefix: name.into(), kind });
+    }
+    let watched = |prefix: &str| WatchRule { prefix: prefix.into(), delay_min_ms: 0 };
+    config.rooms.watch = vec![watched("theatre"), watched("carousel")];
     change(&mut config);
     Running::start(config)
 }
@@ -71,6 +77,21 @@ impl RoomLogic for Theatre {
         self.remember(ctx);
     }
 
+    fn on_tick(&mut self, ctx: &mut Context<'_>) {
+        if ctx.tick_hz() == 0 {
+            return;
+        }
+        self.ordered_ms = 0;
+        let ids: Vec<u32> = self.seen.keys().copied().filter(|id| *id != 0).collect();
+        // Some stand still in some ticks, and all of them in a few.
+        let tick = ctx.tick();
+        for id in ids.into_iter().filter(|id| tick % 7 > u64::from(*id % 3)) {
+            let place = (tick * u64::from(id)) % 200;
+            self.obey(ctx, &json!({ "move": [id, place, place / 2] })).expect("it is there");
+        }
+        self.remember(ctx);
+    }
+
     fn on_message(
         &mut self,
         ctx: &mut Context<'_>,
@@ -82,7 +103,10 @@ impl RoomLogic for Theatre {
         for order in &orders {
             self.obey(ctx, order).map_err(|error| error.to_string())?;
         }
-        self.remember(ctx);
+        // Where ticks go by themselves, it is the next that shows what was done.
+        if ctx.tick_hz() == 0 {
+            self.remember(ctx);
+        }
         Ok(())
     }
 }
@@ -95,7 +119,9 @@ impl Theatre {
     ) -> Result<(), madang_protocol::state::StateError> {
         let uint = |value: &Value| value.as_u64().expect("a number");
         let one = |value: ScalarValue| FieldValue::One(value);
-        if let Some(name) = order["spawn"].as_str() {
+        if let Some(ms) = order["at"].as_u64() {
+            self.ordered_ms = ms;
+        } else if let Some(name) = order["spawn"].as_str() {
             let id = ctx.create(1, Belonging { owner: 1, team: 0 })?;
             ctx.set(id, NAME, &one(ScalarValue::Text(name.into())))?;
             let actor = [("kind", json!("actor")), ("name", json!(name)), ("hand", json!([]))];
@@ -132,12 +158,13 @@ impl Theatre {
         let entities: Map<_, _> =
             self.seen.iter().map(|(id, entity)| (id.to_string(), json!(entity))).collect();
         let mut truth = TRUTH.lock().expect("no test panics with it");
-        truth.insert((self.room.clone(), ctx.tick()), (wall_ms(), entities.into()));
+        truth.insert((self.room.clone(), ctx.tick()), (self.ordered_ms, entities.into()));
     }
 }
 
 /// Has members' orders done, as one tick.
-pub(crate) fn order(member: &mut Member, orders: Value) {
+pub(crate) fn order(member: &mut Member, mut orders: Value) {
+    orders.as_array_mut().expect("a list").push(json!({ "at": wall_ms() }));
     member.publish(&orders.to_string());
     member.until_applied();
 }
