@@ -169,19 +169,27 @@ pub(crate) fn order(member: &mut Member, mut orders: Value) {
     member.until_applied();
 }
 
-/// What spectators should see now.
-pub(crate) fn newest(room: &str) -> Value {
+/// The newest tick that changed what spectators should see.
+pub(crate) fn changed(room: &str) -> u64 {
     let truth = TRUTH.lock().expect("no test panics with it");
-    let key = (room.to_owned(), u64::MAX);
-    let (_, (_, entities)) =
-        truth.range(..=key).next_back().filter(|((of, _), _)| of == room).expect("a tick");
-    entities.clone()
+    let of_room = (room.to_owned(), 0)..=(room.to_owned(), u64::MAX);
+    let mut ticks = truth.range(of_room).rev();
+    let ((_, last), (_, newest)) = ticks.next().expect("a tick");
+    let mut changed = *last;
+    for ((_, tick), (_, entities)) in ticks {
+        if entities != newest {
+            break;
+        }
+        changed = *tick;
+    }
+    changed
 }
 
 /// What a page knows that has nothing but the events.
 #[derive(Default)]
 pub(crate) struct Page {
     pub(crate) entities: Option<Value>,
+    pub(crate) tick: u64,
     /// The id to come back with.
     pub(crate) id: String,
     pub(crate) state_events: Vec<Event>,
@@ -211,6 +219,7 @@ impl Page {
         let (at_ms, entities) = (*at_ms, entities.clone());
         drop(truth);
         assert_eq!(self.entities, Some(entities), "at tick {tick}");
+        self.tick = tick;
         assert!(at_ms + delay_ms <= wall_ms(), "tick {tick} is too young");
     }
 
