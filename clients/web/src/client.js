@@ -12,8 +12,9 @@ import { Due, REAL_TIMERS } from './due.js';
 import { Emitter } from './emitter.js';
 import { ClosedError, LeftError, RefusedError, closeRule } from './errors.js';
 import { Heartbeat } from './heartbeat.js';
+import { mayRetryJoin } from './joining.js';
 import { putSaved, takeSaved, watchPage } from './memory.js';
-import { Room, mayRetryJoin } from './room.js';
+import { Room } from './room.js';
 
 /** @typedef {import('./codec.js').ServerMessage} ServerMessage */
 /** @typedef {import('./codec.js').Welcome} Welcome */
