@@ -13,7 +13,8 @@ import { StateReader, within } from './statereader.js';
 /** @typedef {'f32' | 'f64' | { quantised: { min: number, step: number, steps: number } }} NumberType */
 /** @typedef {'bool' | 'int' | 'uint' | 'text' | 'bytes' | { number: NumberType } | { vec2: NumberType } | { vec3: NumberType }} ScalarType */
 /** @typedef {{ one: ScalarType } | { list: ScalarType }} FieldType */
-/** @typedef {{ name: string, type: FieldType, visibility?: string }} Field */
+/** @typedef {'everyone' | 'team' | 'owner' | 'spectators' | 'members' | 'nobody'} Visibility */
+/** @typedef {{ name: string, type: FieldType, visibility?: Visibility }} Field */
 /** @typedef {{ name: string, fields: Field[] }} Kind */
 /** @typedef {{ kinds: Kind[] }} Schema */
 /** @typedef {boolean | number | string | Uint8Array | number[]} Scalar */
@@ -46,10 +47,20 @@ const NOTHING = new Uint8Array(0);
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /**
+ * The type of each field of each kind.
+ *
+ * @param {Schema} schema
+ * @returns {Type[][]}
+ */
+export function typesOf(schema) {
+  return schema.kinds.map(({ fields }) => fields.map(({ type }) => typeOf(type)));
+}
+
+/**
  * @param {FieldType} field
  * @returns {Type}
  */
-export function typeOf(field) {
+function typeOf(field) {
   const isList = 'list' in field;
   const scalar = 'list' in field ? field.list : field.one;
   const plain = { width: 1, isVector: false, isList, min: 0, step: 1, steps: 0 };
@@ -269,4 +280,26 @@ function readEdits(reader, type, old) {
     end += piece.length;
   }
   return list;
+}
+
+/**
+ * Whether two cells of one type hold the same.
+ *
+ * @param {Cell} a
+ * @param {Cell} b
+ * @returns {boolean}
+ */
+export function sameCell(a, b) {
+  if (typeof a !== 'object' || typeof b !== 'object') {
+    return Object.is(a, b); // 0 and -0 are two.
+  }
+  if (a.length !== b.length) {
+    return false;
+  }
+  for (let at = 0; at < a.length; at++) {
+    if (!Object.is(a[at], b[at])) {
+      return false;
+    }
+  }
+  return true;
 }

@@ -83,6 +83,8 @@ const ERROR_NAMES = {
   108: 'already_joined',
   109: 'unknown_type',
   110: 'stale_cseq',
+  111: 'refused',
+  112: 'no_state',
   200: 'room_full',
   201: 'too_many_rooms',
   202: 'server_full',
@@ -90,6 +92,7 @@ const ERROR_NAMES = {
   204: 'busy',
   300: 'forbidden',
   500: 'internal',
+  501: 'room_failed',
 };
 
 /**

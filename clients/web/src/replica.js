@@ -5,7 +5,7 @@
  * @module
  */
 
-import { readChanged, readWhole, typeOf, valueOf, zero } from './cells.js';
+import { readChanged, readWhole, typesOf, valueOf, zero } from './cells.js';
 import { DecodeError } from './errors.js';
 import { existence, share } from './hash.js';
 import { StateReader, checkMask, has, nextId } from './statereader.js';
@@ -17,6 +17,12 @@ import { StateReader, checkMask, has, nextId } from './statereader.js';
 /** @typedef {import('./statereader.js').Mask} Mask */
 /** @typedef {{ kind: number, cells: Cell[] }} Entity */
 
+/**
+ * What a delta did: the entity came (`field` is -1) or went (`entity` is null), or a field changed.
+ *
+ * @typedef {{ id: number, entity: Entity | null, field: number, cell: Cell }} Change
+ */
+
 /** What one audience sees. */
 export class Replica {
   /** @type {Type[][]} */
@@ -27,10 +33,13 @@ export class Replica {
   #entities = new Map();
   #hash = 0;
 
-  /** @param {Schema} schema as the server gives it */
-  constructor(schema) {
+  /**
+   * @param {Schema} schema as the server gives it
+   * @param {Type[][]} [types] of the schema, where there are many replicas of one
+   */
+  constructor(schema, types = typesOf(schema)) {
     this.#schema = schema;
-    this.#types = schema.kinds.map((kind) => kind.fields.map((field) => typeOf(field.type)));
+    this.#types = types;
   }
 
   /** The hash of everything in it, an unsigned integer of 32 bits. */
@@ -46,6 +55,16 @@ export class Replica {
   /** The ids of all entities, in no order; 0 is the room's own. */
   ids() {
     return this.#entities.keys();
+  }
+
+  /**
+   * An entity as it travels; not to be changed, and another one after the next delta.
+   *
+   * @param {number} id
+   * @returns {Readonly<Entity> | undefined}
+   */
+  peek(id) {
+    return this.#entities.get(id);
   }
 
   /**
@@ -115,11 +134,12 @@ export class Replica {
    * Applies what changed.
    *
    * @param {Uint8Array} bytes
+   * @returns {readonly Change[]} what that was
    * @throws {DecodeError} when they are not a delta of this schema and state; nothing changes then
    */
   applyDelta(bytes) {
     const reader = new StateReader(bytes);
-    /** @type {{ id: number, entity: Entity | null, field: number, cell: Cell }[]} */
+    /** @type {Change[]} */
     const changes = [];
     for (let before = -1; !reader.isEmpty; ) {
       const id = nextId(reader, before);
@@ -160,6 +180,7 @@ export class Replica {
         this.#hash = (this.#hash + share(id, field, type, cell) - was) >>> 0;
       }
     }
+    return changes;
   }
 
   /**

@@ -628,7 +628,7 @@ test('stats, round trip and the server\'s time', async () => {
   const counts = { sent: 1, dropped: 2, conflated: 3 };
   await socket.say({
     tag: 'stats',
-    body: { ref: socket.last('get_stats').ref, reliable: counts, latest: counts, volatile: counts, control: counts, queued_messages: 0, queued_bytes: 0, resumes: 0 },
+    body: { ref: socket.last('get_stats').ref, reliable: counts, latest: counts, volatile: counts, control: counts, queued_messages: 0, queued_bytes: 0, resumes: 0, state: counts },
   });
   assert.equal((await asked).latest.conflated, 3);
   await timers.pass(9000);
