@@ -189,6 +189,7 @@ export class Client extends Emitter {
       messageBytesMax: () => this.#welcome?.limits.message_bytes_max ?? Number.MAX_SAFE_INTEGER,
       pendingMax: this.#options.pendingMax ?? PENDING_MAX,
       leave: (it) => this.#leave(it),
+      report: (error) => this.emit('error', error),
     });
     return new Promise((resolve, reject) => {
       this.#startJoin({ room, first: true, backoff: new Backoff(this.#options.random), resolve, reject });
@@ -286,6 +287,11 @@ export class Client extends Emitter {
     const connection = new Connection(WebSocket, this.#url, {
       opened: () => this.#hello(connection, token),
       received: (message) => this.#receive(message),
+      ended: () => {
+        for (const room of this.#rooms.values()) {
+          room.endBatch();
+        }
+      },
       closed: (code, reason) => this.#closed(code, reason),
       garbled: (error) => {
         // Resuming would bring the same bytes again.

@@ -10,6 +10,11 @@ import { toAttributes } from './values.js';
 /** @typedef {import('./types.js').JoinOptions} JoinOptions */
 /** @typedef {import('./types.js').Target} Target */
 
+/** The extension of `join` and `joined` that holds a state's schema. */
+export const EXT_SCHEMA = 1;
+const EXT_ON_LEAVE = 2;
+const ON_LEAVE = ['keep', 'remove', 'hand_over'];
+
 /** @type {Set<string>} */
 const REFUSED_FOR_NOW = new Set(['busy', 'server_full', 'room_full']);
 
@@ -53,9 +58,27 @@ export function joinMessage(ref, target, options, { name, entered, since, attrib
       },
       since,
       history: options.history ?? 0,
-      ext: [],
+      ext: extensions(options),
     },
   };
+}
+
+/**
+ * What a room of kind `shared` is made with.
+ *
+ * @param {JoinOptions} options
+ * @returns {[number, Uint8Array][]}
+ */
+function extensions({ schema, onLeave }) {
+  /** @type {[number, Uint8Array][]} */
+  const list = [];
+  if (schema !== undefined) {
+    list.push([EXT_SCHEMA, new TextEncoder().encode(JSON.stringify(schema))]);
+  }
+  if (onLeave !== undefined) {
+    list.push([EXT_ON_LEAVE, new Uint8Array([ON_LEAVE.indexOf(onLeave)])]);
+  }
+  return list;
 }
 
 /**

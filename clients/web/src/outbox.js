@@ -8,7 +8,7 @@
  */
 
 import { encodeClient } from './codec.js';
-import { LeftError, LimitError, OutcomeUnknownError } from './errors.js';
+import { DroppedError, LeftError, LimitError, OutcomeUnknownError } from './errors.js';
 import { Pending } from './pending.js';
 
 /** @typedef {import('./codec.js').ClientMessage} ClientMessage */
@@ -23,6 +23,12 @@ import { Pending } from './pending.js';
  * @property {() => boolean} congested whether the socket has more than it can take for now
  * @property {() => number} messageBytesMax
  * @property {number} pendingMax most unanswered sendings of a room
+ */
+
+/**
+ * Something that was sent, or waits for it: its number and its answer.
+ *
+ * @typedef {{ cseq: number, done: Promise<any> }} Sending
  */
 
 /** The sendings of one room. */
@@ -57,34 +63,31 @@ export class Outbox {
   /**
    * Sends what must be answered, now or once the room can be reached.
    *
-   * @param {Entry['kind']} kind
+   * @param {Exclude<Entry['kind'], 'volatile'>} kind
    * @param {any} local
    * @param {(head: { channel: number, cseq: number }) => ClientMessage} build
-   * @returns {Promise<any>} of the answer
+   * @returns {Sending}
    */
   send(kind, local, build) {
-    if (this.channel === null) {
-      return Promise.reject(new LeftError('left'));
+    const refused = this.#refusal(build);
+    return refused === null ? this.#add(kind, local, build) : unsent(refused);
+  }
+
+  /**
+   * Sends what is dealt with by a room with rules, now or never.
+   *
+   * @param {(head: { channel: number, cseq: number }) => ClientMessage} build
+   * @returns {Sending}
+   */
+  sendVolatile(build) {
+    const refused = this.#refusal(build);
+    if (refused !== null) {
+      return unsent(refused);
     }
-    if (this.#pending.size >= this.#socket.pendingMax) {
-      return Promise.reject(new LimitError(`${this.#pending.size} messages wait already`));
+    if (!this.live || this.#socket.congested()) {
+      return unsent(new DroppedError('the room cannot be reached for now'));
     }
-    const cseq = this.cseq + 1;
-    const encoded = encodeClient(build(this.#head(cseq))).length;
-    if (encoded + 9 > this.#socket.messageBytesMax()) {
-      return Promise.reject(new LimitError(`a message of ${encoded} bytes is more than the server takes`));
-    }
-    this.cseq = cseq;
-    const promise = new Promise((resolve, reject) => {
-      const entry = { cseq, kind, local, build, sent: false, resolve, reject };
-      this.#pending.add(entry);
-      if (this.live) {
-        this.#sendEntry(entry);
-      }
-    });
-    // Whoever does not care for the receipt need not catch.
-    promise.catch(() => {});
-    return promise;
+    return this.#add('volatile', undefined, build);
   }
 
   /**
@@ -138,6 +141,11 @@ export class Outbox {
    * @param {number} appliedCseq
    */
   sendAgain(appliedCseq) {
+    for (const { reject } of this.#pending.takeAll(
+      ({ cseq, kind }) => kind === 'volatile' && cseq > appliedCseq,
+    )) {
+      reject(new DroppedError('the connection was lost'));
+    }
     for (const entry of this.#pending.all()) {
       if (entry.cseq > appliedCseq) {
         this.#sendEntry(entry);
@@ -159,7 +167,20 @@ export class Outbox {
    */
   settle(appliedCseq) {
     for (const entry of this.#pending.takeAll(({ cseq }) => cseq <= appliedCseq)) {
-      entry.resolve({ seq: null, repeated: true });
+      settleRepeated(entry, { seq: null, repeated: true });
+    }
+  }
+
+  /**
+   * A room with rules has dealt with everything published up to here, and what it refused was said.
+   *
+   * @param {{ cseq: number, tick: number }} ack
+   */
+  covered({ cseq, tick }) {
+    const isCovered = (/** @type {Entry} */ entry) =>
+      entry.cseq <= cseq && (entry.kind === 'publish' || entry.kind === 'volatile');
+    for (const entry of this.#pending.takeAll(isCovered)) {
+      entry.resolve({ seq: null, repeated: false, tick });
     }
   }
 
@@ -177,9 +198,17 @@ export class Outbox {
     const entry = this.#pending.take(cseq);
     if (entry?.kind === 'request') {
       this.#askAnew(entry);
-    } else {
+    } else if (entry !== undefined) {
       // A change of attributes has no number where presence is not logged.
-      entry?.resolve({ seq, repeated: seq === null && entry.kind !== 'attributes', durability });
+      const repeated = seq === null && entry.kind !== 'attributes';
+      settleRepeated(entry, { seq, repeated, durability });
+    }
+  }
+
+  /** Edits name entities of the state that there was: in another they would mean something else. */
+  dropEdits() {
+    for (const entry of this.#pending.takeAll(({ kind }) => kind === 'edit')) {
+      entry.reject(new DroppedError('the state that it was for is gone'));
     }
   }
 
@@ -208,6 +237,44 @@ export class Outbox {
     }
   }
 
+  /**
+   * Why a message cannot be sent, now or later.
+   *
+   * @param {(head: { channel: number, cseq: number }) => ClientMessage} build
+   */
+  #refusal(build) {
+    if (this.channel === null) {
+      return new LeftError('left');
+    }
+    if (this.#pending.size >= this.#socket.pendingMax) {
+      return new LimitError(`${this.#pending.size} messages wait already`);
+    }
+    const encoded = encodeClient(build(this.#head(this.cseq + 1))).length;
+    return encoded + 9 > this.#socket.messageBytesMax()
+      ? new LimitError(`a message of ${encoded} bytes is more than the server takes`)
+      : null;
+  }
+
+  /**
+   * @param {Entry['kind']} kind
+   * @param {any} local
+   * @param {(head: { channel: number, cseq: number }) => ClientMessage} build
+   * @returns {Sending}
+   */
+  #add(kind, local, build) {
+    const cseq = ++this.cseq;
+    const done = new Promise((resolve, reject) => {
+      const entry = { cseq, kind, local, build, sent: false, resolve, reject };
+      this.#pending.add(entry);
+      if (this.live) {
+        this.#sendEntry(entry);
+      }
+    });
+    // Whoever does not care for the receipt need not catch.
+    done.catch(() => {});
+    return { cseq, done };
+  }
+
   /** @param {Entry} entry */
   #sendEntry(entry) {
     entry.sent = true;
@@ -225,4 +292,29 @@ export class Outbox {
   #head(cseq) {
     return { channel: this.channel ?? 0, cseq };
   }
+}
+
+/**
+ * Something was dealt with on a lost connection, and so was the answer. What became of an edit is
+ * more than that, and cannot be said again.
+ *
+ * @param {Entry} entry
+ * @param {import('./pending.js').Receipt} receipt
+ */
+function settleRepeated(entry, receipt) {
+  if (entry.kind === 'edit') {
+    entry.reject(new OutcomeUnknownError('the edit was dealt with, and the answer lost; the state shows what came of it'));
+  } else {
+    entry.resolve(receipt);
+  }
+}
+
+/**
+ * @param {Error} error
+ * @returns {Sending}
+ */
+function unsent(error) {
+  const done = Promise.reject(error);
+  done.catch(() => {});
+  return { cseq: 0, done };
 }

@@ -6,17 +6,21 @@
  * @module
  */
 
+import { fromEdited, toWire } from './edits.js';
 import { Emitter } from './emitter.js';
-import { LeftError } from './errors.js';
-import { joinMessage } from './joining.js';
+import { LeftError, RefusedError } from './errors.js';
+import { EXT_SCHEMA, joinMessage } from './joining.js';
 import { Outbox } from './outbox.js';
+import { RoomState } from './state.js';
+import { readModel } from './statemodel.js';
 import { applyAttributes, describe, fromPayload, toAttributes, toMember, toPayload } from './values.js';
 
 /** @typedef {import('./codec.js').ClientMessage} ClientMessage */
 /** @typedef {import('./codec.js').ServerMessage} ServerMessage */
+/** @typedef {import('./codec.js').Edited} Edited */
 /** @typedef {import('./codec.js').Joined} Joined */
+/** @typedef {import('./codec.js').Part} Part */
 /** @typedef {import('./pending.js').Receipt} Receipt */
-/** @typedef {import('./errors.js').RefusedError} RefusedError */
 /** @typedef {import('./outbox.js').Socket} Socket */
 /** @typedef {import('./values.js').Attributes} Attributes */
 /** @typedef {import('./types.js').Member} Member */
@@ -26,12 +30,18 @@ import { applyAttributes, describe, fromPayload, toAttributes, toMember, toPaylo
 /** @typedef {import('./types.js').JoinOptions} JoinOptions */
 /** @typedef {import('./types.js').Target} Target */
 /** @typedef {import('./types.js').PublishOptions} PublishOptions */
+/** @typedef {import('./types.js').Input} Input */
+/** @typedef {import('./types.js').EditResult} EditResult */
+/** @typedef {import('./edits.js').Change} Change */
 
 /**
  * What a room needs of its client.
  *
- * @typedef {Socket & { leave: (room: Room) => Promise<void> }} Link
+ * @typedef {Socket & { leave: (room: Room) => Promise<void>, report: (error: Error) => void }} Link
  */
+
+/** The error code of an edit to a room without state. */
+const NO_STATE = 112;
 
 /**
  * A room this client is in, was in, or is entering.
@@ -61,6 +71,10 @@ export class Room extends Emitter {
   /** @type {Attributes} */
   #attributes;
   #count = 0;
+  /** @type {RoomState | null} */
+  #state = null;
+  /** Why the room's rules failed, if they did. @type {RefusedError | null} */
+  #failure = null;
 
   /** The others and oneself, by id, while the room's presence is `full`. @type {Map<number, Member>} */
   members = new Map();
@@ -129,7 +143,12 @@ export class Room extends Emitter {
     return this.#seq;
   }
 
-  /** Reliable sendings that were not answered yet. */
+  /** The room's state; null where it has none, and before it is entered. */
+  get state() {
+    return this.#state;
+  }
+
+  /** Sendings that were not answered yet. */
   get unanswered() {
     return this.#outbox.unanswered;
   }
@@ -175,7 +194,61 @@ export class Room extends Emitter {
     return this.#outbox.send('publish', options.local, (head) => ({
       tag: 'publish',
       body: { ...head, class: 'reliable', type: this.#typeRef(type), payload: wire },
-    }));
+    })).done;
+  }
+
+  /**
+   * Sends to the rules of a room, as `publish` does, and says under which number: whoever predicts
+   * what will come of it can drop the prediction once `room.state.acked.cseq` is as high.
+   *
+   * `volatile` (the default) goes now or never: `cseq` is 0 where it could not be sent, and `done`
+   * rejects with `DroppedError` then, or when the connection is lost before the room has dealt with
+   * it. `reliable` waits through reconnects. Only rooms with state say that they have dealt with
+   * something volatile; in others `done` is fulfilled as soon as it is sent.
+   *
+   * @param {string} type
+   * @param {unknown} payload
+   * @param {{ class?: 'reliable' | 'volatile' }} [options]
+   * @returns {Input}
+   */
+  input(type, payload, options = {}) {
+    const wire = toPayload(payload);
+    const deliveryClass = options.class ?? 'volatile';
+    const build = (/** @type {{ channel: number, cseq: number }} */ head) =>
+      /** @type {ClientMessage} */ ({
+        tag: 'publish',
+        body: { ...head, class: deliveryClass, type: this.#typeRef(type), payload: wire },
+      });
+    if (deliveryClass === 'reliable') {
+      return this.#outbox.send('publish', undefined, build);
+    }
+    const sent = this.#outbox.sendVolatile(build);
+    if (this.#state === null) {
+      this.#outbox.take(sent.cseq)?.resolve({ seq: null, repeated: false });
+    }
+    return sent;
+  }
+
+  /**
+   * Changes the state of a room of kind `shared`; `room.state.create`, `set`, `remove` and `give`
+   * make the changes. The room deals with them in their order, each by itself: those that are
+   * refused are named by an `EditRefusedError`, and the others are made.
+   *
+   * @param {readonly Change[]} changes at most 256 fields and entities
+   * @returns {Promise<EditResult>}
+   */
+  edit(changes) {
+    if (this.#state === null) {
+      return Promise.reject(new RefusedError(NO_STATE, ''));
+    }
+    let wire;
+    try {
+      wire = toWire(changes);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    const { edits, origin } = wire;
+    return this.#outbox.send('edit', origin, (head) => ({ tag: 'edit', body: { ...head, edits } })).done;
   }
 
   /**
@@ -192,7 +265,7 @@ export class Room extends Emitter {
     return this.#outbox.send('direct', undefined, (head) => ({
       tag: 'direct',
       body: { ...head, to, type: this.#typeRef(type), payload: wire },
-    }));
+    })).done;
   }
 
   /**
@@ -207,7 +280,7 @@ export class Room extends Emitter {
     return this.#outbox.send('request', undefined, (head) => ({
       tag: 'request',
       body: { ...head, type: this.#typeRef(type), payload: wire },
-    }));
+    })).done;
   }
 
   /**
@@ -222,7 +295,7 @@ export class Room extends Emitter {
     return this.#outbox.send('attributes', undefined, (head) => ({
       tag: 'set_attributes',
       body: { ...head, attributes },
-    }));
+    })).done;
   }
 
   /** Leaves the room. The promise is fulfilled once the server has said so. */
@@ -285,6 +358,14 @@ export class Room extends Emitter {
     for (const message of held) {
       this.handle(message);
     }
+    this.#state?.endBatch();
+  }
+
+  /** All messages of a batch were handled. */
+  endBatch() {
+    if (this.#held === null) {
+      this.#state?.endBatch();
+    }
   }
 
   /** The connection is gone: everything waits. */
@@ -315,6 +396,7 @@ export class Room extends Emitter {
       this.#ownIds.clear();
       this.#seq = 0;
       this.#outbox.giveUpSent('the room was lost before the answer came');
+      this.#outbox.dropEdits();
     }
     this.#joined = joined;
     this.#epoch = joined.epoch;
@@ -324,6 +406,7 @@ export class Room extends Emitter {
     this.#types = [];
     this.#typeIds.clear();
     this.#learnTypes(0, joined.types);
+    this.#beginState(joined);
     this.#fillRoster(joined);
     this.#replayLeft = joined.replay;
     this.#replaySeq = joined.seq;
@@ -388,10 +471,24 @@ export class Room extends Emitter {
         this.#replayLeft = 0;
         this.#ownIds = new Set([this.me.id]);
         this.#outbox.giveUpSent('the room moved before the answer came');
+        this.#outbox.dropEdits();
+        this.#state?.begin(null, 0);
         this.emit('moved', { epoch: body.epoch });
         break;
       case 'types':
         this.#learnTypes(body.first, body.names);
+        break;
+      case 'input_ack':
+        this.#outbox.covered(body);
+        this.#state?.handle(message);
+        break;
+      case 'snapshot':
+      case 'delta':
+      case 'part_gone':
+        this.#state?.handle(message);
+        break;
+      case 'edited':
+        this.#onEdited(body);
         break;
       default:
         break;
@@ -406,6 +503,9 @@ export class Room extends Emitter {
    */
   refuse(cseq, error) {
     const entry = this.#outbox.take(cseq);
+    if (error.reason === 'room_failed') {
+      this.#failure = error; // What follows is that everybody is out.
+    }
     if (entry === undefined) {
       this.emit('refused', error);
     } else {
@@ -421,13 +521,50 @@ export class Room extends Emitter {
   end(event) {
     this.suspend();
     this.#joined = null;
-    this.#outbox.end(event.error ?? new LeftError(event.reason));
-    this.emit('left', event);
+    const error = event.error ?? (event.reason === 'failed' ? this.#failure : null);
+    this.#outbox.end(error ?? new LeftError(event.reason));
+    this.emit('left', error ? { ...event, error } : event);
   }
 
   /** Sends what waited for the socket to take more. */
   flushLatest() {
     this.#outbox.flushLatest();
+  }
+
+  /** @param {Joined} joined */
+  #beginState({ ext, applied_cseq: appliedCseq }) {
+    const found = ext.find(([number]) => number === EXT_SCHEMA);
+    if (found === undefined) {
+      this.#state = null;
+      return;
+    }
+    let model;
+    try {
+      model = readModel(found[1]);
+    } catch (error) {
+      // The rest of the room is usable all the same.
+      this.#state = null;
+      this.#link.report(/** @type {Error} */ (error));
+      return;
+    }
+    const ask = (/** @type {Part} */ part, /** @type {number} */ tick, /** @type {number} */ hash) => {
+      this.#link.send({ tag: 'resync', body: { channel: this.channel ?? 0, part, tick, hash } });
+    };
+    this.#state ??= new RoomState(model, ask);
+    this.#state.begin(model, appliedCseq);
+  }
+
+  /** @param {Edited} edited */
+  #onEdited(edited) {
+    const entry = this.#outbox.take(edited.cseq);
+    if (entry?.kind === 'edit') {
+      const outcome = fromEdited(edited, entry.local);
+      if (outcome instanceof Error) {
+        entry.reject(outcome);
+      } else {
+        entry.resolve(outcome);
+      }
+    }
   }
 
   /** @param {string} type */
