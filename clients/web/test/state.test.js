@@ -155,9 +155,15 @@ test('an entity that goes from cell to cell within a tick changes, and is neithe
   assert.deepEqual(told(), [['change', 7, 'at'], ['tick', 3]]);
   assert.equal(state.get(7), ship);
   assert.deepEqual(ship?.at, [1, 0.5]);
+  // In both for a moment, and then gone from the one that it came into last.
+  await socket.say(right.set(7, 'ship', { at: [3, 1], hp: 5 }).delta(4));
+  assert.deepEqual(ship?.at, [1.5, 0.5]);
+  await socket.say(right.remove(7).delta(5));
+  assert.deepEqual(ship?.at, [1, 0.5]);
+  told();
   // From a cell into the common part, as one that loses its place.
-  await socket.say(members.set(7, 'ship', { at: [2, 1], hp: 5 }).delta(4), left.remove(7).delta(4));
-  assert.deepEqual(told(), [['tick', 4]]);
+  await socket.say(members.set(7, 'ship', { at: [2, 1], hp: 5 }).delta(6), left.remove(7).delta(6));
+  assert.deepEqual(told(), [['tick', 6]]);
   await socket.say(gone({ cell: 4 }));
   assert.deepEqual(told(), [['remove', 9]]);
   assert.deepEqual([...state.entities()], [ship]);
