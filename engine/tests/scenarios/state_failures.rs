@@ -129,6 +129,23 @@ fn too_many_operations_or_timers_and_too_large_a_state_lose_the_room() {
 }
 
 #[test]
+fn rules_that_panic_when_they_are_let_go_take_nobody_along() {
+    for end in ["panic expected", "close", "kick me"] {
+        let mut world = failing();
+        let a = world.native(1);
+        let name = named_at("field-", 0, 2);
+        let channel = world.enter_with(a, join_with(&name, &[("drop", "expected")]));
+        world.order(a, channel, end);
+        world.calm();
+        world.pass_ms(1_200, 50);
+        assert_eq!(world.node.level(|stats| stats.rooms), 0);
+        let other = world.enter(a, &name);
+        world.done(a, other, &["count 1"]);
+        world.agree(other);
+    }
+}
+
+#[test]
 fn a_room_whose_making_fails_is_not_made_and_is_counted() {
     for (label, value) in [
         ("create", "panic expected"),

@@ -249,6 +249,14 @@ impl Plot {
     }
 }
 
+impl Drop for Plot {
+    fn drop(&mut self) {
+        if let Some((_, words)) = self.armed.iter().find(|(name, _)| name == "drop") {
+            panic!("{words}");
+        }
+    }
+}
+
 impl RoomLogic for Plot {
     fn schema(&self) -> Arc<Schema> {
         if self.armed.iter().any(|(name, _)| name == "schema") {
