@@ -1,16 +1,23 @@
 //! Rooms with rules: input and what answers it, requests, what rules say and whom they remove.
 
-use crate::helpers::{hush, join_with, named_at, rules, world};
-use crate::support::client::{join_named, text};
+use crate::helpers::{create, hush, join_with, named_at, rules, world};
+use crate::support::client::{encode, join_named, text};
 use crate::support::copy::Came;
 use crate::support::socket::FromClient;
+use madang_engine::id::ConnId;
+use madang_engine::input::{Entry, Identity};
 use madang_engine::output::Event;
 use madang_engine::room::Flush;
+use madang_engine::time::Time;
+use madang_engine::{Clock, Engine, Input};
 use madang_protocol::ErrorCode;
-use madang_protocol::client::{Class, Join, JoinOptions};
+use madang_protocol::client::{
+    Class, ClientMessage, CreateOptions, Hello, Join, JoinOptions, PresenceMode, Publish,
+};
+use madang_protocol::ids::{Channel, Cseq};
 use madang_protocol::server::LeaveReason;
 use madang_protocol::state::Part;
-use madang_protocol::value::Value;
+use madang_protocol::value::{TypeRef, Value};
 
 #[test]
 fn input_is_acknowledged_cumulatively_and_before_the_delta_of_its_tick() {
@@ -253,6 +260,44 @@ fn rules_may_close_their_room_in_any_call() {
             world.check();
         }
     }
+}
+
+#[test]
+fn rules_that_remove_one_member_for_another_need_no_deeper_stack_for_more_of_them() {
+    const MEMBERS: u32 = 4_000;
+    let mut engine = Engine::new(rules(), [1; 32], Time::from_ms(5));
+    let mut tell = |input: Input<'_>| {
+        engine.handle_input(input, Clock { now: Time::from_ms(5), wall_us: 1_000_000 });
+        while engine.poll_output().is_some() {}
+        let room = engine.home().iter().next();
+        room.map_or(0, |room| room.members.len())
+    };
+    let options = CreateOptions { presence: Some(PresenceMode::None), ..CreateOptions::default() };
+    let join = Join { options: create(options), ..join_named("still-1") };
+    let join = encode(false, &ClientMessage::Join(join));
+    let hello = Hello { version_min: 1, version_max: 1, ..Hello::default() };
+    let hello = encode(false, &ClientMessage::Hello(hello));
+    for slot in 0..MEMBERS {
+        let conn = ConnId { slot, generation: 1 };
+        tell(Input::Connected { conn, entry: Entry::Native });
+        tell(Input::Message { conn, data: &hello, text: false });
+        tell(Input::Authenticated { conn, result: Ok(Identity::default()) });
+        tell(Input::Message { conn, data: &join, text: false });
+    }
+    let conn = ConnId { slot: 0, generation: 1 };
+    let mut order = |cseq: u64, line: &'static str| {
+        let publish = Publish {
+            channel: Channel(0),
+            cseq: Cseq(cseq),
+            class: Class::Reliable,
+            r#type: TypeRef::Name("do".into()),
+            payload: text(line),
+        };
+        let data = encode(false, &ClientMessage::Publish(publish));
+        tell(Input::Message { conn, data: &data, text: false })
+    };
+    assert_eq!(order(1, "cascade"), MEMBERS);
+    assert_eq!(order(2, "kick #1"), 0);
 }
 
 #[test]

@@ -99,6 +99,8 @@ struct Plot {
     /// Ticks for which units still wander, and for which the room still counts.
     wandering: u32,
     counting: u32,
+    /// Whether each that leaves has another one removed.
+    is_cascading: bool,
     /// Timers that were told of.
     timers: u32,
 }
@@ -239,6 +241,10 @@ impl Plot {
                 self.counting = number(0);
                 Ok(())
             }
+            "cascade" => {
+                self.is_cascading = true;
+                Ok(())
+            }
             "arm" => {
                 let call = rest.first().copied().unwrap_or_default();
                 self.armed.push((call.to_owned(), text(1)));
@@ -281,6 +287,9 @@ impl RoomLogic for Plot {
 
     fn on_leave(&mut self, ctx: &mut Context<'_>, member: u32) {
         self.fire("leave", ctx, member);
+        if let Some(next) = ctx.members().last().copied().filter(|_| self.is_cascading) {
+            ctx.kick(next);
+        }
     }
 
     fn on_message(
