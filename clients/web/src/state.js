@@ -101,7 +101,7 @@ export class RoomState extends Emitter {
     return this.#acked;
   }
 
-  /** Whether what is shown is out of date: the state has not come yet, or comes anew. */
+  /** Whether what is shown is out of date: it has not come yet, comes anew, or the connection is lost. */
   get stale() {
     return this.#parts.awaits;
   }
@@ -251,6 +251,12 @@ export class RoomState extends Emitter {
     }
     this.#open = null;
     this.#ack = { tick: 0, cseq: appliedCseq };
+  }
+
+  /** The connection is gone: what is shown stays, and is out of date from now on. */
+  suspend() {
+    this.#parts.begin();
+    this.#open = null;
   }
 
   /**

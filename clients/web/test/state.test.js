@@ -275,6 +275,7 @@ test('after a resume the state comes again, and inputs are known to be dealt wit
   const reliable = room.publish('jump', 'c');
   await settle();
   await set.socket.lose();
+  assert.deepEqual([state.stale, state.get(7)?.hp], [true, 1], 'what is shown stays');
   const away = room.input('move', 'd');
   assert.equal(away.cseq, 0);
   const waits = room.input('move', 'e', { class: 'reliable' });
