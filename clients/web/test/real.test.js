@@ -145,3 +145,65 @@ test('what a player sends is acknowledged with the tick that shows it', { skip, 
   await assert.rejects(room.publish('dance', 'x'), { reason: 'refused' });
   await assert.rejects(room.edit([state.set(0, { round: 9 })]), { reason: 'no_state' });
 });
+
+/** @type {import('../src/cells.js').Schema} */
+const BOARD = {
+  kinds: [
+    { name: 'board', fields: [{ name: 'title', type: { one: 'text' } }] },
+    {
+      name: 'stroke',
+      fields: [
+        { name: 'points', type: { list: { vec2: { quantised: { min: 0, step: 0.25, steps: 8000 } } } } },
+        { name: 'color', type: { one: 'text' } },
+        { name: 'secret', type: { one: 'uint' }, visibility: 'owner' },
+      ],
+    },
+  ],
+};
+
+test('members of a room of kind shared make one board, also across lost connections', { skip, timeout: 60_000 }, async () => {
+  const options = /** @type {const} */ ({ schema: BOARD, onLeave: 'keep' });
+  const one = await enter('shared.web', options);
+  const two = await enter('shared.web', options);
+  assert.equal(one.room.kind, 'shared');
+  const { state } = one;
+  const stroke = state.create('stroke', { color: '#d33', secret: 7 });
+  const { ids: [id] } = await one.room.edit([stroke, state.set(stroke, { points: [[1, 2], [3.25, 4]] })]);
+  await until(two.state, () => two.state.get(id) !== undefined);
+  assert.deepEqual(two.state.get(id), { id, kind: 'stroke', points: [[1, 2], [3.25, 4]], color: '#d33', secret: 0 });
+  await until(state, () => state.get(id)?.secret === 7);
+  await assert.rejects(two.room.edit([two.state.set(id, { color: '#000' }), two.state.set(0, { title: 'ours' })]), (/** @type {any} */ error) => {
+    assert.deepEqual(error.refused, [{ change: 0, field: 'color', reason: 'not_owner' }]);
+    return true;
+  });
+  await until(state, () => state.room.title === 'ours');
+  await one.room.edit([state.give(id, two.room.me)]);
+  await until(two.state, () => two.state.get(id)?.secret === 7);
+  await until(state, () => state.get(id)?.secret === 0);
+  /** @type {Promise<any>[]} */
+  const edits = [];
+  for (let turn = 0; turn < 60; turn += 1) {
+    const it = turn % 2 === 0 ? one : two;
+    const last = [...it.state.entities('stroke')].at(-1);
+    const edit = it.room.edit([
+      it.state.create('stroke', { color: `#${turn}`, points: [[turn, turn]] }),
+      ...(last === undefined ? [] : [it.state.set(last, { points: [...last.points, [turn, 1]] })]),
+    ]);
+    edits.push(edit);
+    // Refused where it is another's; unknown where the answer is lost. The state says what came of it.
+    await edit.catch((error) => assert.match(error.name, /EditRefused|OutcomeUnknown/));
+    if (turn % 20 === 10) {
+      it.client.drop(0);
+    }
+  }
+  // Behind everything that either has sent.
+  await one.room.edit([state.set(0, { title: 'one is done' })]);
+  await until(two.state, () => two.state.room.title === 'one is done');
+  await two.room.edit([two.state.set(0, { title: 'done' })]);
+  await until(state, () => state.room.title === 'done');
+  await until(two.state, () => two.state.room.title === 'done');
+  assert.equal(common(state), common(two.state));
+  assert.ok(state.size >= 58 && edits.length === 60);
+  assert.deepEqual([state.resyncs, two.state.resyncs], [0, 0]);
+  assert.ok(one.client.resumes + two.client.resumes >= 2);
+});
