@@ -267,7 +267,10 @@ export class RoomState extends Emitter {
   handle({ tag, body }) {
     switch (tag) {
       case 'snapshot':
-        this.#begins(body.tick);
+        // Where all comes anew, the parts belong together even when one is of an older tick.
+        if (!this.#anew || body.part === 'members') {
+          this.#begins(body.tick);
+        }
         this.#count(body, this.#parts.snapshot(body));
         break;
       case 'delta':
