@@ -13,6 +13,7 @@ mod clients;
 mod connections;
 mod links;
 mod members;
+mod publish;
 mod timers;
 
 use crate::config::Config;
@@ -127,6 +128,7 @@ impl Engine {
             Input::Drain { retry_min_ms, retry_max_ms } => self.drain(retry_min_ms, retry_max_ms),
             Input::Quiesce => self.quiesce(),
             Input::WatchResync { channel, name_hash } => self.watch_resync(channel, name_hash),
+            Input::Publish(publish) => self.publish_by_backend(&publish),
         }
         self.settle();
     }

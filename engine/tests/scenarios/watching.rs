@@ -26,6 +26,7 @@ fn told(world: &mut World) -> Vec<String> {
         WatchEvent::Entry { seq, .. } => format!("entry {seq}"),
         WatchEvent::Members(count) => format!("members {count}"),
         WatchEvent::Closed => "closed".to_owned(),
+        WatchEvent::Snapshot(_) | WatchEvent::Delta(_) => "state".to_owned(),
     });
     short.collect()
 }
