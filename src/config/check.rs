@@ -44,6 +44,11 @@ pub(super) fn conflicts(config: &Config) -> Vec<Conflict> {
         "what a client may send must fit into what its room-mates may get",
     );
     not_above(
+        value!(watch.publish_bytes_max),
+        value!(play.batch_bytes_max),
+        "what a backend may publish must fit into what members may get",
+    );
+    not_above(
         value!(play.batch_bytes_max),
         value!(play.outbound_bytes_max),
         "a queue must hold at least one full batch",
@@ -104,6 +109,11 @@ pub(super) fn conflicts(config: &Config) -> Vec<Conflict> {
             value!(play.message_bytes_max),
             value!(rooms.history_bytes_max),
             "the largest message could never be kept",
+        );
+        not_above(
+            value!(watch.publish_bytes_max),
+            value!(rooms.history_bytes_max),
+            "the largest publication could never be kept",
         );
     }
     let listen = config.play.listen;

@@ -12,12 +12,14 @@ mod check;
 mod document;
 mod keys;
 mod load;
+mod secret;
 mod value;
 mod watching;
 
 pub use document::{help, markdown, sample};
 pub use keys::{Config, KEYS, Log, Play, Rooms, SECTIONS, Server, Watch};
 pub use load::{Flag, Problems, Sources, load};
+pub use secret::Secret;
 pub use value::{KindRule, Level, LogFormat, RoomKind};
 pub use watching::{Origin, WatchRule};
 

@@ -54,6 +54,8 @@ pub fn engine_config(config: &Config, shard: u16, shards: u16) -> madang_engine:
         flush_ms: rooms.flush_ms.into(),
         kinds: kinds.collect(),
         watch: watch_rules(config),
+        publish_keys_max: config.watch.publish_repeats_max as usize,
+        publish_keys_ms: config.watch.publish_repeat_ms.into(),
         ..RoomConfig::default()
     };
     let mut engine = madang_engine::Config::for_shard(ShardId(shard), shards);

@@ -111,8 +111,7 @@ impl Room {
         // Its name was checked with all others, before any of them was logged.
         let r#type = self.number_type(&name, ctx).unwrap_or(name.clone());
         self.seq += 1;
-        let (channel, seq, at) =
-            (self.wire_channel(), Seq(self.seq), self.next_at(ctx.wall_ms));
+        let (channel, seq, at) = (self.wire_channel(), Seq(self.seq), self.next_at(ctx.wall_ms));
         let (from, cseq, payload) = (wire_member(0), Cseq(0), event.payload.borrowed());
         let message = Message { channel, seq, from, at, cseq, r#type, payload };
         self.log(&ServerMessage::Message(message), EntryKind::Published, 0, ctx);

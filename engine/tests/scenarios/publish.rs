@@ -38,7 +38,8 @@ fn publish_where(
     let home = home_of(room, world.node.shards() as u16).0 as usize;
     let number = 7 + world.node.published.len() as u64;
     let ticket = Ticket { asker: 3, number };
-    let publish = Publish { ticket, room: room.into(), may_create, key: key.map(Box::from), events };
+    let publish =
+        Publish { ticket, room: room.into(), may_create, key: key.map(Box::from), events };
     let before = world.node.published.len();
     world.node.input(home, Input::Publish(Box::new(publish)));
     assert_eq!(world.node.published.len(), before + 1, "every publication is answered at once");
