@@ -167,6 +167,7 @@ families! {
         PublishInvalid = "invalid",
         PublishNoRoom = "no_room",
         PublishRawRoom = "raw_room",
+        PublishRoomFailed = "room_failed",
         PublishKeyReused = "key_reused",
         PublishBusy = "busy",
         PublishDraining = "draining",

@@ -2,6 +2,7 @@
 //! shipped values.
 
 use crate::id::ShardId;
+use crate::room::Flush;
 use crate::room::logic::LogicKind;
 use crate::watch::WatchRule;
 use madang_protocol::limits::Limits;
@@ -57,6 +58,9 @@ pub struct SessionConfig {
     pub control_bytes_max: u32,
     /// Control messages that may wait for one client.
     pub control_messages_max: u32,
+    /// How long state may wait for one client before it is discarded and a snapshot is owed, in
+    /// milliseconds.
+    pub state_wait_ms: u32,
     /// Sustained messages a second from one client; 0 is no bound.
     pub messages_per_second: u32,
     /// Messages in one burst.
@@ -105,6 +109,8 @@ pub struct RoomConfig {
     /// How long a room gathers messages before they leave together; 0 sends at the end of the turn.
     /// Opens with the first message, so that none waits longer.
     pub flush_ms: u64,
+    /// Other ways to gather for rooms by prefix of their names; the longest that fits decides.
+    pub flush: Vec<(Box<str>, Flush)>,
     /// Room kinds by name prefix, longest match first tried; rooms without one are `relay`.
     pub kinds: Vec<(Box<str>, Kind)>,
     /// Which rooms may be watched; the longest prefix decides.
@@ -157,6 +163,16 @@ impl RoomConfig {
     /// The rules of a kind, if it has any.
     pub fn logic_of(&self, kind: Kind) -> Option<&LogicKind> {
         self.logic.iter().find(|logic| kind == Kind::Logic(logic.name))
+    }
+
+    /// How a room of this name gathers messages.
+    pub fn flush_of(&self, name: &str) -> Flush {
+        let matching = self.flush.iter().filter(|(prefix, _)| name.starts_with(&**prefix));
+        match matching.max_by_key(|(prefix, _)| prefix.len()) {
+            Some((_, flush)) => *flush,
+            None if self.flush_ms == 0 => Flush::Immediate,
+            None => Flush::Window(self.flush_ms),
+        }
     }
 
     /// The kind that the configuration binds to a room name, if it binds one.
@@ -223,6 +239,7 @@ impl Default for SessionConfig {
             replay_bytes_max: 8 << 20,
             control_bytes_max: 64 << 10,
             control_messages_max: 1024,
+            state_wait_ms: 250,
             messages_per_second: 200,
             messages_burst: 400,
             bytes_per_second: 1 << 20,
@@ -253,6 +270,7 @@ impl Default for RoomConfig {
             flush_ms: 0,
             publish_keys_max: 1024,
             publish_keys_ms: 300_000,
+            flush: Vec::new(),
             kinds: vec![("raw.".into(), Kind::Raw)],
             logic: Vec::new(),
             state_entities_max: 10_000,

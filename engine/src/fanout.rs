@@ -19,6 +19,20 @@ pub struct ViewMember {
     pub echo: bool,
     /// Whether frames go to it: not while it is away, and not before its replay has come.
     pub live: bool,
+    /// Whether it gets the room's state as it changes.
+    pub state: StateFlow,
+}
+
+/// Whether a member gets a room's state as it changes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StateFlow {
+    /// It does.
+    #[default]
+    Live,
+    /// It did not keep up: nothing until what waits for it is written, then everything anew.
+    Owed,
+    /// Everything anew is on its way from the room's home.
+    Asked,
 }
 
 /// A room with members on this shard.

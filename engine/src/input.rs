@@ -4,6 +4,7 @@ use crate::id::{ConnId, ShardId};
 use crate::peer::PeerMsg;
 use crate::publish::Publish;
 use madang_protocol::CloseCode;
+use madang_protocol::client::CreateOptions;
 
 /// How a connection speaks, decided by the shell from URL and subprotocol.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,6 +85,13 @@ pub enum Input<'a> {
     /// [`crate::Output::Quiesced`] when every message accepted anywhere has reached the queues of
     /// its receivers here.
     Quiesce,
+    /// Open a room that stays open without members. Its home must be here.
+    Open {
+        /// Its name, checked by [`madang_protocol::limits::is_room_name`].
+        name: Box<str>,
+        /// What a creator may choose.
+        options: CreateOptions,
+    },
     /// Items of [`crate::Output::Watch`] about this room were lost: say it again from the start,
     /// as far as the room's history reaches back, or that it is closed.
     WatchResync {

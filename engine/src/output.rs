@@ -89,6 +89,20 @@ pub enum Event {
         /// Its name.
         room: Box<str>,
     },
+    /// A room that was to stay open could not be opened.
+    RoomNotOpened {
+        /// The room.
+        room: Box<str>,
+        /// Why, for people.
+        why: Box<str>,
+    },
+    /// A room's rules failed: its members were removed, and nobody can enter it for a while.
+    RoomFailed {
+        /// The room.
+        room: Box<str>,
+        /// How, for people.
+        why: Box<str>,
+    },
     /// A shard fell behind with a room and will be resynced from its log.
     Lagged {
         /// The room.

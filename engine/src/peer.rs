@@ -79,6 +79,17 @@ pub enum Up {
         /// Why.
         reason: LeaveReason,
     },
+    /// A member is owed the room's state, and nothing waits for it any more.
+    StateOwed {
+        /// The session.
+        session: SessionRef,
+        /// Which of its connections is owed it.
+        attempt: u32,
+        /// The room.
+        channel: u32,
+        /// The member.
+        member: u32,
+    },
     /// A member does something in the room.
     Op {
         /// Who it is, to answer to and to check the member by.
@@ -183,6 +194,24 @@ pub enum Down {
     },
     /// Raw members here missed a message and cannot be caught up.
     RawLagged {
+        /// The room.
+        channel: u32,
+    },
+    /// The state that a member is owed, whole.
+    State {
+        /// Whose.
+        session: SessionRef,
+        /// Which of the session's connections is owed it.
+        attempt: u32,
+        /// The room.
+        channel: u32,
+        /// The member.
+        member: u32,
+        /// Snapshots of every part that it sees.
+        frames: Vec<Frame>,
+    },
+    /// Members here missed some of the room's state: each is owed it.
+    StateLagged {
         /// The room.
         channel: u32,
     },
@@ -305,6 +334,9 @@ impl PeerMsg {
             PeerMsg::Down(Down::Member { frame, .. }) => frame.len(),
             PeerMsg::Down(Down::Joined(admission)) => {
                 admission.frames.iter().map(|frame| frame.len()).sum()
+            }
+            PeerMsg::Down(Down::State { frames, .. }) => {
+                frames.iter().map(|frame| frame.len()).sum()
             }
             PeerMsg::Credit { .. } | PeerMsg::Quiesce { .. } => return 0,
             _ => 0,

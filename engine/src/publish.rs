@@ -67,6 +67,8 @@ pub struct Receipt {
 pub enum PublishRefusal {
     /// The room relays messages verbatim: it has no events.
     RawRoom,
+    /// The room's rules have failed: it takes nothing more, and goes.
+    Failed,
     /// There is no such room, and it was not to be made.
     NoSuchRoom,
     /// There is no place for another room.

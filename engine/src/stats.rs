@@ -7,12 +7,12 @@ pub struct Stats {
     pub messages_received: u64,
     /// Bytes of them.
     pub message_bytes_received: u64,
-    /// Messages put into clients' queues, by class: reliable, latest, volatile, control.
-    pub queued: [u64; 4],
+    /// Messages put into clients' queues, by class: reliable, latest, volatile, control, state.
+    pub queued: [u64; 5],
     /// Messages handed to the transport, by class.
-    pub sent: [u64; 4],
+    pub sent: [u64; 5],
     /// Messages dropped, by class.
-    pub dropped: [u64; 4],
+    pub dropped: [u64; 5],
     /// Messages of class latest replaced while they waited.
     pub conflated: u64,
     /// Reliable messages that waited when a connection ended; a resume replays those of rooms.
@@ -41,6 +41,16 @@ pub struct Stats {
     pub lagged: u64,
     /// Gaps told to members.
     pub gaps: u64,
+    /// Copies of a room's state that clients found to be wrong.
+    pub state_mismatches: u64,
+    /// Snapshots that were owed to members that were slow, or asked for one.
+    pub states_owed: u64,
+    /// Rooms lost because their rules failed.
+    pub rooms_failed: u64,
+    /// Ticks that rooms left out because the shard was late.
+    pub ticks_skipped: u64,
+    /// Ticks of rooms.
+    pub ticks: u64,
     /// Times a client was read more slowly for its rate.
     pub rate_pauses: u64,
     /// Times a client was read more slowly because a shard was behind.

@@ -6,7 +6,7 @@
 
 use crate::frame::Frame;
 use crate::room::Room;
-use crate::room::history::EntryKind;
+use crate::room::history::{Entry, EntryKind};
 use madang_protocol::ids::Epoch;
 use madang_protocol::state::Schema;
 use std::sync::Arc;
@@ -113,7 +113,7 @@ impl Room {
 
     /// The room from its beginning, as far as its history reaches back.
     pub(crate) fn watch_anew(&self) -> Vec<WatchItem> {
-        let before = self.history.oldest_seq().map_or(self.seq, |oldest| oldest - 1);
+        let before = self.history.floor();
         let opened = self.watch_item(|| {
             WatchEvent::Opened(Box::new(WatchOpened {
                 name: self.name.clone(),
@@ -124,18 +124,27 @@ impl Room {
                 public: self.public,
                 types: self.types.clone(),
                 members: self.members.len(),
-                schema: None,
+                schema: self.play.as_ref().map(|play| Arc::clone(play.schema())),
                 before,
             }))
         });
-        let entries = self.history.after(before).filter_map(|entry| {
-            if matches!(entry.kind, EntryKind::Direct(_)) {
-                return None;
-            }
+        let (earlier, later): (Vec<&Entry>, Vec<&Entry>) = self
+            .history
+            .after(before)
+            .filter(|entry| !matches!(entry.kind, EntryKind::Direct(_)))
+            .partition(|entry| self.play.as_ref().is_some_and(|play| entry.seq <= play.seq));
+        let told = |entry: &Entry| {
             let (seq, at_ms, frame) = (entry.seq, entry.at_ms, entry.frame.clone());
             let is_published = entry.kind == EntryKind::Published;
             self.watch_item(|| WatchEvent::Entry { seq, at_ms, frame, is_published })
-        });
-        opened.into_iter().chain(entries).collect()
+        };
+        let state = self.watch_state().map(Box::new);
+        let state = state.and_then(|state| self.watch_item(|| WatchEvent::Snapshot(state)));
+        opened
+            .into_iter()
+            .chain(earlier.into_iter().filter_map(told))
+            .chain(state)
+            .chain(later.into_iter().filter_map(told))
+            .collect()
     }
 }

@@ -230,6 +230,8 @@ pub enum StateError {
     WrongType,
     /// Text is not UTF-8.
     NotText,
+    /// The state is as large as it may be.
+    Full,
 }
 
 impl std::fmt::Display for StateError {
@@ -242,6 +244,7 @@ impl std::fmt::Display for StateError {
             Self::WrongEntity => "there is no such entity, or it is there already",
             Self::WrongType => "the value is not of the field's type",
             Self::NotText => "text is not UTF-8",
+            Self::Full => "the state is as large as it may be",
         })
     }
 }

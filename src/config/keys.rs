@@ -133,6 +133,8 @@ configuration! {
         control_bytes_max: u32 = 65_536, in 1_024..=BYTES_CAP;
         /// Most answers waiting for one client.
         control_messages_max: u32 = 1_024, in 1..=1_000_000;
+        /// How long a room's state may wait for one client before it is discarded and a snapshot is owed.
+        state_wait_ms: u32 = 250, in 10..=60_000;
         /// Messages that a client may send in the long run; faster is slowed.
         messages_per_second: u32 = 200, in 1..=10_000_000;
         /// Messages that it may send at once.
@@ -191,6 +193,14 @@ configuration! {
         linger_ms: u32 = 30_000, in 0..=86_400_000;
         /// How long a room gathers messages so that they leave together; 0 is the end of the turn. The largest lever on CPU per message there is, paid for with latency.
         flush_ms: u32 = 0, in 0..=50;
+        /// Most entities in the state of a room.
+        state_entities_max: u32 = 10_000, in 1..=1_000_000;
+        /// Most bytes of all values in the state of a room.
+        state_bytes_max: u32 = 1_048_576, in 1_024..=QUEUE_BYTES_CAP;
+        /// Most operations in one call of a room's rules; a room that makes more is lost.
+        logic_operations_max: u32 = 100_000, in 100..=100_000_000;
+        /// Most ticks that a room makes up for at once when its shard was late; others are left out.
+        catch_up_ticks_max: u32 = 5, in 0..=600;
         /// Which rooms of kind relay anybody may watch, by prefixes of their names, and how much later at least than the members see it; the longest that fits decides.
         watch: Vec<WatchRule> = watchable(["courtyard", "arena"]);
         /// Binds prefixes of room names to kinds; the longest that fits decides, and a name that none fits may be of any kind.

@@ -351,6 +351,12 @@ fn log(shard: ShardId, event: &Event) {
             tracing::debug!(shard, conn = conn.slot, code = code.code, reason = code.name, %why, "closed");
         }
         Event::RoomCreated { room, kind } => tracing::debug!(shard, %room, kind, "room created"),
+        Event::RoomNotOpened { room, why } => {
+            tracing::error!(shard, %room, %why, "a room could not be opened");
+        }
+        Event::RoomFailed { room, why } => {
+            tracing::error!(shard, %room, %why, "a room was lost");
+        }
         Event::RoomRemoved { room } => tracing::debug!(shard, %room, "room removed"),
         Event::Lagged { room, shard: behind } => {
             tracing::warn!(shard, %room, behind = behind.0, "a shard fell behind with a room");

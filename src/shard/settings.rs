@@ -22,6 +22,7 @@ pub fn engine_config(config: &Config, shard: u16, shards: u16) -> madang_engine:
         replay_bytes_max: replay_bytes_max(config),
         control_bytes_max: play.control_bytes_max,
         control_messages_max: play.control_messages_max,
+        state_wait_ms: play.state_wait_ms,
         messages_per_second: play.messages_per_second,
         messages_burst: play.messages_burst,
         bytes_per_second: play.bytes_per_second,
@@ -52,6 +53,10 @@ pub fn engine_config(config: &Config, shard: u16, shards: u16) -> madang_engine:
         presence_count_ms: rooms.presence_count_ms.into(),
         linger_ms: rooms.linger_ms.into(),
         flush_ms: rooms.flush_ms.into(),
+        state_entities_max: rooms.state_entities_max as usize,
+        state_bytes_max: rooms.state_bytes_max as usize,
+        logic_operations_max: rooms.logic_operations_max,
+        catch_up_ticks_max: rooms.catch_up_ticks_max,
         kinds: kinds.collect(),
         watch: watch_rules(config),
         publish_keys_max: config.watch.publish_repeats_max as usize,
@@ -79,7 +84,10 @@ pub fn watch_rules(config: &Config) -> Vec<WatchRule> {
 fn replay_bytes_max(config: &Config) -> u32 {
     let rooms = &config.rooms;
     let roster = u64::from(rooms.presence_full_max) * (u64::from(rooms.attributes_bytes_max) + 64);
-    let room = u64::from(rooms.history_bytes_max) + u64::from(rooms.latest_bytes_max) + roster;
+    // A snapshot writes no value in more bytes than it has in memory, and a few more for its entity.
+    let state = u64::from(rooms.state_bytes_max) + u64::from(rooms.state_entities_max) * 16;
+    let room =
+        u64::from(rooms.history_bytes_max) + u64::from(rooms.latest_bytes_max) + roster + state;
     let all = room * u64::from(rooms.rooms_per_session_max);
     u32::try_from(all).unwrap_or(u32::MAX).max(1 << 20)
 }

@@ -165,14 +165,21 @@ impl Engine {
             queued_messages: session.queue.messages(),
             queued_bytes: session.queue.bytes(),
             resumes: session.resumable.as_ref().map_or(0, |resumable| resumable.resumes),
-            state: ClassCounts::default(),
+            state: class(4, 0),
         });
         self.say(slot, &stats, QueueClass::Control);
     }
 
-    /// A client's copy of a room's state is wrong.
+    /// A client's copy of a room's state is wrong: it gets all of it anew as one that was slow does,
+    /// so that asking again and again brings no more than it can take.
     fn state_asked(&mut self, slot: u32, resync: &Resync) {
-        let _ = (slot, resync);
+        let channel = resync.channel;
+        if self.sessions.get(slot).and_then(|session| session.membership(channel.0)).is_none() {
+            let text = format!("the session is not in a room with channel {channel}");
+            return self.error(slot, ErrorCode::NOT_A_MEMBER, ErrorRef::Session, text);
+        }
+        self.stats.state_mismatches += 1;
+        self.owe_state(slot, channel.0);
     }
 }
 

@@ -11,6 +11,7 @@ use super::Engine;
 use crate::id::ShardId;
 use crate::output::{Event, Output};
 use crate::peer::{Broadcast, Down, Encoded, PeerMsg};
+use crate::session::outbound::{CLASSES, ClassIndex};
 use crate::session::pause;
 use madang_protocol::server::LeaveReason;
 use smallvec::SmallVec;
@@ -57,7 +58,7 @@ impl Engine {
             let Some(link) = self.links.get_mut(shard.0 as usize) else { continue };
             if subscriber.lag_from.is_some() || link.is_full(window) {
                 let class = message.class.index() as usize;
-                if message.seq == 0 {
+                if message.seq == 0 || message.class.index() == ClassIndex::State {
                     self.stats.dropped[class] += 1;
                 }
                 if matches!(message.frames, Encoded::Raw { .. }) {
@@ -72,9 +73,6 @@ impl Engine {
                 } else {
                     let from = if message.seq == 0 { head + 1 } else { message.seq };
                     subscriber.lag_from = Some(from);
-                    if !link.lagging.contains(&message.channel) {
-                        link.lagging.push_back(message.channel);
-                    }
                     newly_lagging.push(shard);
                 }
                 continue;
@@ -83,11 +81,8 @@ impl Engine {
             link.outstanding += msg.cost();
             self.out.push_back(Output::Peer { to: shard, msg });
         }
-        let name = if newly_lagging.is_empty() { Box::default() } else { room.name.clone() };
         for shard in newly_lagging {
-            self.stats.lagged += 1;
-            let room = name.clone();
-            self.event(Event::Lagged { room, shard });
+            self.lags(message.channel, shard);
         }
         if is_here {
             self.deliver(&message);
@@ -98,14 +93,40 @@ impl Engine {
     /// known only when its turn among the effects has come, because one before it may have made
     /// the shard lag.
     pub(super) fn comes_from_log(&mut self, to: ShardId, down: &Down) -> bool {
-        let Down::Member { channel, seq: seq @ 1.., .. } = down else { return false };
-        let Some(room) = self.home.get_mut(*channel) else { return false };
-        let lagging = room.subscribers.iter_mut().find(|subscriber| subscriber.shard == to);
-        let Some(from) = lagging.and_then(|subscriber| subscriber.lag_from.as_mut()) else {
+        let Down::Member { channel, seq, class, .. } = down else { return false };
+        let is_state = class.index() == ClassIndex::State;
+        if *seq == 0 && !is_state {
             return false;
-        };
-        *from = (*from).min(*seq);
+        }
+        let is_full = is_state && self.link_is_full(to);
+        let Some(room) = self.home.get_mut(*channel) else { return false };
+        let head = room.seq;
+        let lagging = room.subscribers.iter_mut().find(|subscriber| subscriber.shard == to);
+        let Some(subscriber) = lagging else { return false };
+        if is_state && (is_full || subscriber.lag_from.is_some()) {
+            self.stats.dropped[ClassIndex::State as usize] += 1;
+        }
+        match &mut subscriber.lag_from {
+            Some(from) if *seq != 0 => *from = (*from).min(*seq),
+            Some(_) => {}
+            None if is_full => {
+                subscriber.lag_from = Some(if *seq == 0 { head + 1 } else { *seq });
+                self.lags(*channel, to);
+            }
+            None => return false,
+        }
         true
+    }
+
+    /// Notes that a shard has fallen behind with a room.
+    fn lags(&mut self, channel: u32, shard: ShardId) {
+        let Some(link) = self.links.get_mut(shard.0 as usize) else { return };
+        if !link.lagging.contains(&channel) {
+            link.lagging.push_back(channel);
+        }
+        self.stats.lagged += 1;
+        let room = self.home.get(channel).map(|room| room.name.clone()).unwrap_or_default();
+        self.event(Event::Lagged { room, shard });
     }
 
     pub(super) fn peer_message(&mut self, from: ShardId, msg: PeerMsg) {
@@ -185,10 +206,12 @@ impl Engine {
     pub(super) fn quiesce(&mut self) {
         if self.quiescing == 0 {
             self.quiescing = 1;
-            // From here on nothing is gathered: who waits for the end would wait for the window.
-            self.config.room.flush_ms = 0;
+            // From here on nothing is gathered: who waits for the end would wait for the window. And
+            // no room's time goes on: nothing would be the end of it.
+            self.deadlines.clear();
             for channel in self.home.channels() {
                 self.flush_room(channel);
+                self.with_room(channel, |room, _| room.flush = crate::room::Flush::Immediate);
             }
             self.tell_quiesced(1);
             self.advance_quiesce();
@@ -284,7 +307,7 @@ impl Engine {
     }
 
     /// Adds what a dropped queue held to the counts.
-    pub(super) fn count_given_up(&mut self, given_up: [u32; 4]) {
+    pub(super) fn count_given_up(&mut self, given_up: [u32; CLASSES]) {
         self.stats.unwritten += u64::from(given_up[0]);
         for (class, count) in given_up.into_iter().enumerate().skip(1) {
             self.stats.dropped[class] += u64::from(count);

@@ -2,13 +2,14 @@
 
 use super::Engine;
 use super::timers::TimerKey;
-use crate::fanout::ViewMember;
+use crate::fanout::{StateFlow, ViewMember};
 use crate::frame::{Frame, FrameKind};
 use crate::id::{SessionRef, ShardId};
 use crate::output::Output;
 use crate::peer::{Admission, Broadcast, Down, Echo, JoinRequest, Up, Wire, home_of};
-use crate::room::home::Matched;
+use crate::room::home::{Fresh, Matched};
 use crate::room::{Refusal, refuse};
+use crate::session::outbound::ClassIndex;
 use crate::session::{Membership, Pushed, QueueClass, pause};
 use madang_protocol::client::{JoinMode, JoinTarget};
 use madang_protocol::ids::{Channel, Epoch, Seq};
@@ -34,6 +35,9 @@ impl Engine {
             }
             Up::Leave { channel, member, reason } => {
                 self.with_room(channel, |room, ctx| room.leave(member, reason, ctx));
+            }
+            Up::StateOwed { session, attempt, channel, member } => {
+                self.with_room(channel, |room, ctx| room.state_owed(session, attempt, member, ctx));
             }
             Up::Op { session, channel, member, op } => {
                 self.with_room(channel, |room, ctx| room.op(session, member, &op, ctx));
@@ -86,9 +90,8 @@ impl Engine {
     }
 
     fn find_or_create(&mut self, name: &str, request: &JoinRequest) -> Result<u32, Refusal> {
-        let epoch = Epoch(self.random());
-        let now = self.clock.now;
-        self.with_home(|home, ctx| home.find_or_create(name, request, || epoch, now, ctx))
+        let (fresh, now) = (self.fresh(), self.clock.now);
+        self.with_home(|home, ctx| home.find_or_create(name, request, fresh, now, ctx))
     }
 
     /// A match goes round all shards once and comes back to the first, which may create the room:
@@ -119,10 +122,16 @@ impl Engine {
                 options.labels.push(label.clone());
             }
         }
-        let epoch = Epoch(self.random());
-        let (kind, now) = (request.kind, self.clock.now);
-        self.with_home(|home, ctx| home.create(&name, kind, options, || epoch, now, ctx))
-            .map(Matched::Room)
+        let (kind, extensions) = (request.kind, &request.join.ext);
+        let (fresh, now) = (self.fresh(), self.clock.now);
+        self.with_home(|home, ctx| {
+            home.create((&name, kind), options, extensions, fresh, now, ctx).map(Matched::Room)
+        })
+    }
+
+    /// What a new room needs of chance.
+    pub(super) fn fresh(&mut self) -> Fresh {
+        Fresh { epoch: Epoch(self.random()), seed: self.random() }
     }
 
     /// A name nobody has whose home is this shard.
@@ -149,6 +158,10 @@ impl Engine {
                 self.deliver_to(session, (channel, member), seq, class, &frame);
             }
             Down::Removed { channel, member, reason } => self.removed(channel, member, reason),
+            Down::State { session, attempt, channel, member, frames } => {
+                self.state_came(session, attempt, (channel, member), &frames);
+            }
+            Down::StateLagged { channel } => self.state_lagged(channel),
             Down::RawLagged { channel } => {
                 for (address, _) in self.members_here(channel) {
                     self.overflowed.push((address, CloseCode::SLOW_CONSUMER));
@@ -191,13 +204,15 @@ impl Engine {
                 return self.error(slot, ErrorCode::ALREADY_JOINED, ErrorRef::Join(r#ref), text);
             }
             let (after, echo) = (admission.seq, admission.echo);
-            let place = ViewMember { slot, member, after, wire, echo, live: true };
+            let state = StateFlow::Live;
+            let place = ViewMember { slot, member, after, wire, echo, live: true, state };
             let position = self.views.add(channel, &admission.name, place);
             session.rooms.push(Membership { channel, member, position });
         } else {
             let Some(membership) = session.membership(channel) else { return };
             let Some(place) = self.place_mut(membership) else { return };
             place.live = true;
+            place.state = StateFlow::Live;
             place.after = admission.seq;
         }
         self.touched.session(slot);
@@ -264,10 +279,12 @@ impl Engine {
     /// Puts a frame into the queue of every member here: the inner loop of the server. No lock, no
     /// allocation, one reference count per delivery.
     pub(super) fn deliver(&mut self, message: &Broadcast) {
-        let Some(view) = self.views.get(message.channel) else { return };
+        let moment = self.moment();
+        let Some(view) = self.views.get_mut(message.channel) else { return };
         let limits = &self.config.session;
         let class_index = message.class.index() as usize;
-        for member in &view.members {
+        let is_state = message.class.index() == ClassIndex::State;
+        for member in &mut view.members {
             if !member.live || (message.seq != 0 && message.seq <= member.after) {
                 continue;
             }
@@ -277,10 +294,15 @@ impl Engine {
             }
             let Some((frame, kind)) = message.frames.for_wire(member.wire) else { continue };
             let Some(session) = self.sessions.get_mut(member.slot) else { continue };
+            if is_state && member.state != StateFlow::Live {
+                session.queue.counts.dropped[class_index] += 1;
+                self.stats.dropped[class_index] += 1;
+                continue;
+            }
             let pushed = self.pool.push(
                 &mut session.queue,
                 member.slot,
-                self.turn,
+                moment,
                 limits,
                 (frame, kind),
                 message.class,
@@ -294,6 +316,11 @@ impl Engine {
                 }
                 Pushed::Waiting => self.stats.queued[class_index] += 1,
                 Pushed::Dropped => self.stats.dropped[class_index] += 1,
+                Pushed::Owed => {
+                    member.state = StateFlow::Owed;
+                    self.stats.dropped[class_index] += 1;
+                    self.owing.push(member.slot);
+                }
                 Pushed::Overflow => {
                     if planted!(self.config, SilentOverflow) {
                         continue;
@@ -323,10 +350,13 @@ impl Engine {
         else {
             return;
         };
-        let is_due = self
-            .place_mut(membership)
-            .is_some_and(|place| place.live && (seq == 0 || seq > place.after));
-        if is_due {
+        let is_state = class.index() == ClassIndex::State;
+        let Some(place) = self.place_mut(membership) else { return };
+        let is_due = place.live && (seq == 0 || seq > place.after);
+        let is_owed = is_state && place.state != StateFlow::Live;
+        if is_due && is_owed {
+            self.stats.dropped[ClassIndex::State as usize] += 1;
+        } else if is_due {
             let kind = if wire == Wire::Json { FrameKind::Text } else { FrameKind::Batch };
             self.push(address.slot, (frame, kind), class);
         }
@@ -335,10 +365,11 @@ impl Engine {
     /// Puts one frame into a session's queue.
     pub(super) fn push(&mut self, slot: u32, frame: (&Frame, FrameKind), class: QueueClass) {
         self.touched.session(slot);
+        let moment = self.moment();
         let Some(session) = self.sessions.get_mut(slot) else { return };
         let Some(conn) = session.conn else { return };
         let limits = &self.config.session;
-        let pushed = self.pool.push(&mut session.queue, slot, self.turn, limits, frame, class);
+        let pushed = self.pool.push(&mut session.queue, slot, moment, limits, frame, class);
         let index = class.index() as usize;
         match pushed {
             Pushed::First => {
@@ -347,13 +378,19 @@ impl Engine {
             }
             Pushed::Waiting => self.stats.queued[index] += 1,
             Pushed::Dropped => self.stats.dropped[index] += 1,
+            Pushed::Owed => {
+                self.stats.dropped[index] += 1;
+                if let QueueClass::State { channel } = class {
+                    self.owe_state(slot, channel);
+                }
+            }
             Pushed::Overflow => {
                 let code = if class == QueueClass::Control {
                     CloseCode::CONTROL_OVERFLOW
                 } else {
                     CloseCode::SLOW_CONSUMER
                 };
-                if class.index() == crate::session::outbound::ClassIndex::Reliable {
+                if class.index() == ClassIndex::Reliable {
                     self.stats.unwritten += 1;
                 } else {
                     self.stats.dropped[index] += 1;
@@ -373,7 +410,7 @@ impl Engine {
     }
 
     /// Members of a room that are here, with their places.
-    fn members_here(&self, channel: u32) -> Vec<(SessionRef, ViewMember)> {
+    pub(super) fn members_here(&self, channel: u32) -> Vec<(SessionRef, ViewMember)> {
         let Some(view) = self.views.get(channel) else { return Vec::new() };
         let address = |member: &ViewMember| Some((self.sessions.address(member.slot)?, *member));
         view.members.iter().filter_map(address).collect()
@@ -417,7 +454,7 @@ impl Engine {
         }
     }
 
-    fn place_mut(&mut self, membership: Membership) -> Option<&mut ViewMember> {
+    pub(super) fn place_mut(&mut self, membership: Membership) -> Option<&mut ViewMember> {
         let view = self.views.get_mut(membership.channel)?;
         view.members.get_mut(membership.position as usize)
     }

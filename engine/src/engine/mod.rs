@@ -6,7 +6,7 @@
 //! are made without a message in between.
 //!
 //! The parts: `connections.rs` (hello, resume), `clients.rs` (what clients say), `members.rs` (what rooms say to
-//! sessions), `links.rs` (flow between shards, lag, quiescing), `timers.rs`, `check.rs`.
+//! sessions), `states.rs` (who is owed a room's state), `links.rs` (flow between shards, lag, quiescing), `timers.rs`, `check.rs`.
 
 mod check;
 mod clients;
@@ -14,9 +14,10 @@ mod connections;
 mod links;
 mod members;
 mod publish;
+mod states;
 mod timers;
 
-use crate::config::Config;
+use crate::config::{Config, Kind};
 use crate::encode::Encoder;
 use crate::fanout::Views;
 use crate::frame::{Frame, FrameKind};
@@ -27,17 +28,18 @@ use crate::peer::{Down, Link, PeerMsg, Up};
 use crate::room::home::Home;
 use crate::room::{Ctx, Effect};
 use crate::session::Sessions;
-use crate::session::outbound::Pool;
+use crate::session::outbound::{ClassIndex, Moment, Pool};
 use crate::stats::Stats;
 use crate::time::Time;
 use crate::timer::Wheel;
 use crate::watch::{WatchEvent, WatchItem};
 use connections::ConnState;
 use madang_protocol::CloseCode;
+use madang_protocol::client::CreateOptions;
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
-use std::collections::VecDeque;
-use timers::TimerKey;
+use std::collections::{BTreeSet, VecDeque};
+use timers::{Deadline, TimerKey, period_us};
 
 /// Granularity of the engine's timers in microseconds.
 const TIMER_US: u64 = 10_000;
@@ -65,14 +67,15 @@ pub struct Engine {
     home: Home,
     links: Vec<Link>,
     timers: Wheel<TimerKey>,
-    /// Rooms that gather messages, by the end of their window: in order, because all windows are
-    /// equally long, and exact, because the wheel is too coarse for them.
-    windows: VecDeque<(Time, u32)>,
+    /// Rooms' next ticks and ends of windows: exact, because the wheel is too coarse for them.
+    deadlines: BTreeSet<(Time, Deadline)>,
     encoder: Encoder,
     effects: VecDeque<Effect>,
     out: VecDeque<Output>,
     /// Sessions whose rest of a batch can be gone on with.
     deferred: VecDeque<SessionRef>,
+    /// Slots of sessions that are owed some room's state and for which nothing may wait any more.
+    owing: Vec<u32>,
     /// Sessions whose queue overflowed in the fan-out that is going on, with the code to close by.
     overflowed: Vec<(SessionRef, CloseCode)>,
     draining: bool,
@@ -99,11 +102,12 @@ impl Engine {
             home: Home::new(config.shard.0, shards, config.first_room),
             links: (0..shards).map(|_| Link::default()).collect(),
             timers: Wheel::new(now, TIMER_US),
-            windows: VecDeque::new(),
+            deadlines: BTreeSet::new(),
             encoder: Encoder::default(),
             effects: VecDeque::new(),
             out: VecDeque::new(),
             deferred: VecDeque::new(),
+            owing: Vec::new(),
             overflowed: Vec::new(),
             draining: false,
             quiescing: 0,
@@ -127,6 +131,7 @@ impl Engine {
             Input::PeerReset { peer } => self.peer_reset(peer),
             Input::Drain { retry_min_ms, retry_max_ms } => self.drain(retry_min_ms, retry_max_ms),
             Input::Quiesce => self.quiesce(),
+            Input::Open { name, options } => self.open_room(&name, options),
             Input::WatchResync { channel, name_hash } => self.watch_resync(channel, name_hash),
             Input::Publish(publish) => self.publish_by_backend(&publish),
         }
@@ -138,18 +143,13 @@ impl Engine {
         self.clock = clock;
         self.turn = self.turn.wrapping_add(1);
         self.pool.pressed = false;
-        while let Some((at, channel)) = self.windows.front().copied()
-            && at <= clock.now
-        {
-            self.windows.pop_front();
-            self.with_room(channel, crate::room::Room::flush_held);
-            self.settle();
-        }
+        self.meet_deadlines();
         while let Some(key) = self.timers.pop(clock.now) {
             self.expired(key);
             self.settle();
         }
         self.run_deferred();
+        self.ask_for_states();
         self.credit_peers();
         self.pool.shrink();
     }
@@ -161,9 +161,10 @@ impl Engine {
 
     /// When [`Self::handle_timeout`] is next needed.
     pub fn poll_timeout(&self) -> Option<Time> {
-        let window = self.windows.front().map(|(at, _)| *at);
-        let deferred = (!self.deferred.is_empty()).then_some(self.clock.now);
-        [self.timers.next(), window, deferred].into_iter().flatten().min()
+        let deadline = self.deadlines.first().map(|(at, _)| *at);
+        let is_waiting = !self.deferred.is_empty() || !self.owing.is_empty();
+        let deferred = is_waiting.then_some(self.clock.now);
+        [self.timers.next(), deadline, deferred].into_iter().flatten().min()
     }
 
     /// Whether some receiver got as much in this turn as can be written in one: the shell should
@@ -182,12 +183,19 @@ impl Engine {
     pub fn next_frame(&mut self, conn: ConnId) -> Option<(Frame, FrameKind)> {
         let slot = self.session_of(conn)?;
         let session = self.sessions.get_mut(slot)?;
-        self.pool.pop(&mut session.queue, slot)
+        let popped = self.pool.pop(&mut session.queue, slot);
+        if session.queue.owes_state && session.queue.is_empty() {
+            self.owing.push(slot);
+        }
+        popped
     }
 
     /// Counts since the start, and levels now.
     pub fn stats(&self) -> Stats {
+        let mut dropped = self.stats.dropped;
+        dropped[ClassIndex::State as usize] += self.pool.state_discarded;
         Stats {
+            dropped,
             encodes: self.encoder.encodes,
             sent: self.pool.sent,
             conflated: self.pool.conflated,
@@ -244,9 +252,17 @@ impl Engine {
             Effect::Broadcast(broadcast) => self.broadcast(broadcast),
             Effect::Send { to, down } if self.comes_from_log(to, &down) => {}
             Effect::Send { to, down } => self.send_down(to, down),
-            Effect::FlushDue { channel } => {
-                let at = self.clock.now.plus_ms(self.config.room.flush_ms);
-                self.windows.push_back((at, channel));
+            Effect::FlushDue { channel, ms } => {
+                let at = self.clock.now.plus_ms(ms);
+                self.deadlines.insert((at, Deadline::Flush(channel)));
+            }
+            Effect::TickDue { channel, tick_hz } => {
+                let at = self.clock.now + period_us(tick_hz);
+                self.deadlines.insert((at, Deadline::Tick(channel, tick_hz)));
+            }
+            Effect::Ended { channel } => {
+                let now = self.clock.now;
+                self.with_home(|home, ctx| home.remove(channel, now, ctx));
             }
             Effect::CountDue { channel } => {
                 let at = self.clock.now.plus_ms(self.config.room.presence_count_ms);
@@ -308,6 +324,23 @@ impl Engine {
         act(&mut self.home, &mut ctx)
     }
 
+    /// Opens a room that stays open without members.
+    fn open_room(&mut self, name: &str, options: CreateOptions) {
+        let kind = self.config.room.bound_kind(name).unwrap_or(Kind::Relay);
+        let (fresh, now) = (self.fresh(), self.clock.now);
+        let opened = self.with_home(|home, ctx| match home.find(name) {
+            Some(channel) => Ok(channel),
+            None => home.create((name, kind), options, &[], fresh, now, ctx),
+        });
+        match opened {
+            Ok(channel) => drop(self.with_room(channel, crate::room::Room::keep)),
+            Err((_, why)) => {
+                let (room, why) = (name.into(), why.as_ref().into());
+                self.event(Event::RoomNotOpened { room, why });
+            }
+        }
+    }
+
     /// Says again what those who watch a room missed.
     fn watch_resync(&mut self, channel: u32, name_hash: u64) {
         let items = match self.home.get(channel) {
@@ -315,6 +348,10 @@ impl Engine {
             None => vec![WatchItem { channel, name_hash, event: WatchEvent::Closed }],
         };
         self.out.extend(items.into_iter().map(Output::Watch));
+    }
+
+    fn moment(&self) -> Moment {
+        Moment { turn: self.turn, ms: (self.clock.now.0 / 1000) as u32 }
     }
 
     fn random<const N: usize>(&mut self) -> [u8; N] {

@@ -8,7 +8,6 @@ use crate::publish::{Publish, PublishRefusal, Receipt};
 use crate::room::Effect;
 use madang_protocol::ErrorCode;
 use madang_protocol::client::CreateOptions;
-use madang_protocol::ids::Epoch;
 use madang_protocol::limits::is_room_name;
 
 impl Engine {
@@ -55,14 +54,13 @@ impl Engine {
     }
 
     fn create_for_publish(&mut self, name: &str, kind: Kind) -> Result<u32, PublishRefusal> {
-        let epoch = Epoch(self.random());
-        let now = self.clock.now;
+        let (fresh, now) = (self.fresh(), self.clock.now);
         let options = CreateOptions::default();
         let created =
-            self.with_home(|home, ctx| home.create(name, kind, options, || epoch, now, ctx));
+            self.with_home(|home, ctx| home.create((name, kind), options, &[], fresh, now, ctx));
         created.map_err(|(code, _)| match code {
             ErrorCode::SERVER_FULL => PublishRefusal::Full,
-            _ => PublishRefusal::Invalid("no room of this name can be made without options"),
+            _ => PublishRefusal::Invalid("the room's kind makes no room without options"),
         })
     }
 }

@@ -6,6 +6,7 @@ use crate::id::ConnId;
 use crate::output::Output;
 use crate::session::QueueClass;
 use crate::session::pause;
+use crate::time::Time;
 use madang_protocol::CloseCode;
 
 /// What a timer is for.
@@ -25,7 +26,56 @@ pub(super) enum TimerKey {
     Linger { channel: u32, emptied: u32 },
 }
 
+/// What is due to the microsecond.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Deadline {
+    /// The end of a room's window.
+    Flush(u32),
+    /// A room's next tick, and how often a second it ticks.
+    Tick(u32, u32),
+}
+
+/// The time between two ticks in microseconds.
+pub(super) fn period_us(tick_hz: u32) -> u64 {
+    1_000_000 / u64::from(tick_hz.max(1))
+}
+
 impl Engine {
+    pub(super) fn meet_deadlines(&mut self) {
+        let now = self.clock.now;
+        while let Some((at, deadline)) = self.deadlines.pop_first() {
+            if at > now {
+                self.deadlines.insert((at, deadline));
+                break;
+            }
+            match deadline {
+                Deadline::Flush(channel) => {
+                    self.with_room(channel, crate::room::Room::flush_held);
+                }
+                Deadline::Tick(channel, tick_hz) => self.tick(at, channel, tick_hz),
+            }
+            self.settle();
+        }
+    }
+
+    /// A step of a room's time. A shard that was late makes up for a few steps; what is beyond is left
+    /// out, or it would be later still.
+    fn tick(&mut self, at: Time, channel: u32, tick_hz: u32) {
+        if self.with_room(channel, crate::room::Room::tick) != Some(true) {
+            return;
+        }
+        self.stats.ticks += 1;
+        let period = period_us(tick_hz);
+        let mut next = at + period;
+        let late = self.clock.now.0.saturating_sub(next.0) / period;
+        let most = u64::from(self.config.room.catch_up_ticks_max);
+        if late > most {
+            self.stats.ticks_skipped += late - most;
+            next = next + (late - most) * period;
+        }
+        self.deadlines.insert((next, Deadline::Tick(channel, tick_hz)));
+    }
+
     pub(super) fn expired(&mut self, key: TimerKey) {
         match key {
             TimerKey::Hello(conn) => self.hello_due(conn),
@@ -100,7 +150,7 @@ impl Engine {
 
     fn linger_due(&mut self, channel: u32, emptied: u32) {
         let Some(room) = self.home.get(channel) else { return };
-        if room.emptied != emptied || !room.members.is_empty() {
+        if room.emptied != emptied || !room.members.is_empty() || room.is_kept {
             return;
         }
         let now = self.clock.now;

@@ -12,8 +12,10 @@ use madang_protocol::ErrorCode;
 use madang_protocol::client::{Position, PresenceMode};
 use madang_protocol::ids::{Cseq, Epoch, Seq};
 use madang_protocol::limits::NAME_BYTES_MAX;
-use madang_protocol::server::{Joined, LeaveReason, PresenceEvent, Roster, ServerMessage};
-use madang_protocol::value::Value;
+use madang_protocol::server::{
+    EXT_SCHEMA, Joined, LeaveReason, PresenceEvent, Roster, ServerMessage,
+};
+use madang_protocol::value::{Extension, Value};
 
 impl Room {
     /// Lets a session in, if nothing stands against it, and sends it all it needs.
@@ -32,11 +34,12 @@ impl Room {
         let options = request.join.options;
         let mut attributes = Vec::new();
         merge_attributes(&mut attributes, options.attributes, ctx)?;
+        self.may_join(request.user.as_deref(), &attributes, ctx)?;
 
         let id = self.members.next_id();
         let member =
             Member::new(id, request.session, request.wire, options.echo, request.user, attributes);
-        if self.kind == Kind::Relay && self.presence == PresenceMode::Full {
+        if self.presence == PresenceMode::Full {
             if self.members.len() >= ctx.config.presence_full_max {
                 self.presence = PresenceMode::Count;
                 let count = self.members.len() + 1;
@@ -50,6 +53,7 @@ impl Room {
         self.count_changed(ctx);
         let position = (request.join.since, request.join.history);
         self.admit(id, Some(request.join.r#ref), request.attempt, position, ctx);
+        self.entered(id, ctx);
         Ok(())
     }
 
@@ -89,11 +93,12 @@ impl Room {
         let Some(member) = self.members.remove(id) else { return };
         self.latest.remove_member(id);
         self.remove_subscriber(member.session.shard, member.wire);
-        if self.kind == Kind::Relay && self.presence == PresenceMode::Full {
+        if self.presence == PresenceMode::Full {
             self.log_presence(PresenceEvent::Leave { id: wire_member(id), reason }, ctx);
         }
         self.count_changed(ctx);
-        if self.members.is_empty() {
+        self.left(id, ctx);
+        if self.members.is_empty() && self.failed.is_none() {
             self.emptied += 1;
             ctx.effects.push_back(Effect::Emptied { channel: self.channel });
         }
@@ -110,20 +115,22 @@ impl Room {
     ) {
         // What the replay holds must not come again behind it.
         self.flush_held(ctx);
+        let state = self.state_frames(id, ctx);
         let Some(member) = self.members.get(id) else { return };
         let mut frames = Vec::new();
-        if self.kind == Kind::Relay {
+        if self.kind != Kind::Raw {
             let (recovered, replay) = self.replay(member, since, history, ctx);
             let joined = self.joined(member, r#ref, recovered, replay.len() as u32, ctx);
             if r#ref.is_none() {
                 *(if recovered { &mut ctx.stats.recovered } else { &mut ctx.stats.unrecovered }) +=
                     1;
             }
-            frames.reserve_exact(replay.len() + 1);
+            frames.reserve_exact(replay.len() + state.len() + 1);
             frames.push(ctx.encoder.frame(&joined, member.wire, &self.types));
             for native in &replay {
                 frames.push(ctx.encoder.reframe(native, member.wire, &self.types));
             }
+            frames.extend(state);
             for (_, native) in self.latest.iter().filter(|((from, _), _)| *from != id) {
                 frames.push(ctx.encoder.reframe(native, member.wire, &self.types));
             }
@@ -152,8 +159,8 @@ impl Room {
         ctx: &Ctx<'_>,
     ) -> (bool, Vec<Frame>) {
         let since = since.filter(|since| {
-            let reaches = self.history.reaches_back_to(since.seq.0, self.seq)
-                || planted!(ctx, HistoryTooShortIgnored);
+            let reaches =
+                self.history.reaches_back_to(since.seq.0) || planted!(ctx, HistoryTooShortIgnored);
             since.epoch == self.epoch && since.seq.0 <= self.seq && reaches
         });
         if let Some(since) = since {
@@ -182,6 +189,7 @@ impl Room {
             PresenceMode::Count => Roster::Count(self.members.len()),
             PresenceMode::None => Roster::None,
         };
+        let schema = self.play.as_ref().map(|play| play.schema_json.clone());
         ServerMessage::Joined(Joined {
             r#ref,
             channel: self.wire_channel(),
@@ -199,7 +207,7 @@ impl Room {
             types: self.types.iter().map(ToString::to_string).collect(),
             capacity: self.capacity,
             labels: self.labels.clone(),
-            ext: Vec::new(),
+            ext: schema.map(|json| Extension(EXT_SCHEMA, json.into_vec())).into_iter().collect(),
         })
     }
 
@@ -215,11 +223,10 @@ impl Room {
         let Some(mut from) = self.subscriber_mut(shard).and_then(|s| s.lag_from) else {
             return true;
         };
-        // A history may hold nothing at all, when its newest entry was larger than its bound.
-        let oldest = self.history.oldest_seq().unwrap_or(self.seq + 1);
-        if oldest > from {
-            may_send(Down::Gap { channel, from_seq: from, to_seq: oldest - 1 });
-            from = oldest;
+        let floor = self.history.floor();
+        if floor >= from {
+            may_send(Down::Gap { channel, from_seq: from, to_seq: floor });
+            from = floor + 1;
         }
         // Type names may have been announced meanwhile: members get the whole list again.
         let names = self.types.iter().map(ToString::to_string).collect();
@@ -255,6 +262,9 @@ impl Room {
             let (_, frames) = ctx.encoder.encoded(&message, has_json, &self.types);
             let owed = resync_broadcast(channel, 0, 0, frames);
             may_send(Down::Broadcast(crate::peer::Broadcast { class, ..owed }));
+        }
+        if done && self.play.is_some() {
+            may_send(Down::StateLagged { channel });
         }
         if done {
             for ((sender, key), native) in self.latest.iter() {

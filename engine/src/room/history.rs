@@ -43,40 +43,43 @@ impl Entry {
     }
 }
 
-/// The log. Seqs are contiguous from its oldest entry to its newest.
+/// The log. Seqs ascend; those that are missing between its entries were ticks of the room's state, which
+/// are made up for by a snapshot and not by replay.
 #[derive(Clone, Debug, Default)]
 pub struct History {
     entries: VecDeque<Entry>,
     bytes: usize,
+    /// Everything after this seq is still here.
+    floor: u64,
 }
 
 impl History {
-    /// Appends an entry, whose seq follows the newest one's, and lets old ones go.
+    /// Appends an entry, whose seq is above the newest one's, and lets old ones go.
     pub fn push(&mut self, entry: Entry, entries_max: usize, bytes_max: usize) {
-        debug_assert!(self.entries.back().is_none_or(|newest| newest.seq + 1 == entry.seq));
+        debug_assert!(self.entries.back().is_none_or(|newest| newest.seq < entry.seq));
         self.bytes += entry.frame.len();
         self.entries.push_back(entry);
         while self.entries.len() > entries_max || self.bytes > bytes_max {
             let Some(oldest) = self.entries.pop_front() else { break };
             self.bytes -= oldest.frame.len();
+            self.floor = oldest.seq;
         }
     }
 
-    /// Whether every entry after `seq` up to the room's newest, `head`, is still here.
-    pub fn reaches_back_to(&self, seq: u64, head: u64) -> bool {
-        seq == head || self.entries.front().is_some_and(|oldest| oldest.seq <= seq + 1)
+    /// Whether every entry after `seq` is still here.
+    pub fn reaches_back_to(&self, seq: u64) -> bool {
+        seq >= self.floor
     }
 
     /// Entries after `seq`, ascending.
     pub fn after(&self, seq: u64) -> impl DoubleEndedIterator<Item = &Entry> {
-        let oldest = self.entries.front().map_or(0, |entry| entry.seq);
-        let skip = (seq + 1).saturating_sub(oldest).min(self.entries.len() as u64) as usize;
+        let skip = self.entries.partition_point(|entry| entry.seq <= seq);
         self.entries.range(skip..)
     }
 
-    /// The oldest entry's seq.
-    pub fn oldest_seq(&self) -> Option<u64> {
-        self.entries.front().map(|entry| entry.seq)
+    /// The seq after which every entry is still here.
+    pub fn floor(&self) -> u64 {
+        self.floor
     }
 
     /// The newest `count` messages that were published to everyone before `before`, ascending.
@@ -97,11 +100,10 @@ impl History {
         assert!(self.entries.len() <= entries_max && self.bytes <= bytes_max);
         assert_eq!(self.bytes, self.entries.iter().map(|entry| entry.frame.len()).sum::<usize>());
         for (entry, next) in self.entries.iter().zip(self.entries.iter().skip(1)) {
-            assert_eq!(entry.seq + 1, next.seq, "the log has no hole");
+            assert!(entry.seq < next.seq, "the log ascends");
         }
-        if let Some(newest) = self.entries.back() {
-            assert_eq!(newest.seq, head, "the log ends at the head");
-        }
+        assert!(self.entries.front().is_none_or(|oldest| oldest.seq > self.floor));
+        assert!(self.entries.back().is_none_or(|newest| newest.seq <= head));
     }
 }
 
@@ -126,18 +128,18 @@ mod tests {
 
     #[test]
     fn the_oldest_entries_go_first_by_either_bound() {
-        assert_eq!(filled(10, 4, 1000).oldest_seq(), Some(7));
-        assert_eq!(filled(10, 100, 30).oldest_seq(), Some(8));
-        assert_eq!(filled(10, 100, 5).oldest_seq(), None);
+        assert_eq!(filled(10, 4, 1000).floor(), 6);
+        assert_eq!(filled(10, 100, 30).floor(), 7);
+        assert_eq!(filled(10, 100, 5).floor(), 10);
     }
 
     #[test]
     fn it_knows_how_far_it_reaches_back() {
         let history = filled(10, 4, 1000);
-        assert!(history.reaches_back_to(6, 10) && !history.reaches_back_to(5, 10));
-        assert!(history.reaches_back_to(10, 10));
-        assert!(History::default().reaches_back_to(3, 3));
-        assert!(!History::default().reaches_back_to(2, 3));
+        assert!(history.reaches_back_to(6) && !history.reaches_back_to(5));
+        assert!(history.reaches_back_to(10));
+        assert!(History::default().reaches_back_to(0), "there was nothing yet");
+        assert!(!filled(10, 100, 5).reaches_back_to(9), "the newest was too large to be kept");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The rooms of one shard: names, numbers, matching.
 
+use super::logic::RoomOptions;
+use super::play::Play;
 use super::{Ctx, Effect, Refusal, Room, refuse};
 use crate::config::{Kind, RoomConfig};
 use crate::output::Event;
@@ -10,6 +12,7 @@ use madang_protocol::ErrorCode;
 use madang_protocol::client::{CreateOptions, JoinMode, JoinTarget, PresenceMode};
 use madang_protocol::ids::Epoch;
 use madang_protocol::limits::{LABEL_VALUE_BYTES_MAX, LABELS_MAX, NAME_BYTES_MAX};
+use madang_protocol::value::Extension;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// A channel number is not used again for this long, so that what a client sent to the old room
@@ -32,6 +35,15 @@ pub struct Home {
     public: BTreeSet<u32>,
     free: VecDeque<(Time, u32)>,
     len: usize,
+}
+
+/// What a new room has that no other has.
+#[derive(Clone, Copy, Debug)]
+pub struct Fresh {
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// The seed of its rules' random numbers: secret, or players could tell what comes.
+    pub seed: [u8; 32],
 }
 
 /// What became of a match on this shard.
@@ -109,7 +121,7 @@ impl Home {
         &mut self,
         name: &str,
         request: &JoinRequest,
-        new_epoch: impl FnOnce() -> Epoch,
+        fresh: Fresh,
         now: Time,
         ctx: &mut Ctx<'_>,
     ) -> Result<u32, Refusal> {
@@ -123,7 +135,8 @@ impl Home {
             }
             (None, _) => {
                 let options = request.join.options.create.clone().unwrap_or_default();
-                self.create(name, request.kind, options, new_epoch, now, ctx)
+                let extensions = &request.join.ext;
+                self.create((name, request.kind), options, extensions, fresh, now, ctx)
             }
         }
     }
@@ -142,10 +155,10 @@ impl Home {
     /// Creates a room.
     pub fn create(
         &mut self,
-        name: &str,
-        kind: Kind,
+        (name, kind): (&str, Kind),
         options: CreateOptions,
-        new_epoch: impl FnOnce() -> Epoch,
+        extensions: &[Extension],
+        fresh: Fresh,
         now: Time,
         ctx: &mut Ctx<'_>,
     ) -> Result<u32, Refusal> {
@@ -160,17 +173,24 @@ impl Home {
             return refuse(ErrorCode::SERVER_FULL, "the server holds as many rooms as it may");
         }
         let capacity = checked_options(&options, ctx.config)?;
+        let labels = &options.labels;
+        let asked = RoomOptions { name, labels, capacity, extensions };
+        let play = ctx.config.logic_of(kind).map(|logic| {
+            Play::new(logic, &asked, ctx.config, fresh.seed)
+                .map_err(|failure| (ErrorCode::REFUSED, failure.0.into()))
+        });
+        let (play, actions) = play.transpose()?.unzip();
         let place = self.allocate(now, ctx.config.rooms_max);
         let channel = (self.first + place) * self.shards + self.shard;
         let presence = match kind {
             Kind::Raw => PresenceMode::None,
             _ => options.presence.unwrap_or_default(),
         };
-        let room = Room {
+        let mut room = Room {
             name: name.into(),
             kind,
             channel,
-            epoch: if planted!(ctx, EpochReused) { Epoch([7; 8]) } else { new_epoch() },
+            epoch: if planted!(ctx, EpochReused) { Epoch([7; 8]) } else { fresh.epoch },
             epoch_at_ms: ctx.wall_ms,
             seq: 0,
             last_at: 0,
@@ -189,6 +209,11 @@ impl Home {
             publications: None,
             emptied: 0,
             watch: ctx.config.watch_rule(name, kind).map(|_| crate::peer::name_hash(name)),
+            flush: ctx.config.flush_of(name),
+            play: play.map(Box::new),
+            failed: None,
+            is_kept: false,
+            is_ticking: false,
         };
         if room.public {
             self.public.insert(channel);
@@ -199,6 +224,7 @@ impl Home {
             kind: kind.name(),
         }));
         ctx.effects.extend(room.watch_anew().into_iter().map(Effect::Watch));
+        room.act(actions.unwrap_or_default(), ctx);
         self.rooms[place as usize] = Some(Box::new(room));
         self.len += 1;
         Ok(channel)

@@ -9,7 +9,7 @@
 //! Each call has a budget of context operations and the state has bounds; a logic that exceeds either,
 //! or panics, loses its room and no other (`play.rs`).
 
-use super::state::{Belonging, State};
+use super::state::{Belonging, Plane, State};
 use madang_protocol::client::{Class, Edit};
 use madang_protocol::server::EditRefusal;
 use madang_protocol::state::{FieldValue, Schema, StateError};
@@ -166,15 +166,18 @@ pub struct LogicKind {
 /// The most ticks a second.
 pub const TICK_HZ_MAX: u32 = 60;
 
-/// What members of a room see of its plane.
+/// What members of a room see of its plane: the cells that are, in part, within a square around their
+/// point. A member without a point sees no cell.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Interest {
-    /// The edge of a cell, in the units of positions, above 0.
-    pub cell: f64,
-    /// How far a member sees from its [`Context::set_view`], at least a cell's edge for each in any
-    /// direction.
+    /// Where entities are.
+    pub plane: Plane,
+    /// Half the edge of the square, in the units of positions; at most [`RADIUS_CELLS_MAX`] cells.
     pub radius: f64,
 }
+
+/// The furthest that a member may see, in cells.
+pub const RADIUS_CELLS_MAX: f64 = 8.0;
 
 impl std::fmt::Debug for LogicKind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -195,21 +198,45 @@ pub enum Audience {
 
 /// What logic asked for; the room does it after the call.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Action {
-    Send { to: Audience, class: Class, r#type: String, payload: Payload<'static> },
-    Kick { member: u32 },
+pub enum Action {
+    /// Send a message as the room.
+    Send {
+        /// To whom.
+        to: Audience,
+        /// How.
+        class: Class,
+        /// Its type.
+        r#type: String,
+        /// Its content.
+        payload: Payload<'static>,
+    },
+    /// Remove a member.
+    Kick {
+        /// Whom.
+        member: u32,
+    },
+    /// End the room.
     Close,
-    Timer { ticks: u64, timer: u32 },
-    Team { member: u32, team: u32 },
-    View { member: u32, at: [f64; 2] },
+}
+
+/// What a call left behind beside the state.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    pub(super) actions: Vec<Action>,
+    pub(super) timers: Vec<(u64, u32)>,
+    pub(super) teams: Vec<(u32, u32)>,
+    pub(super) views: Vec<(u32, [f64; 2])>,
+    /// Context operations so far.
+    pub(super) operations: u32,
+    /// Whether the state was to grow beyond its bounds.
+    pub(super) is_over: bool,
 }
 
 /// What logic acts through during one call.
 pub struct Context<'a> {
     pub(super) state: &'a mut State,
     pub(super) rng: &'a mut ChaCha12Rng,
-    pub(super) actions: &'a mut Vec<Action>,
-    pub(super) operations: u32,
+    pub(super) asked: &'a mut Asked,
     pub(super) operations_max: u32,
     pub(super) tick: u64,
     pub(super) tick_hz: u32,
@@ -252,12 +279,24 @@ impl Context<'_> {
         self.state
     }
 
-    /// Adds an entity with every field zero and returns its id.
+    /// Adds an entity with every field zero and returns its id. The room is lost if there are more
+    /// than there may be.
     ///
     /// # Errors
     ///
     /// As [`State::create`], and when the budget is spent.
     pub fn create(&mut self, kind: u32, belonging: Belonging) -> Result<u32, StateError> {
+        let created = self.try_create(kind, belonging);
+        self.asked.is_over |= created == Err(StateError::Full);
+        created
+    }
+
+    /// As [`Self::create`], but a full state is only an error.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::create`].
+    pub fn try_create(&mut self, kind: u32, belonging: Belonging) -> Result<u32, StateError> {
         self.spend()?;
         self.state.create(kind, belonging)
     }
@@ -272,12 +311,23 @@ impl Context<'_> {
         self.state.remove(id)
     }
 
-    /// Sets a field; entity 0 is the room.
+    /// Sets a field; entity 0 is the room. The room is lost if the state is larger than it may be.
     ///
     /// # Errors
     ///
     /// As [`State::set`], and when the budget is spent.
     pub fn set(&mut self, id: u32, field: usize, value: &FieldValue) -> Result<(), StateError> {
+        let set = self.try_set(id, field, value);
+        self.asked.is_over |= set == Err(StateError::Full);
+        set
+    }
+
+    /// As [`Self::set`], but a full state is only an error.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::set`].
+    pub fn try_set(&mut self, id: u32, field: usize, value: &FieldValue) -> Result<(), StateError> {
         self.spend()?;
         self.state.set(id, field, value)
     }
@@ -306,13 +356,17 @@ impl Context<'_> {
 
     /// Puts a member into a team, from the end of this tick on; 0 is none.
     pub fn set_team(&mut self, member: u32, team: u32) {
-        self.act(Action::Team { member, team });
+        if self.spend().is_ok() {
+            self.asked.teams.push((member, team));
+        }
     }
 
     /// Sets the point near which a member sees, from the end of this tick on. Means nothing in a kind
     /// without [`LogicKind::interest`].
     pub fn set_view(&mut self, member: u32, at: [f64; 2]) {
-        self.act(Action::View { member, at });
+        if self.spend().is_ok() {
+            self.asked.views.push((member, at));
+        }
     }
 
     /// Removes a member.
@@ -328,19 +382,22 @@ impl Context<'_> {
     /// Has [`RoomLogic::on_timer`] called at the tick after so many others (at least one), before
     /// its [`RoomLogic::on_tick`].
     pub fn set_timer(&mut self, ticks: u64, timer: u32) {
-        self.act(Action::Timer { ticks: ticks.max(1), timer });
+        if self.spend().is_ok() {
+            self.asked.timers.push((self.tick.saturating_add(ticks.max(1)), timer));
+        }
     }
 
     /// Counts an operation. Beyond the budget nothing is done any more and the room is lost after the
     /// call; the call itself goes on, because it cannot be stopped from here.
     fn spend(&mut self) -> Result<(), StateError> {
-        self.operations = self.operations.saturating_add(1);
-        if self.operations <= self.operations_max { Ok(()) } else { Err(StateError::OutOfBounds) }
+        self.asked.operations = self.asked.operations.saturating_add(1);
+        let is_left = self.asked.operations <= self.operations_max;
+        if is_left { Ok(()) } else { Err(StateError::OutOfBounds) }
     }
 
     fn act(&mut self, action: Action) {
         if self.spend().is_ok() {
-            self.actions.push(action);
+            self.asked.actions.push(action);
         }
     }
 }

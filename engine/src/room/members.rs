@@ -129,6 +129,11 @@ impl Members {
         Some(removed)
     }
 
+    /// Removes everyone; ids go on ascending.
+    pub fn clear(&mut self) {
+        (self.list, self.gone) = (Vec::new(), 0);
+    }
+
     /// Everyone, ascending by id.
     pub fn iter(&self) -> impl Iterator<Item = &Member> {
         self.list.iter().filter(|member| !member.gone)

@@ -12,9 +12,11 @@ pub mod latest;
 pub mod logic;
 pub mod members;
 mod ops;
+pub mod play;
 mod publish;
 mod requests;
 pub mod state;
+mod stateful;
 
 use crate::config::{Kind, RoomConfig};
 use crate::encode::Encoder;
@@ -35,6 +37,7 @@ use madang_protocol::server::{
 use madang_protocol::value::TypeRef;
 use madang_protocol::{ClientMessage, ErrorCode};
 use members::{Member, Members};
+use play::Play;
 use smallvec::SmallVec;
 use std::borrow::Cow;
 
@@ -54,6 +57,15 @@ pub enum Effect {
     FlushDue {
         /// The room.
         channel: u32,
+        /// How long it gathers.
+        ms: u64,
+    },
+    /// The room's time begins, or goes on: have it tick.
+    TickDue {
+        /// The room.
+        channel: u32,
+        /// How often a second.
+        tick_hz: u32,
     },
     /// Send the number of members after the room's interval.
     CountDue {
@@ -62,6 +74,11 @@ pub enum Effect {
     },
     /// The room has no members: remove it after the linger time.
     Emptied {
+        /// The room.
+        channel: u32,
+    },
+    /// The room's rules ended it: remove it now.
+    Ended {
         /// The room.
         channel: u32,
     },
@@ -147,6 +164,28 @@ pub struct Room {
     pub emptied: u32,
     /// The hash of its name if it may be watched.
     pub(crate) watch: Option<u64>,
+    /// How it gathers messages.
+    pub(crate) flush: Flush,
+    /// Its rules, state and time, if it has any.
+    pub(crate) play: Option<Box<Play>>,
+    /// How its rules failed, if they did.
+    failed: Option<Box<str>>,
+    /// Whether it goes on without members.
+    pub(crate) is_kept: bool,
+    /// Whether its next tick is due.
+    is_ticking: bool,
+}
+
+/// When a room's messages leave.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Flush {
+    /// At the end of the turn.
+    #[default]
+    Immediate,
+    /// Together, so many milliseconds after the first.
+    Window(u64),
+    /// Together with the state, at the end of each tick; immediately in a room without ticks.
+    Tick,
 }
 
 /// Messages after which a window ends early.
@@ -212,12 +251,17 @@ impl Room {
     /// Sends now, or with all else at the end of the window. Everything that has a place in the
     /// room's order goes through here; what answers one member does not.
     fn emit(&mut self, effect: Effect, ctx: &mut Ctx<'_>) {
-        if ctx.config.flush_ms == 0 {
-            ctx.effects.push_back(effect);
-            return;
-        }
-        if self.held.is_empty() {
-            ctx.effects.push_back(Effect::FlushDue { channel: self.channel });
+        match self.flush {
+            Flush::Window(ms) if self.held.is_empty() => {
+                ctx.effects.push_back(Effect::FlushDue { channel: self.channel, ms });
+            }
+            Flush::Window(_) => {}
+            // Out of time nothing would end what is gathered.
+            Flush::Tick if self.is_ticking => {}
+            Flush::Tick | Flush::Immediate => {
+                ctx.effects.push_back(effect);
+                return;
+            }
         }
         self.held.push(effect);
         if self.held.len() >= HELD_MAX {
@@ -331,6 +375,7 @@ impl Room {
     /// Whether a match may put one more member in.
     pub fn matches(&self, kind: Kind, filter: &[(String, String)]) -> bool {
         self.public
+            && self.failed.is_none()
             && self.kind == kind
             && self.members.len() < self.capacity
             && filter.iter().all(|wanted| self.labels.contains(wanted))
@@ -380,11 +425,14 @@ impl Room {
 
     /// The number of members, in the room's own slot: a newer count replaces one that waits.
     fn count(&self) -> (ServerMessage<'static>, QueueClass) {
-        let count = self.members.len();
-        let channel = self.wire_channel();
-        let message =
-            ServerMessage::PresenceCount(madang_protocol::server::PresenceCount { channel, count });
-        let key = crate::session::outbound::LatestKey { channel: self.channel, member: 0, key: 0 };
+        let count = madang_protocol::server::PresenceCount {
+            channel: self.wire_channel(),
+            count: self.members.len(),
+        };
+        let message = ServerMessage::PresenceCount(count);
+        // A slot of the room's own that no sender has.
+        let (channel, member) = (self.channel, u32::MAX);
+        let key = crate::session::outbound::LatestKey { channel, member, key: 0 };
         (message, QueueClass::Latest(key))
     }
 
@@ -411,6 +459,8 @@ impl Room {
         for subscriber in &self.subscribers {
             assert!(subscriber.lag_from.is_none_or(|from| from <= self.seq + 1));
         }
+        assert!(self.play.as_ref().is_none_or(|play| play.seq <= self.seq));
+        assert!(self.play.is_none() || self.failed.is_none());
     }
 }
 

@@ -9,12 +9,12 @@ use crate::peer::{Echo, Encoded, RoomOp};
 use crate::session::QueueClass;
 use crate::session::outbound::LatestKey;
 use madang_protocol::ErrorCode;
-use madang_protocol::client::{Class, Direct, Edit, PresenceMode, Publish, SetAttributes};
+use madang_protocol::client::{Class, Direct, PresenceMode, Publish, SetAttributes};
 use madang_protocol::ids::{Cseq, Seq};
 use madang_protocol::server::{
     Ack, DirectMessage, Durability, Ephemeral, Message, PresenceEvent, ServerMessage,
 };
-use madang_protocol::value::TypeRef;
+use madang_protocol::value::{Payload, TypeRef};
 
 impl Room {
     /// Does what a member asks, once: a cseq at or below the highest dealt with is a retry.
@@ -35,6 +35,7 @@ impl Room {
         }
         member.applied_cseq = member.applied_cseq.max(cseq.0);
         let result = match op {
+            RoomOp::Publish(op) if self.play.is_some() => self.play_message(id, op, ctx),
             RoomOp::Publish(op) => self.publish(id, op, ctx),
             RoomOp::Direct(op) => self.direct(id, op, ctx),
             RoomOp::Request(op) => self.request(id, op, ctx),
@@ -61,7 +62,7 @@ impl Room {
         let r#type = self.number_type(&op.r#type, ctx)?;
         let (channel, from) = (self.wire_channel(), wire_member(id));
         let payload = op.payload.borrowed();
-        let key = match op.class {
+        let class = match op.class {
             Class::Reliable => {
                 self.seq += 1;
                 let (seq, at) = (Seq(self.seq), self.next_at(ctx.wall_ms));
@@ -71,10 +72,24 @@ impl Room {
                 self.acknowledge_unless_echoed(id, op.cseq, ctx);
                 return Ok(());
             }
-            Class::Latest(key) => Some(key),
-            Class::Volatile => None,
+            class => class,
         };
-        let mut r#type = r#type;
+        self.publish_ephemeral(id, class, r#type, payload, ctx)?;
+        ctx.stats.published += 1;
+        Ok(())
+    }
+
+    /// Sends a message of class latest or volatile to everyone; 0 is the room itself.
+    pub(super) fn publish_ephemeral(
+        &mut self,
+        id: u32,
+        class: Class,
+        mut r#type: TypeRef<'_>,
+        payload: Payload<'_>,
+        ctx: &mut Ctx<'_>,
+    ) -> Result<(), Refusal> {
+        let (channel, from) = (self.wire_channel(), wire_member(id));
+        let key = if let Class::Latest(key) = class { Some(key) } else { None };
         let mut number = None;
         if let (Some(key), TypeRef::Id(id_of_type)) = (key, &r#type) {
             if self.latest.may_carry(id, key, *id_of_type) {
@@ -106,7 +121,6 @@ impl Room {
         } else {
             QueueClass::Volatile
         };
-        ctx.stats.published += 1;
         self.broadcast(0, class, (id, Echo::Never), frames, ctx);
         Ok(())
     }
@@ -155,10 +169,6 @@ impl Room {
             self.acknowledge(id, op.cseq, None, ctx);
         }
         Ok(())
-    }
-
-    fn edit(&mut self, _id: u32, _op: &Edit, _ctx: &mut Ctx<'_>) -> Result<(), Refusal> {
-        refuse(ErrorCode::NO_STATE, "this room has no state that members may edit")
     }
 
     fn acknowledge_unless_echoed(&self, id: u32, cseq: Cseq, ctx: &mut Ctx<'_>) {

@@ -81,6 +81,9 @@ impl Room {
         now: Time,
         ctx: &mut Ctx<'_>,
     ) -> Result<Receipt, PublishRefusal> {
+        if self.failed.is_some() {
+            return Err(PublishRefusal::Failed);
+        }
         let (most, keep_ms) = (ctx.config.publish_keys_max, ctx.config.publish_keys_ms);
         let publications = self.publications.get_or_insert_default();
         publications.newest = now;

@@ -31,17 +31,14 @@ impl Room {
             TypeRef::Name(name) => &**name,
             TypeRef::Id(id) => self.types.get(*id as usize).map_or("", |name| name),
         };
-        let arguments = arguments(&op.payload)?;
         let answer = match name {
-            "info" => self.info().to_string(),
-            "members" => self.members_page(&arguments)?.to_string(),
-            "history" => self.history_page(&arguments, ctx)?,
-            _ => {
-                return refuse(
-                    ErrorCode::UNKNOWN_REQUEST,
-                    "this room answers info, members and history",
-                );
+            "info" => {
+                arguments(&op.payload)?;
+                self.info().to_string()
             }
+            "members" => self.members_page(&arguments(&op.payload)?)?.to_string(),
+            "history" => self.history_page(&arguments(&op.payload)?, ctx)?,
+            _ => return self.play_request(id, op, ctx),
         };
         let Some(member) = self.members.get(id) else { return Ok(()) };
         let reply = ServerMessage::Reply(Reply {

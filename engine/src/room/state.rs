@@ -9,7 +9,8 @@
 
 use madang_protocol::replica::put_id;
 use madang_protocol::state::{
-    Cell, FieldValue, Schema, StateError, Visibility, existence, put_uint, share,
+    Cell, Field, FieldType, FieldValue, Scalar, ScalarValue, Schema, StateError, Visibility,
+    existence, put_uint, share,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,6 +20,8 @@ use std::sync::Arc;
 pub enum Part {
     /// What every member sees.
     Members,
+    /// What is in a cell of the plane, for the members near it.
+    Cell(u32),
     /// What members of a team see beside that.
     Team(u32),
     /// What the owner of entities sees beside that.
@@ -36,6 +39,35 @@ pub struct StateLimits {
     pub bytes_max: usize,
 }
 
+/// Which entities are in cells of the plane rather than in the members' common part: those of kinds
+/// with a field of two numbers of this name.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Plane {
+    /// The field that holds the position.
+    pub field: &'static str,
+    /// The edge of a cell, in the units of positions, above 0.
+    pub cell: f64,
+}
+
+impl Plane {
+    /// The cell of a position, by its column and row of 16 bits each. What is beyond them is in the
+    /// outermost.
+    pub fn cell(self, at: [f64; 2]) -> u32 {
+        let [x, y] = at.map(|at| self.line(at));
+        cell_number(x, y)
+    }
+
+    /// The column or row that a coordinate is in.
+    pub fn line(self, at: f64) -> i16 {
+        (at / self.cell).floor() as i16
+    }
+}
+
+/// The number of the cell in a column and a row.
+pub fn cell_number(column: i16, row: i16) -> u32 {
+    u32::from(column as u16) | u32::from(row as u16) << 16
+}
+
 /// Who an entity belongs to; 0 is nobody.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Belonging {
@@ -45,10 +77,18 @@ pub struct Belonging {
     pub team: u32,
 }
 
+/// What decides which parts an entity is in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Standing {
+    belonging: Belonging,
+    /// The cell that it is in, if it is in one; as of the last commit.
+    cell: Option<u32>,
+}
+
 #[derive(Clone, Debug)]
 struct Entity {
     kind: u32,
-    belonging: Belonging,
+    standing: Standing,
     cells: Vec<Cell>,
     /// What it was at the last commit, if it was touched since.
     before: Option<Before>,
@@ -59,7 +99,7 @@ struct Entity {
 struct Before {
     /// Whether it was there at all.
     known: bool,
-    belonging: Belonging,
+    standing: Standing,
     /// The cells that were replaced since, by field; `mask` has a bit for each.
     cells: Vec<(u8, Cell)>,
     mask: u64,
@@ -80,6 +120,11 @@ struct Masks {
     team: u64,
     owner: u64,
     spectators: u64,
+    /// Whether members, and spectators, are told of entities of the kind at all: if they may see a
+    /// field of it, or it has none.
+    is_known: [bool; 2],
+    /// The field that holds the position, for entities in cells of the plane.
+    position: Option<usize>,
 }
 
 /// One part's change in a tick.
@@ -98,6 +143,7 @@ pub struct PartDelta {
 pub struct State {
     schema: Arc<Schema>,
     masks: Vec<Masks>,
+    plane: Option<Plane>,
     limits: StateLimits,
     entities: BTreeMap<u32, Entity>,
     /// The entities that were touched since the last commit, in no order.
@@ -118,14 +164,34 @@ impl State {
     ///
     /// When the schema is not valid.
     pub fn new(schema: Arc<Schema>, limits: StateLimits) -> Result<Self, StateError> {
-        if !schema.is_valid() {
+        Self::on_plane(schema, None, limits)
+    }
+
+    /// As [`Self::new`], with entities in the cells of a plane.
+    ///
+    /// # Errors
+    ///
+    /// When the schema is not valid, or a cell has no size.
+    pub fn on_plane(
+        schema: Arc<Schema>,
+        plane: Option<Plane>,
+        limits: StateLimits,
+    ) -> Result<Self, StateError> {
+        if !schema.is_valid() || plane.is_some_and(|plane| plane.cell.is_nan() || plane.cell <= 0.0)
+        {
             return Err(StateError::OutOfBounds);
         }
-        let masks: Vec<Masks> = schema.kinds.iter().map(masks_of).collect();
-        let is_open = masks.iter().all(|masks| masks.members == masks.spectators);
+        let masks: Vec<Masks> =
+            schema.kinds.iter().map(|kind| masks_of(kind, plane.as_ref())).collect();
+        let is_open = masks.iter().all(|masks| {
+            masks.members == masks.spectators
+                && masks.is_known[0] == masks.is_known[1]
+                && masks.position.is_none()
+        });
         let mut state = Self {
             schema,
             masks,
+            plane,
             limits,
             entities: BTreeMap::new(),
             touched: Vec::new(),
@@ -167,7 +233,18 @@ impl State {
 
     /// Who an entity belongs to.
     pub fn belonging(&self, id: u32) -> Option<Belonging> {
-        self.entities.get(&id).map(|entity| entity.belonging)
+        self.entities.get(&id).map(|entity| entity.standing.belonging)
+    }
+
+    /// Whether owners, and teams, see anything beside the members' common part.
+    pub fn has_private_parts(&self) -> (bool, bool) {
+        let any = |of: fn(&Masks) -> u64| self.masks.iter().any(|masks| of(masks) != 0);
+        (any(|masks| masks.owner), any(|masks| masks.team))
+    }
+
+    /// The hash of every part together: what a recorded room and its replay agree in.
+    pub fn digest(&self) -> u32 {
+        self.hashes.values().fold(0, |digest, hash| digest.rotate_left(5).wrapping_add(*hash))
     }
 
     /// Adds an entity with every field zero and returns its id.
@@ -177,10 +254,10 @@ impl State {
     /// When there is no such kind, or there are as many entities as may be.
     pub fn create(&mut self, kind: u32, belonging: Belonging) -> Result<u32, StateError> {
         if self.len() >= self.limits.entities_max || self.last_id == u32::MAX {
-            return Err(StateError::OutOfBounds);
+            return Err(StateError::Full);
         }
+        self.insert(self.last_id + 1, kind, belonging)?;
         self.last_id += 1;
-        self.insert(self.last_id, kind, belonging)?;
         Ok(self.last_id)
     }
 
@@ -198,7 +275,7 @@ impl State {
             match entity.before.take() {
                 Some(before) if !before.known => {}
                 Some(before) => {
-                    entity.belonging = before.belonging;
+                    entity.standing = before.standing;
                     for (field, cell) in before.cells {
                         entity.cells[usize::from(field)] = cell;
                     }
@@ -226,7 +303,7 @@ impl State {
         }
         let bytes = self.bytes - size(old) + size(&cell);
         if bytes > self.limits.bytes_max {
-            return Err(StateError::OutOfBounds);
+            return Err(StateError::Full);
         }
         self.bytes = bytes;
         let old = std::mem::replace(old, cell);
@@ -257,9 +334,9 @@ impl State {
     /// When there is no such entity.
     pub fn give(&mut self, id: u32, belonging: Belonging) -> Result<(), StateError> {
         let entity = self.entities.get_mut(&id).ok_or(StateError::WrongEntity)?;
-        if entity.belonging != belonging {
+        if entity.standing.belonging != belonging {
             touch(&mut self.touched, id, entity);
-            entity.belonging = belonging;
+            entity.standing.belonging = belonging;
         }
         Ok(())
     }
@@ -277,18 +354,22 @@ impl State {
         let mut writers = BTreeMap::new();
         for id in touched {
             if let Some((_, entity)) = gone.next_if(|(gone, _)| *gone == id) {
-                for part in self.parts_of(&entity, entity.belonging) {
+                for part in self.parts_of(&entity) {
                     self.writer(&mut writers, part).put_gone(id, self.hash_of(id, &entity, part));
                 }
                 continue;
             }
             // One that was created and removed between two commits is in no list.
-            let Some(before) = self.entities.get_mut(&id).and_then(|entity| entity.before.take())
-            else {
-                continue;
-            };
+            let Some(entity) = self.entities.get_mut(&id) else { continue };
+            let Some(before) = entity.before.take() else { continue };
+            let position = self.masks[entity.kind as usize].position;
+            if let (Some(plane), Some(position)) = (self.plane, position) {
+                let field = &self.schema.kinds[entity.kind as usize].fields[position];
+                entity.standing.cell = position_of(field, &entity.cells[position])
+                    .map(|position| plane.cell(position));
+            }
             let entity = &self.entities[&id];
-            if before.known && before.belonging == entity.belonging {
+            if before.known && before.standing == entity.standing {
                 self.put_changed(&mut writers, id, entity, &before);
             } else {
                 self.put_moved(&mut writers, id, entity, &before);
@@ -307,7 +388,7 @@ impl State {
             self.hashes.insert(Part::Spectators, members.hash);
             deltas.push(PartDelta { part: Part::Spectators, ..members });
         }
-        self.hashes.retain(|part, hash| *hash != 0 || matches!(part, Part::Members));
+        self.hashes.retain(|part, hash| *hash != 0 || *part == Part::Members);
         deltas
     }
 
@@ -316,22 +397,47 @@ impl State {
         self.hashes.get(&part).copied().unwrap_or(0)
     }
 
-    /// The whole of a part, as of the last commit if nothing was touched since.
+    /// The whole of a part, as of the last commit: what was touched since is as it was then.
     pub fn snapshot(&self, part: Part) -> Vec<u8> {
-        let mut out = Vec::new();
-        let mut before = None;
+        let mut gone: Vec<&(u32, Entity)> = self.gone.iter().collect();
+        gone.sort_unstable_by_key(|(id, _)| *id);
+        let mut gone = gone.into_iter().peekable();
+        let (mut out, mut last_id) = (Vec::new(), None);
         for (id, entity) in &self.entities {
-            if !self.is_in(entity, entity.belonging, part) {
-                continue;
+            while let Some((gone_id, entity)) = gone.next_if(|(gone, _)| gone < id) {
+                self.put_whole(*gone_id, entity, part, &mut last_id, &mut out);
             }
-            put_id(&mut out, *id, before);
-            before = Some(*id);
-            let mask = self.nonzero(entity, part);
-            put_uint(&mut out, u64::from(entity.kind));
-            put_uint(&mut out, mask);
-            self.put_fields(entity, None, mask, &mut out);
+            match &entity.before {
+                None => self.put_whole(*id, entity, part, &mut last_id, &mut out),
+                Some(before) if before.known => {
+                    self.put_whole(*id, &before.of(entity), part, &mut last_id, &mut out);
+                }
+                Some(_) => {}
+            }
+        }
+        for (id, entity) in gone {
+            self.put_whole(*id, entity, part, &mut last_id, &mut out);
         }
         out
+    }
+
+    fn put_whole(
+        &self,
+        id: u32,
+        entity: &Entity,
+        part: Part,
+        last_id: &mut Option<u32>,
+        out: &mut Vec<u8>,
+    ) {
+        if !self.is_in(entity, part) {
+            return;
+        }
+        put_id(out, id, *last_id);
+        *last_id = Some(id);
+        let mask = self.nonzero(entity, part);
+        put_uint(out, u64::from(entity.kind));
+        put_uint(out, mask);
+        self.put_fields(entity, None, mask, out);
     }
 
     fn insert(&mut self, id: u32, kind: u32, belonging: Belonging) -> Result<(), StateError> {
@@ -339,49 +445,54 @@ impl State {
         let cells: Vec<Cell> = fields.iter().map(|field| field.r#type.zero()).collect();
         let bytes = self.bytes + cells.iter().map(size).sum::<usize>();
         if bytes > self.limits.bytes_max {
-            return Err(StateError::OutOfBounds);
+            return Err(StateError::Full);
         }
         self.bytes = bytes;
-        let before = Before { known: false, belonging, cells: Vec::new(), mask: 0 };
+        let standing = Standing { belonging, cell: None };
+        let before = Before { known: false, standing, cells: Vec::new(), mask: 0 };
         self.touched.push(id);
-        self.entities.insert(id, Entity { kind, belonging, cells, before: Some(before) });
+        self.entities.insert(id, Entity { kind, standing, cells, before: Some(before) });
         Ok(())
     }
 
-    /// What of an entity's fields a part holds when the entity belongs so.
-    fn mask(&self, entity: &Entity, belonging: Belonging, part: Part) -> u64 {
+    /// What of an entity's fields a part holds that the entity is in.
+    fn mask(&self, entity: &Entity, part: Part) -> u64 {
         let masks = &self.masks[entity.kind as usize];
         match part {
-            Part::Members => masks.members,
-            Part::Team(team) if belonging.team == team => masks.team,
-            Part::Owner(owner) if belonging.owner == owner => masks.owner,
-            Part::Team(_) | Part::Owner(_) => 0,
+            Part::Members | Part::Cell(_) => masks.members,
+            Part::Team(_) => masks.team,
+            Part::Owner(_) => masks.owner,
             Part::Spectators => masks.spectators,
         }
     }
 
-    /// The common parts hold every entity, a team's or owner's only those with a field for it.
-    fn is_in(&self, entity: &Entity, belonging: Belonging, part: Part) -> bool {
-        matches!(part, Part::Members | Part::Spectators) || self.mask(entity, belonging, part) != 0
+    /// Whether a part holds an entity. A team's or owner's holds those with a field for it, the common
+    /// ones also those of kinds without any.
+    fn is_in(&self, entity: &Entity, part: Part) -> bool {
+        let masks = &self.masks[entity.kind as usize];
+        let Standing { belonging, cell } = entity.standing;
+        match part {
+            Part::Members => masks.is_known[0] && cell.is_none(),
+            Part::Cell(of) => masks.is_known[0] && cell == Some(of),
+            Part::Team(team) => team != 0 && belonging.team == team && masks.team != 0,
+            Part::Owner(owner) => owner != 0 && belonging.owner == owner && masks.owner != 0,
+            Part::Spectators => masks.is_known[1],
+        }
     }
 
-    /// The parts that an entity is in when it belongs so; the spectators' only where it differs from
-    /// the members'.
-    fn parts_of(
-        &self,
-        entity: &Entity,
-        belonging: Belonging,
-    ) -> impl Iterator<Item = Part> + use<> {
-        let Belonging { owner, team } = belonging;
+    /// The parts that an entity is in; the spectators' only where it differs from the members'.
+    fn parts_of(&self, entity: &Entity) -> impl Iterator<Item = Part> + use<> {
+        let Standing { belonging: Belonging { owner, team }, cell } = entity.standing;
         let masks = self.masks[entity.kind as usize];
+        let common = masks.is_known[0].then_some(cell.map_or(Part::Members, Part::Cell));
         let team = (team != 0 && masks.team != 0).then_some(Part::Team(team));
         let owner = (owner != 0 && masks.owner != 0).then_some(Part::Owner(owner));
-        let spectators = (!self.is_open).then_some(Part::Spectators);
-        [Some(Part::Members), spectators, team, owner].into_iter().flatten()
+        let spectators = (!self.is_open && masks.is_known[1]).then_some(Part::Spectators);
+        [common, spectators, team, owner].into_iter().flatten()
     }
 
     fn hash_of(&self, id: u32, entity: &Entity, part: Part) -> u32 {
-        let mask = self.mask(entity, entity.belonging, part);
+        let mask = self.mask(entity, part);
         let fields = entity.cells.iter().zip(0_u8..).filter(|(_, field)| mask >> field & 1 == 1);
         fields.fold(existence(id, entity.kind), |hash, (cell, field)| {
             hash.wrapping_add(share(id, field, cell))
@@ -410,8 +521,8 @@ impl State {
         differences.sort_unstable_by_key(|difference| difference.field);
         let differing = differences.iter().fold(0, |mask, difference| mask | 1 << difference.field);
         let fields = &self.schema.kinds[entity.kind as usize].fields;
-        for part in self.parts_of(entity, entity.belonging) {
-            let mask = self.mask(entity, entity.belonging, part) & differing;
+        for part in self.parts_of(entity) {
+            let mask = self.mask(entity, part) & differing;
             if mask == 0 {
                 continue;
             }
@@ -434,16 +545,12 @@ impl State {
         entity: &Entity,
         before: &Before,
     ) {
-        let mut old = Entity { before: None, ..entity.clone() };
-        old.belonging = before.belonging;
-        for (field, cell) in &before.cells {
-            old.cells[usize::from(*field)] = cell.clone();
-        }
-        let was_in = before.known.then(|| self.parts_of(&old, old.belonging));
-        let parts = was_in.into_iter().flatten().chain(self.parts_of(entity, entity.belonging));
+        let old = before.of(entity);
+        let was_in = before.known.then(|| self.parts_of(&old));
+        let parts = was_in.into_iter().flatten().chain(self.parts_of(entity));
         for part in parts.collect::<BTreeSet<_>>() {
-            let was = before.known && self.is_in(&old, old.belonging, part);
-            let is = self.is_in(entity, entity.belonging, part);
+            let was = before.known && self.is_in(&old, part);
+            let is = self.is_in(entity, part);
             let writer = self.writer(writers, part);
             if was && !is {
                 writer.put_gone(id, self.hash_of(id, &old, part));
@@ -454,7 +561,7 @@ impl State {
                 self.put_fields(entity, None, mask, &mut writer.bytes);
                 writer.hash = writer.hash.wrapping_add(self.hash_of(id, entity, part));
             } else {
-                let mask = self.mask(entity, entity.belonging, part) & differing(&old, entity);
+                let mask = self.mask(entity, part) & differing(&old, entity);
                 if mask != 0 {
                     writer.put_head(id, mask << 1);
                     self.put_fields(entity, Some(&old), mask, &mut writer.bytes);
@@ -471,7 +578,7 @@ impl State {
         let fields = &self.schema.kinds[entity.kind as usize].fields;
         let set = entity.cells.iter().zip(fields).enumerate();
         let set = set.filter(|(_, (cell, field))| **cell != field.r#type.zero());
-        let mask = self.mask(entity, entity.belonging, part);
+        let mask = self.mask(entity, part);
         mask & set.fold(0, |mask, (place, _)| mask | 1 << place)
     }
 
@@ -494,6 +601,20 @@ struct Difference<'a> {
 }
 
 impl Before {
+    /// A known entity as it was at the last commit.
+    fn of(&self, entity: &Entity) -> Entity {
+        let mut old = Entity {
+            kind: entity.kind,
+            standing: self.standing,
+            cells: entity.cells.clone(),
+            before: None,
+        };
+        for (field, cell) in &self.cells {
+            old.cells[usize::from(*field)] = cell.clone();
+        }
+        old
+    }
+
     fn differences<'a>(&'a self, id: u32, entity: &Entity) -> Vec<Difference<'a>> {
         let replaced = self.cells.iter().map(|(field, old)| {
             let new = &entity.cells[usize::from(*field)];
@@ -526,12 +647,17 @@ impl PartWriter {
 fn touch<'a>(touched: &mut Vec<u32>, id: u32, entity: &'a mut Entity) -> &'a mut Before {
     entity.before.get_or_insert_with(|| {
         touched.push(id);
-        Before { known: true, belonging: entity.belonging, cells: Vec::new(), mask: 0 }
+        Before { known: true, standing: entity.standing, cells: Vec::new(), mask: 0 }
     })
 }
 
-fn masks_of(kind: &madang_protocol::state::Kind) -> Masks {
-    let mut masks = Masks::default();
+fn masks_of(kind: &madang_protocol::state::Kind, plane: Option<&Plane>) -> Masks {
+    let is_position = |field: &Field| {
+        plane.is_some_and(|plane| field.name == plane.field)
+            && matches!(field.r#type, FieldType::One(Scalar::Vec2(_)))
+    };
+    let mut masks =
+        Masks { position: kind.fields.iter().position(is_position), ..Masks::default() };
     for (place, field) in kind.fields.iter().enumerate() {
         let bit = 1 << place;
         let seen_by: &mut [&mut u64] = match field.visibility {
@@ -546,7 +672,17 @@ fn masks_of(kind: &madang_protocol::state::Kind) -> Masks {
             **mask |= bit;
         }
     }
+    masks.is_known =
+        [masks.members, masks.spectators].map(|mask| mask != 0 || kind.fields.is_empty());
     masks
+}
+
+/// The position that a field of two numbers holds.
+fn position_of(field: &Field, cell: &Cell) -> Option<[f64; 2]> {
+    match field.r#type.value(cell) {
+        Ok(FieldValue::One(ScalarValue::Vec2(position))) => Some(position),
+        _ => None,
+    }
 }
 
 /// The fields in which two states of one entity differ.

@@ -24,6 +24,17 @@ pub enum QueueClass {
     Volatile,
     /// A small budget of its own; overflow ends the connection.
     Control,
+    /// State of a room: discarded, with all that waits of it, when a client does not keep up; it is owed
+    /// a snapshot then.
+    State {
+        /// The room.
+        channel: u32,
+    },
+    /// Snapshots that were owed: bounded as replay is, discarded as state is.
+    Snapshot {
+        /// The room.
+        channel: u32,
+    },
 }
 
 /// The slot of a value of class latest: room, sender and the sender's key.
@@ -48,7 +59,12 @@ pub enum ClassIndex {
     Volatile,
     /// Control.
     Control,
+    /// State: deltas and owed snapshots.
+    State,
 }
+
+/// The number of [`ClassIndex`]es.
+pub const CLASSES: usize = 5;
 
 impl QueueClass {
     /// Where the class is counted.
@@ -58,6 +74,7 @@ impl QueueClass {
             QueueClass::Latest(_) => ClassIndex::Latest,
             QueueClass::Volatile => ClassIndex::Volatile,
             QueueClass::Control => ClassIndex::Control,
+            QueueClass::State { .. } | QueueClass::Snapshot { .. } => ClassIndex::State,
         }
     }
 }
@@ -66,9 +83,9 @@ impl QueueClass {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct QueueCounts {
     /// Taken by the transport.
-    pub sent: [u64; 4],
+    pub sent: [u64; CLASSES],
     /// Dropped: the queue had no room for it, or ended with it.
-    pub dropped: [u32; 4],
+    pub dropped: [u32; CLASSES],
     /// Replaced while waiting; only class latest.
     pub conflated: u32,
 }
@@ -89,6 +106,11 @@ pub struct Queue {
     replay_bytes: u32,
     control_messages: u32,
     control_bytes: u32,
+    /// Messages of class state that wait, and since when some do, in milliseconds.
+    state_messages: u32,
+    state_since: u32,
+    /// Whether some room's state is owed when nothing waits any more.
+    pub owes_state: bool,
     /// What became of everything.
     pub counts: QueueCounts,
 }
@@ -104,6 +126,17 @@ pub enum Pushed {
     Dropped,
     /// It does not fit and may not be dropped: the connection has to end.
     Overflow,
+    /// It was dropped with everything that waited of the room's state: a snapshot is owed.
+    Owed,
+}
+
+/// When something is pushed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Moment {
+    /// The shard's turn: what waits since an earlier one is backlog.
+    pub turn: u32,
+    /// Milliseconds, wrapping.
+    pub ms: u32,
 }
 
 #[derive(Debug)]
@@ -123,9 +156,11 @@ pub struct Pool {
     /// Where each waiting value of class latest is, by session slot and key.
     latest: Index<(u32, LatestKey), u32>,
     /// Messages of all queues taken by the transport, by [`ClassIndex`].
-    pub sent: [u64; 4],
+    pub sent: [u64; CLASSES],
     /// Values of class latest of all queues replaced while they waited.
     pub conflated: u64,
+    /// Messages of class state that were discarded while they waited.
+    pub state_discarded: u64,
     /// Whether some queue got as much in this turn as a write call takes away.
     pub pressed: bool,
 }
@@ -144,6 +179,9 @@ impl Default for Queue {
             replay_bytes: 0,
             control_messages: 0,
             control_bytes: 0,
+            state_messages: 0,
+            state_since: 0,
+            owes_state: false,
             counts: QueueCounts::default(),
         }
     }
@@ -177,7 +215,7 @@ impl Pool {
         &mut self,
         queue: &mut Queue,
         slot: u32,
-        turn: u32,
+        moment: Moment,
         limits: &SessionConfig,
         (frame, kind): (&Frame, FrameKind),
         class: QueueClass,
@@ -188,8 +226,15 @@ impl Pool {
             && queue.bytes + len <= limits.outbound_bytes_max;
         match class {
             QueueClass::Reliable if !fits => return Pushed::Overflow,
-            QueueClass::Replay if queue.replay_bytes + len > limits.replay_bytes_max => {
+            QueueClass::Replay | QueueClass::Snapshot { .. }
+                if queue.replay_bytes + len > limits.replay_bytes_max =>
+            {
                 return Pushed::Overflow;
+            }
+            QueueClass::State { channel } if !fits || queue.is_state_stale(moment, limits) => {
+                queue.counts.dropped[index] += 1;
+                self.discard_state(queue, channel);
+                return Pushed::Owed;
             }
             QueueClass::Control
                 if queue.control_messages >= limits.control_messages_max
@@ -206,7 +251,9 @@ impl Pool {
                     return Pushed::Overflow;
                 }
             }
-            QueueClass::Volatile if !fits || (!queue.is_empty() && queue.since_turn != turn) => {
+            QueueClass::Volatile
+                if !fits || (!queue.is_empty() && queue.since_turn != moment.turn) =>
+            {
                 queue.counts.dropped[index] += 1;
                 return Pushed::Dropped;
             }
@@ -216,13 +263,16 @@ impl Pool {
         let at = self.allocate(frame.clone(), kind, class);
         if was_empty {
             queue.head = at;
-            queue.since_turn = turn;
+            queue.since_turn = moment.turn;
         } else {
             self.nodes[queue.tail as usize].next = at;
         }
         queue.tail = at;
+        if class.index() == ClassIndex::State && queue.state_messages == 0 {
+            queue.state_since = moment.ms;
+        }
         queue.charge(class, len);
-        self.pressed |= queue.grow(class, len, turn, limits);
+        self.pressed |= queue.grow(class, len, moment.turn, limits);
         if let QueueClass::Latest(key) = class {
             self.latest.insert((slot, key), at);
         }
@@ -246,8 +296,8 @@ impl Pool {
     /// Empties a queue whose connection is gone. Logged messages are not lost by this (a resume
     /// replays them); whatever is not logged is counted as dropped. Returns how many messages of
     /// each class were given up.
-    pub fn clear(&mut self, queue: &mut Queue, slot: u32) -> [u32; 4] {
-        let mut given_up = [0; 4];
+    pub fn clear(&mut self, queue: &mut Queue, slot: u32) -> [u32; CLASSES] {
+        let mut given_up = [0; CLASSES];
         while let Some((_, _, class)) = self.unlink_head(queue, slot) {
             let index = class.index() as usize;
             given_up[index] += 1;
@@ -267,6 +317,38 @@ impl Pool {
             at = node.next;
         }
         waiting
+    }
+
+    /// Discards what waits of a room's state, and counts it.
+    pub fn discard_state(&mut self, queue: &mut Queue, channel: u32) {
+        let (mut discarded, mut kept) = (0, NIL);
+        let mut at = queue.head;
+        while at != NIL {
+            let node = &mut self.nodes[at as usize];
+            let next = node.next;
+            let is_state = match node.class {
+                QueueClass::State { channel: of } | QueueClass::Snapshot { channel: of } => {
+                    of == channel
+                }
+                _ => false,
+            };
+            if is_state {
+                let len = node.frame.take().map_or(0, |frame| frame.len() as u32);
+                queue.discharge(node.class, len);
+                self.free.push(at);
+                match self.nodes.get_mut(kept as usize) {
+                    Some(before) => before.next = next,
+                    None => queue.head = next,
+                }
+                discarded += 1;
+            } else {
+                kept = at;
+            }
+            at = next;
+        }
+        queue.tail = kept;
+        queue.counts.dropped[ClassIndex::State as usize] += discarded;
+        self.state_discarded += u64::from(discarded);
     }
 
     /// Lets go of the slots of a room that the session left: what waits of it stays where it is, but
@@ -317,6 +399,7 @@ impl Pool {
         assert_eq!(recount.replay_bytes, queue.replay_bytes);
         assert_eq!(recount.control_messages, queue.control_messages);
         assert_eq!(recount.control_bytes, queue.control_bytes);
+        assert_eq!(recount.state_messages, queue.state_messages);
         assert!(queue.messages <= limits.outbound_messages_max + replay_messages(queue));
         assert!(queue.bytes <= limits.outbound_bytes_max, "bytes within the bound");
         assert!(queue.replay_bytes <= limits.replay_bytes_max, "replay within the bound");
@@ -387,7 +470,7 @@ impl Queue {
     /// would close receivers that are not slow. A receiver that is slow fills its queue all the
     /// same, turn by turn, and holds nobody up.
     fn grow(&mut self, class: QueueClass, len: u32, turn: u32, limits: &SessionConfig) -> bool {
-        if matches!(class, QueueClass::Replay | QueueClass::Control) {
+        if matches!(class, QueueClass::Replay | QueueClass::Control | QueueClass::Snapshot { .. }) {
             return false;
         }
         if self.grown_turn != turn {
@@ -399,13 +482,19 @@ impl Queue {
             || self.grown_bytes >= limits.batch_bytes_max.min(limits.outbound_bytes_max / 4) / 2
     }
 
+    /// Whether state has been waiting for longer than a client that keeps up lets it.
+    fn is_state_stale(&self, moment: Moment, limits: &SessionConfig) -> bool {
+        self.state_messages > 0 && moment.ms.wrapping_sub(self.state_since) > limits.state_wait_ms
+    }
+
     fn charge(&mut self, class: QueueClass, len: u32) {
+        self.state_messages += u32::from(class.index() == ClassIndex::State);
         match class {
             QueueClass::Control => {
                 self.control_messages += 1;
                 self.control_bytes += len;
             }
-            QueueClass::Replay => self.replay_bytes += len,
+            QueueClass::Replay | QueueClass::Snapshot { .. } => self.replay_bytes += len,
             _ => {
                 self.messages += 1;
                 self.bytes += len;
@@ -414,12 +503,13 @@ impl Queue {
     }
 
     fn discharge(&mut self, class: QueueClass, len: u32) {
+        self.state_messages -= u32::from(class.index() == ClassIndex::State);
         match class {
             QueueClass::Control => {
                 self.control_messages -= 1;
                 self.control_bytes -= len;
             }
-            QueueClass::Replay => self.replay_bytes -= len,
+            QueueClass::Replay | QueueClass::Snapshot { .. } => self.replay_bytes -= len,
             _ => {
                 self.messages -= 1;
                 self.bytes -= len;
@@ -453,7 +543,8 @@ mod tests {
         class: QueueClass,
     ) -> Pushed {
         let frame = Frame::new(bytes);
-        let pushed = pool.push(queue, SLOT, turn, &limits(), (&frame, FrameKind::Batch), class);
+        let moment = Moment { turn, ms: turn };
+        let pushed = pool.push(queue, SLOT, moment, &limits(), (&frame, FrameKind::Batch), class);
         pool.check(queue, SLOT, &limits());
         pushed
     }
@@ -525,8 +616,8 @@ mod tests {
         push(&mut pool, &mut queue, 0, b"r", QueueClass::Reliable);
         push(&mut pool, &mut queue, 0, b"l", key(1, 0));
         push(&mut pool, &mut queue, 0, b"c", QueueClass::Control);
-        assert_eq!(pool.clear(&mut queue, SLOT), [1, 1, 0, 1]);
-        assert_eq!(queue.counts.dropped, [0, 1, 0, 1]);
+        assert_eq!(pool.clear(&mut queue, SLOT), [1, 1, 0, 1, 0]);
+        assert_eq!(queue.counts.dropped, [0, 1, 0, 1, 0]);
         assert_eq!(push(&mut pool, &mut queue, 1, b"l", key(1, 0)), Pushed::First);
     }
 }

@@ -25,8 +25,11 @@ fn told(world: &mut World) -> Vec<String> {
         WatchEvent::TypeNamed(name) => format!("type {name}"),
         WatchEvent::Entry { seq, .. } => format!("entry {seq}"),
         WatchEvent::Members(count) => format!("members {count}"),
+        WatchEvent::Snapshot(state) => format!("snapshot {} of {}", state.seq, state.tick),
+        WatchEvent::Delta(state) => {
+            format!("delta {} {} to {}", state.seq, state.base_tick, state.tick)
+        }
         WatchEvent::Closed => "closed".to_owned(),
-        WatchEvent::Snapshot(_) | WatchEvent::Delta(_) => "state".to_owned(),
     });
     short.collect()
 }

@@ -198,7 +198,7 @@ impl Logs {
         }
         log.entries.resize(room.seq as usize, None);
         log.oldest.resize(room.seq as usize, 0);
-        log.oldest[room.seq as usize - 1] = room.history.oldest_seq().unwrap_or(room.seq + 1);
+        log.oldest[room.seq as usize - 1] = room.history.floor() + 1;
         for entry in room.history.after(before) {
             let to = if let EntryKind::Direct(to) = entry.kind { to } else { 0 };
             let bytes = codec::split_batch(&entry.frame)

@@ -85,18 +85,20 @@ enum Reason {
     Invalid,
     NoRoom,
     RawRoom,
+    RoomFailed,
     KeyReused,
     Busy,
     Draining,
     Timeout,
 }
 
-const REASONS: [(Reason, Counter); 9] = [
+const REASONS: [(Reason, Counter); 10] = [
     (Reason::Off, Counter::PublishOff),
     (Reason::Unauthorized, Counter::PublishUnauthorized),
     (Reason::Invalid, Counter::PublishInvalid),
     (Reason::NoRoom, Counter::PublishNoRoom),
     (Reason::RawRoom, Counter::PublishRawRoom),
+    (Reason::RoomFailed, Counter::PublishRoomFailed),
     (Reason::KeyReused, Counter::PublishKeyReused),
     (Reason::Busy, Counter::PublishBusy),
     (Reason::Draining, Counter::PublishDraining),
@@ -267,6 +269,10 @@ impl Publishing {
             PublishRefusal::RawRoom => {
                 let text = "the room is raw: it relays what its members send and has no events";
                 (Reason::RawRoom, Response::text(409, text))
+            }
+            PublishRefusal::Failed => {
+                let text = "the room's rules have failed: it takes nothing more";
+                (Reason::RoomFailed, Response::text(409, text))
             }
             PublishRefusal::NoSuchRoom => {
                 (Reason::NoRoom, Response::text(404, "there is no such room, or it has ended"))

@@ -54,7 +54,9 @@ fn schema() -> Arc<Schema> {
             .collect()
     };
     let kinds = [("room", 0), ("actor", 1), ("thing", 2)];
-    let kinds = kinds.map(|(name, shift)| Kind { name: name.into(), fields: all(shift) });
+    let mut kinds = kinds.map(|(name, shift)| Kind { name: name.into(), fields: all(shift) });
+    let at = FieldType::One(Scalar::Vec2(Number::quantised(-50.0, 50.0, 0.01)));
+    kinds[1].fields.push(Field { name: "at".into(), r#type: at, visibility: Visibility::Everyone });
     Arc::new(Schema { kinds: kinds.into() })
 }
 
@@ -97,11 +99,13 @@ fn every_part_follows_the_state_through_random_changes() {
     let schema = schema();
     for seed in 0..20 {
         let mut rng = ChaCha12Rng::seed_from_u64(seed);
-        let mut state = State::new(Arc::clone(&schema), limits()).unwrap();
+        let plane = (seed % 2 == 1).then_some(Plane { field: "at", cell: 40.0 });
+        let mut state = State::on_plane(Arc::clone(&schema), plane, limits()).unwrap();
         let parts: Vec<Part> = [Part::Members, Part::Spectators]
             .into_iter()
             .chain((1..3).map(Part::Team))
             .chain((1..4).map(Part::Owner))
+            .chain((-2..2).flat_map(|x| (-2..2).map(move |y| Part::Cell(cell_number(x, y)))))
             .collect();
         let mut replicas = BTreeMap::new();
         for part in &parts {
@@ -112,6 +116,12 @@ fn every_part_follows_the_state_through_random_changes() {
         for _ in 0..60 {
             for _ in 0..draw(&mut rng, 8) {
                 change(&mut state, &mut rng);
+            }
+            // Nothing of an unfinished tick shows.
+            for part in &parts {
+                let mut fresh = Replica::default();
+                fresh.apply_snapshot(&schema, &state.snapshot(*part)).unwrap();
+                assert_eq!(&fresh, &replicas[part], "{part:?}");
             }
             for delta in state.commit() {
                 if let Some(replica) = replicas.get_mut(&delta.part) {
@@ -151,7 +161,9 @@ fn change(state: &mut State, rng: &mut ChaCha12Rng) {
 fn sees_what_it_may(state: &State, replica: &Replica, part: Part) {
     for (id, entity) in &state.entities {
         let seen = replica.entities().get(id);
-        let mask = state.mask(entity, entity.belonging, part);
+        let is_in = state.is_in(entity, part);
+        assert_eq!(seen.is_some(), is_in, "{part:?} {id}");
+        let mask = if is_in { state.mask(entity, part) } else { 0 };
         for (place, cell) in entity.cells.iter().enumerate() {
             let shown = seen.map(|seen| &seen.cells[place]);
             let zero = state.schema.kinds[entity.kind as usize].fields[place].r#type.zero();
@@ -202,6 +214,22 @@ fn a_hidden_value_is_in_no_byte_of_a_part_that_may_not_see_it() {
 }
 
 #[test]
+fn nobody_is_told_of_entities_that_it_sees_nothing_of() {
+    let field =
+        |visibility| Field { name: "f".into(), r#type: FieldType::One(Scalar::Bool), visibility };
+    let kinds = [Visibility::Owner, Visibility::Members, Visibility::Nobody]
+        .map(|visibility| Kind { name: "k".into(), fields: vec![field(visibility)] });
+    let mut state = State::new(Arc::new(Schema { kinds: kinds.into() }), limits()).unwrap();
+    let mut told = |kind| {
+        state.create(kind, Belonging { owner: 1, team: 1 }).unwrap();
+        state.commit().into_iter().map(|delta| delta.part).collect::<Vec<_>>()
+    };
+    assert_eq!(told(0), [Part::Owner(1), Part::Spectators]);
+    assert_eq!(told(1), [Part::Members]);
+    assert_eq!(told(2), []);
+}
+
+#[test]
 fn a_small_move_costs_a_byte_a_coordinate() {
     let position = FieldType::One(Scalar::Vec2(Number::quantised(0.0, 1000.0, 0.01)));
     let field = Field { name: "at".into(), r#type: position, visibility: Visibility::Everyone };
@@ -231,7 +259,7 @@ fn bounds_hold_and_what_does_not_change_is_not_sent() {
     let mut state = State::new(Arc::new(Schema { kinds: vec![kind] }), limits).unwrap();
     let id = state.create(0, Belonging::default()).unwrap();
     let bytes = |len| FieldValue::One(ScalarValue::Bytes(vec![1; len]));
-    assert_eq!(state.set(id, 0, &bytes(69)), Err(StateError::OutOfBounds));
+    assert_eq!(state.set(id, 0, &bytes(69)), Err(StateError::Full));
     state.set(id, 0, &bytes(60)).unwrap();
     state.create(0, Belonging::default()).unwrap_err();
     assert_eq!(state.set(id, 1, &bytes(1)), Err(StateError::UnknownField));

@@ -1,0 +1,467 @@
+//! A room's logic at play: its state, its time, and one way in, [`Play::call`].
+//!
+//! Everything that happens to a logic is a [`Call`], so that a room's calls, written down, replay to the
+//! same states (`record.rs`). A call that panics, spends too many operations or lets the state grow
+//! beyond its bounds is a [`Failure`]: the play is over then, whatever room it belongs to.
+//!
+//! Knows members as numbers and nothing of sessions, frames or queues; what goes to whom is decided by
+//! `stateful.rs`.
+
+use super::logic::{
+    Action, Asked, Context, EditOutcome, Incoming, Interest, LogicKind, MemberView,
+    RADIUS_CELLS_MAX, RoomLogic, RoomOptions, TICK_HZ_MAX,
+};
+use super::state::{Part, PartDelta, State, StateLimits, cell_number};
+use crate::config::RoomConfig;
+use crate::frame::Frame;
+use madang_protocol::client::{Class, Edit};
+use madang_protocol::state::Schema;
+use madang_protocol::value::{Payload, Value};
+use rand_chacha::ChaCha12Rng;
+use rand_chacha::rand_core::SeedableRng;
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+/// Something that happens to a room's logic.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", bound(deserialize = "'de: 'a"))]
+pub enum Call<'a> {
+    /// The room begins.
+    Create,
+    /// May a session enter?
+    MayJoin {
+        /// The authenticated user.
+        user: Option<Cow<'a, str>>,
+        /// Its attributes.
+        attributes: Cow<'a, [(String, Value)]>,
+    },
+    /// A member entered.
+    Join {
+        /// Its id.
+        member: u32,
+        /// The authenticated user.
+        user: Option<Cow<'a, str>>,
+        /// Its attributes.
+        attributes: Cow<'a, [(String, Value)]>,
+    },
+    /// A member is gone.
+    Leave {
+        /// Its id.
+        member: u32,
+    },
+    /// A member published something.
+    Message {
+        /// Who.
+        member: u32,
+        /// Its type.
+        r#type: Cow<'a, str>,
+        /// Its class.
+        class: Class,
+        /// Its content.
+        payload: Payload<'a>,
+    },
+    /// A member asked something.
+    Request {
+        /// Who.
+        member: u32,
+        /// What.
+        r#type: Cow<'a, str>,
+        /// Its content.
+        payload: Payload<'a>,
+    },
+    /// A member wants to edit the state.
+    Edit {
+        /// Who.
+        member: u32,
+        /// What.
+        edit: Cow<'a, Edit>,
+    },
+    /// A step of time has passed.
+    Tick,
+    /// The last member is gone.
+    Empty,
+}
+
+/// What a logic said to a call.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    /// Nothing that anybody waits for.
+    Done,
+    /// To [`Call::MayJoin`] and [`Call::Message`]: no, and why.
+    Refused(String),
+    /// To [`Call::Request`].
+    Reply(Option<Payload<'static>>),
+    /// To [`Call::Edit`].
+    Edited(Option<EditOutcome>),
+}
+
+/// Why a play is over, in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure(pub String);
+
+/// What the end of a tick brings.
+#[derive(Debug, Default)]
+pub struct Ticked {
+    /// What changed, with the tick at which each part last did.
+    pub deltas: Vec<(PartDelta, u64)>,
+    /// Members whose inputs were dealt with since the last tick, ascending.
+    pub acked: Vec<u32>,
+    /// Members that are in another team now: who, the old and the new one.
+    pub teams: Vec<(u32, u32, u32)>,
+    /// Cells that members see now and did not before.
+    pub entered: Vec<(u32, u32)>,
+    /// Cells that members no longer see.
+    pub left: Vec<(u32, u32)>,
+}
+
+/// A part's snapshot in each form that somebody wanted in this tick.
+#[derive(Clone, Debug, Default)]
+pub(super) struct SnapshotFrames {
+    pub(super) native: Option<Frame>,
+    pub(super) json: Option<Frame>,
+}
+
+/// A logic with its state and time.
+pub struct Play {
+    logic: Box<dyn RoomLogic>,
+    state: State,
+    rng: ChaCha12Rng,
+    tick: u64,
+    tick_hz: u32,
+    interest: Option<Interest>,
+    operations_max: u32,
+    /// Ascending.
+    members: Vec<u32>,
+    /// By tick, then in the order they were set.
+    timers: BTreeMap<u64, Vec<u32>>,
+    teams: BTreeMap<u32, u32>,
+    /// The cells that each member sees, and who sees each cell.
+    views: BTreeMap<u32, BTreeSet<u32>>,
+    seen_by: BTreeMap<u32, BTreeSet<u32>>,
+    /// What takes effect at the end of the tick.
+    teams_due: Vec<(u32, u32)>,
+    views_due: BTreeMap<u32, [f64; 2]>,
+    acks_due: BTreeSet<u32>,
+    /// The tick at which each part last changed.
+    part_ticks: BTreeMap<Part, u64>,
+    /// The room's seq of the newest tick that changed something.
+    pub(crate) seq: u64,
+    /// That tick's time, in milliseconds since 1970 UTC.
+    pub(super) at_ms: u64,
+    /// Snapshots of this tick that somebody wanted.
+    pub(super) snapshots: BTreeMap<Part, SnapshotFrames>,
+    /// The schema as members get it.
+    pub(super) schema_json: Box<[u8]>,
+}
+
+impl Play {
+    /// A play at tick 0, created.
+    ///
+    /// # Errors
+    ///
+    /// When the kind refuses the options, its schema is not valid, or its creation fails.
+    pub fn new(
+        kind: &LogicKind,
+        options: &RoomOptions<'_>,
+        config: &RoomConfig,
+        seed: [u8; 32],
+    ) -> Result<(Self, Vec<Action>), Failure> {
+        let logic = catch(|| (kind.factory)(options))?.map_err(Failure)?;
+        let schema = catch(|| logic.schema())?;
+        let limits = StateLimits {
+            entities_max: config.state_entities_max,
+            bytes_max: config.state_bytes_max,
+        };
+        let interest = kind.interest.filter(|interest| {
+            interest.radius >= 0.0 && interest.radius <= interest.plane.cell * RADIUS_CELLS_MAX
+        });
+        if interest != kind.interest {
+            return Err(Failure(format!(
+                "a member sees at least 0 and at most {RADIUS_CELLS_MAX} cells far"
+            )));
+        }
+        let plane = interest.map(|interest| interest.plane);
+        let schema_json = serde_json::to_vec(&*schema).unwrap_or_default().into();
+        let state = State::on_plane(schema, plane, limits)
+            .map_err(|error| Failure(format!("the schema: {error}")))?;
+        let mut play = Self {
+            logic,
+            state,
+            rng: ChaCha12Rng::from_seed(seed),
+            tick: 0,
+            tick_hz: kind.tick_hz.min(TICK_HZ_MAX),
+            interest,
+            operations_max: config.logic_operations_max,
+            members: Vec::new(),
+            timers: BTreeMap::new(),
+            teams: BTreeMap::new(),
+            views: BTreeMap::new(),
+            seen_by: BTreeMap::new(),
+            teams_due: Vec::new(),
+            views_due: BTreeMap::new(),
+            acks_due: BTreeSet::new(),
+            part_ticks: BTreeMap::new(),
+            seq: 0,
+            at_ms: 0,
+            snapshots: BTreeMap::new(),
+            schema_json,
+        };
+        let (_, actions) = play.call(&Call::Create)?;
+        play.end_tick();
+        Ok((play, actions))
+    }
+
+    /// Makes a call, and returns the answer and what the logic wants the room to do.
+    ///
+    /// # Errors
+    ///
+    /// When the call panicked or broke its bounds: the play must not be used any more.
+    pub fn call(&mut self, call: &Call<'_>) -> Result<(Answer, Vec<Action>), Failure> {
+        match call {
+            Call::Tick => self.tick += 1,
+            Call::Create | Call::MayJoin { .. } => {}
+            _ if self.tick_hz == 0 => self.tick += 1,
+            _ => {}
+        }
+        match call {
+            // Ids ascend.
+            Call::Join { member, .. } => self.members.push(*member),
+            Call::Leave { member } => self.forget(*member),
+            Call::Message { member, .. } => drop(self.acks_due.insert(*member)),
+            _ => {}
+        }
+        let due = if *call == Call::Tick || self.tick_hz == 0 { self.due_timers() } else { vec![] };
+        let mut asked = Asked::default();
+        let mut context = Context {
+            state: &mut self.state,
+            rng: &mut self.rng,
+            asked: &mut asked,
+            operations_max: self.operations_max,
+            tick: self.tick,
+            tick_hz: self.tick_hz,
+            members: &self.members,
+        };
+        let logic = &mut self.logic;
+        let answer = catch(|| {
+            for timer in due {
+                logic.on_timer(&mut context, timer);
+            }
+            dispatch(&mut **logic, &mut context, call)
+        })?;
+        if asked.operations > self.operations_max {
+            let most = self.operations_max;
+            return Err(Failure(format!("a call made more than {most} operations")));
+        }
+        if asked.is_over {
+            return Err(Failure("the state is larger than it may be".to_owned()));
+        }
+        for (tick, timer) in asked.timers {
+            self.timers.entry(tick).or_default().push(timer);
+        }
+        if self.timers.len() > self.operations_max as usize {
+            return Err(Failure("more timers wait than a call has operations".to_owned()));
+        }
+        self.teams_due.extend(asked.teams);
+        self.views_due.extend(asked.views);
+        Ok((answer, asked.actions))
+    }
+
+    /// Ends a tick: what everybody is to be told.
+    pub fn end_tick(&mut self) -> Ticked {
+        let tick = self.tick;
+        let mut ticked = Ticked::default();
+        for delta in self.state.commit() {
+            let base = self.part_ticks.insert(delta.part, tick).unwrap_or(0);
+            ticked.deltas.push((delta, base));
+        }
+        if self.interest.is_some() {
+            // Empty cells are forgotten: there may be any number of them.
+            let state = &self.state;
+            self.part_ticks
+                .retain(|part, at| *at == tick || !is_cell(*part) || state.hash(*part) != 0);
+        }
+        ticked.acked = std::mem::take(&mut self.acks_due).into_iter().collect();
+        for (member, team) in std::mem::take(&mut self.teams_due) {
+            if self.members.binary_search(&member).is_err() {
+                continue;
+            }
+            let old = if team == 0 {
+                self.teams.remove(&member)
+            } else {
+                self.teams.insert(member, team)
+            };
+            let old = old.unwrap_or(0);
+            if old != team {
+                ticked.teams.push((member, old, team));
+            }
+        }
+        for (member, at) in std::mem::take(&mut self.views_due) {
+            self.look(member, at, &mut ticked);
+        }
+        if !ticked.deltas.is_empty() {
+            self.snapshots.clear();
+        }
+        ticked
+    }
+
+    /// The state.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The schema.
+    pub fn schema(&self) -> &Arc<Schema> {
+        self.state.schema()
+    }
+
+    /// The newest tick.
+    pub fn tick(&self) -> u64 {
+        self.tick
+    }
+
+    /// Ticks a second, 0 where each call is a tick.
+    pub fn tick_hz(&self) -> u32 {
+        self.tick_hz
+    }
+
+    /// A member's team; 0 is none.
+    pub fn team(&self, member: u32) -> u32 {
+        self.teams.get(&member).copied().unwrap_or(0)
+    }
+
+    /// The members of a team, ascending.
+    pub fn team_members(&self, team: u32) -> impl Iterator<Item = u32> {
+        let is_in = move |(member, of): (&u32, &u32)| (*of == team).then_some(*member);
+        self.teams.iter().filter_map(is_in)
+    }
+
+    /// The members that see a cell, ascending.
+    pub fn cell_members(&self, cell: u32) -> impl Iterator<Item = u32> {
+        self.seen_by.get(&cell).into_iter().flatten().copied()
+    }
+
+    /// Every part that a member sees, the members' common one first.
+    pub fn parts_of(&self, member: u32) -> Vec<Part> {
+        let (owners, teams) = self.state.has_private_parts();
+        let team = self.team(member);
+        let cells = self.views.get(&member).into_iter().flatten().copied();
+        [Part::Members]
+            .into_iter()
+            .chain((teams && team != 0).then_some(Part::Team(team)))
+            .chain(owners.then_some(Part::Owner(member)))
+            .chain(cells.map(Part::Cell))
+            .collect()
+    }
+
+    fn forget(&mut self, member: u32) {
+        self.members.retain(|id| *id != member);
+        self.teams.remove(&member);
+        self.acks_due.remove(&member);
+        self.views_due.remove(&member);
+        for cell in self.views.remove(&member).into_iter().flatten() {
+            self.unsee(member, cell);
+        }
+    }
+
+    fn due_timers(&mut self) -> Vec<u32> {
+        let later = self.timers.split_off(&(self.tick + 1));
+        std::mem::replace(&mut self.timers, later).into_values().flatten().collect()
+    }
+
+    /// Moves the point near which a member sees.
+    fn look(&mut self, member: u32, at: [f64; 2], ticked: &mut Ticked) {
+        let Some(Interest { plane, radius }) = self.interest else { return };
+        if self.members.binary_search(&member).is_err() {
+            return;
+        }
+        let [columns, rows] = at.map(|at| plane.line(at - radius)..=plane.line(at + radius));
+        let cells: BTreeSet<u32> = columns
+            .flat_map(|column| rows.clone().map(move |row| cell_number(column, row)))
+            .collect();
+        let before = self.views.remove(&member).unwrap_or_default();
+        for cell in before.difference(&cells) {
+            self.unsee(member, *cell);
+            ticked.left.push((member, *cell));
+        }
+        for cell in cells.difference(&before) {
+            self.seen_by.entry(*cell).or_default().insert(member);
+            ticked.entered.push((member, *cell));
+        }
+        self.views.insert(member, cells);
+    }
+
+    fn unsee(&mut self, member: u32, cell: u32) {
+        if let Some(members) = self.seen_by.get_mut(&cell) {
+            members.remove(&member);
+            if members.is_empty() {
+                self.seen_by.remove(&cell);
+            }
+        }
+    }
+}
+
+impl Ticked {
+    /// Whether there is nothing to tell.
+    pub fn is_empty(&self) -> bool {
+        self.deltas.is_empty()
+            && self.acked.is_empty()
+            && self.teams.is_empty()
+            && self.entered.is_empty()
+            && self.left.is_empty()
+    }
+}
+
+fn is_cell(part: Part) -> bool {
+    matches!(part, Part::Cell(_))
+}
+
+fn dispatch(logic: &mut dyn RoomLogic, context: &mut Context<'_>, call: &Call<'_>) -> Answer {
+    let refused =
+        |result: Result<(), String>| result.map_or_else(Answer::Refused, |()| Answer::Done);
+    match call {
+        Call::Create => logic.on_create(context),
+        Call::MayJoin { user, attributes } => {
+            let view = MemberView { id: 0, user: user.as_deref(), attributes };
+            return refused(logic.may_join(context, &view));
+        }
+        Call::Join { member, user, attributes } => {
+            let view = MemberView { id: *member, user: user.as_deref(), attributes };
+            logic.on_join(context, &view);
+        }
+        Call::Leave { member } => logic.on_leave(context, *member),
+        Call::Message { member, r#type, class, payload } => {
+            let message = Incoming { r#type, class: *class, payload };
+            return refused(logic.on_message(context, *member, &message));
+        }
+        Call::Request { member, r#type, payload } => {
+            let request = Incoming { r#type, class: Class::Reliable, payload };
+            return Answer::Reply(logic.on_request(context, *member, &request));
+        }
+        Call::Edit { member, edit } => {
+            return Answer::Edited(logic.on_edit(context, *member, edit));
+        }
+        Call::Tick => logic.on_tick(context),
+        Call::Empty => logic.on_empty(context),
+    }
+    Answer::Done
+}
+
+/// Runs somebody else's code. What it leaves half done is never looked at again.
+fn catch<T>(run: impl FnOnce() -> T) -> Result<T, Failure> {
+    catch_unwind(AssertUnwindSafe(run)).map_err(|payload| {
+        let words = payload
+            .downcast_ref::<&str>()
+            .copied()
+            .or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+        Failure(format!("it panicked: {}", words.unwrap_or("no words")))
+    })
+}
+
+impl std::fmt::Debug for Play {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Play").field("tick", &self.tick).finish_non_exhaustive()
+    }
+}
