@@ -44,11 +44,6 @@ pub(super) fn conflicts(config: &Config) -> Vec<Conflict> {
         "what a client may send must fit into what its room-mates may get",
     );
     not_above(
-        value!(watch.publish_bytes_max),
-        value!(play.batch_bytes_max),
-        "what a backend may publish must fit into what members may get",
-    );
-    not_above(
         value!(play.batch_bytes_max),
         value!(play.outbound_bytes_max),
         "a queue must hold at least one full batch",
@@ -110,11 +105,13 @@ pub(super) fn conflicts(config: &Config) -> Vec<Conflict> {
             value!(rooms.history_bytes_max),
             "the largest message could never be kept",
         );
-        not_above(
-            value!(watch.publish_bytes_max),
-            value!(rooms.history_bytes_max),
-            "the largest publication could never be kept",
-        );
+    }
+    if !config.watch.publish_keys.is_empty() {
+        let (most, why) = (value!(watch.publish_bytes_max), "what a backend may publish must fit");
+        not_above(most, value!(play.batch_bytes_max), &format!("{why} into what members may get"));
+        if config.rooms.history_messages_max > 0 {
+            not_above(most, value!(rooms.history_bytes_max), &format!("{why} into what is kept"));
+        }
     }
     let listen = config.play.listen;
     if listen.port() != 0 && listen == config.watch.listen {
