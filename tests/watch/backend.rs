@@ -3,7 +3,7 @@
 use crate::server::{PATIENCE, Running};
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 
 /// The key that the tests' servers know.
 pub(crate) const KEY: &str = "test-key-of-a-backend";
@@ -48,7 +48,11 @@ impl Answer {
 
 impl Backend {
     pub(crate) fn connect(server: &Running) -> Self {
-        let socket = TcpStream::connect(server.watch_addr()).expect("the server accepts");
+        Self::connect_to(server.watch_addr())
+    }
+
+    pub(crate) fn connect_to(addr: SocketAddr) -> Self {
+        let socket = TcpStream::connect(addr).expect("the server accepts");
         socket.set_read_timeout(Some(PATIENCE)).expect("a socket");
         socket.set_nodelay(true).expect("a socket");
         Self { reader: BufReader::new(socket) }

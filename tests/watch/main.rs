@@ -14,3 +14,4 @@ mod server;
 mod slow;
 mod stream;
 mod stuck;
+mod unanswered;
