@@ -197,3 +197,52 @@ fn key<'r>(request: &Request<'r>) -> Result<Option<&'r str>, Wrong> {
     let key = std::str::from_utf8(value).ok().filter(|_| is_good);
     key.map(Some).ok_or(WRONG)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const JSON: Terms<'static> = Terms { may_create: true, key: None, form: Form::Json };
+
+    #[test]
+    fn what_has_an_id_is_wrapped_as_it_is() {
+        let body = br#" [{"id":"a\"b","event":"x","data": {"b":1e2, "a":[ ]} },{"event":"y","data":"\u0041\n"}]"#;
+        let events = JSON.events(body).unwrap();
+        let wrapped = r#"{"id":"a\"b","data":{"b":1e2, "a":[ ]}}"#;
+        assert_eq!(events[0].payload, Payload::Json(wrapped.into()));
+        assert_eq!(events[1].payload, Payload::Text("A\n".into()));
+        assert_eq!((&*events[0].name, &*events[1].name), ("x", "y"));
+    }
+
+    #[test]
+    fn an_error_says_which_event_it_is() {
+        let body = br#"[{"event":"x","data":1},{"event":"open","data":1}]"#;
+        assert!(JSON.events(body).unwrap_err().starts_with("event 1: "));
+        assert!(JSON.events(&[b'"', 0xff, b'"']).unwrap_err().contains("UTF-8"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_body_panics_and_what_is_taken_can_be_read(
+            pieces in prop::collection::vec(
+                prop::sample::select(vec![
+                    "{", "}", "[", "]", ",", ":", "\"event\"", "\"data\"", "\"id\"", "\"a\"",
+                    "\"\\ud83d\"", "\"\\ud83d\\ude00\"", "1e999", "-0", "null", " ", "\"", "\\",
+                    "{\"event\":\"a\",\"data\":", "마당", "\u{0}",
+                ]),
+                0..24,
+            ),
+            noise in prop::collection::vec(any::<u8>(), 0..8),
+        ) {
+            let text = pieces.concat();
+            let _ = JSON.events(&[text.as_bytes(), &noise].concat());
+            for event in JSON.events(text.as_bytes()).into_iter().flatten() {
+                prop_assert!(check_event_name(&event.name).is_ok());
+                if let Payload::Json(json) = &event.payload {
+                    prop_assert!(serde_json::from_str::<serde_json::Value>(json).is_ok(), "{json}");
+                }
+            }
+        }
+    }
+}
