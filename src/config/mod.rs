@@ -12,6 +12,7 @@ mod check;
 mod document;
 mod keys;
 mod load;
+mod rules;
 mod secret;
 mod value;
 mod watching;
@@ -19,8 +20,9 @@ mod watching;
 pub use document::{help, markdown, sample};
 pub use keys::{Config, KEYS, Log, Play, Rooms, SECTIONS, Server, Watch};
 pub use load::{Flag, Problems, Sources, load};
+pub use rules::{FlushPolicy, FlushRule, KindRule, RoomKind, RoomName};
 pub use secret::Secret;
-pub use value::{KindRule, Level, LogFormat, RoomKind};
+pub use value::{Level, LogFormat};
 pub use watching::{Origin, WatchRule};
 
 use value::{Bad, Raw};

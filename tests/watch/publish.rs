@@ -12,7 +12,7 @@ use std::thread;
 
 fn publishing() -> Config {
     let mut config = config();
-    config.rooms.kind = vec![KindRule { prefix: "raw.".into(), kind: RoomKind::Raw }];
+    config.rooms.kind = vec![KindRule { prefix: "raw.".into(), kind: RoomKind::RAW }];
     let keys = ["another-key-of-a-backend", KEY].map(|key| Secret::new(key).expect("a good key"));
     config.watch.publish_keys = keys.into();
     config
