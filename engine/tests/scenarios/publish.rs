@@ -4,10 +4,14 @@ use crate::helpers::{config, room_at, world};
 use crate::support::log::What;
 use crate::support::world::World;
 use madang_engine::Input;
+use madang_engine::config::Kind;
 use madang_engine::peer::home_of;
 use madang_engine::publish::{Publish, PublishEvent, PublishRefusal, Receipt, Ticket};
-use madang_engine::watch::WatchEvent;
+use madang_engine::room::logic::{Context, LogicKind, RoomLogic, RoomOptions};
+use madang_engine::watch::{WatchEvent, WatchRule};
+use madang_protocol::state::{Kind as StateKind, Schema};
 use madang_protocol::value::Payload;
+use std::sync::Arc;
 
 /// Events named after a backend's tokens.
 fn tokens(words: &[&str]) -> Vec<PublishEvent> {
@@ -233,6 +237,47 @@ fn a_raw_room_refuses() {
     assert_eq!(refused, Err(PublishRefusal::RawRoom), "it is one");
     world.calm();
     assert!(world.raws[0].received.is_empty());
+}
+
+/// Rules of rooms that have nothing but a name; those of one name fail when they begin.
+struct Rules {
+    fails: bool,
+}
+
+impl RoomLogic for Rules {
+    fn schema(&self) -> Arc<Schema> {
+        let kind = StateKind { name: "room".to_owned(), fields: Vec::new() };
+        Arc::new(Schema { kinds: vec![kind] })
+    }
+
+    fn on_create(&mut self, ctx: &mut Context<'_>) {
+        ctx.announce("begun", "it begins");
+        assert!(!self.fails, "a failure of these rules");
+    }
+}
+
+#[test]
+fn a_room_with_rules_is_published_in_unless_they_have_failed() {
+    let mut config = config();
+    let factory = |options: &RoomOptions<'_>| match options.name {
+        "duel-none" => Err("there is no such duel".to_owned()),
+        name => Ok(Box::new(Rules { fails: name == "duel-bad" }) as Box<dyn RoomLogic>),
+    };
+    config.room.logic =
+        vec![LogicKind { name: "duel", tick_hz: 0, interest: None, factory: Arc::new(factory) }];
+    config.room.kinds = vec![("duel-".into(), Kind::Logic("duel"))];
+    config.room.watch = vec![WatchRule { prefix: "duel-".into(), delay_min_ms: 0 }];
+    let mut world = world(&config, 1);
+    let first = publish(&mut world, "duel-1", Some("k"), tokens(&["one", "two"])).unwrap();
+    assert_eq!((first.seq, first.count), (3, 2), "behind what the rules say");
+    let again = publish(&mut world, "duel-1", Some("k"), tokens(&["one", "two"])).unwrap();
+    assert_eq!(again, Receipt { repeated: true, ..first });
+    assert_eq!(watched(&world), [2, 3]);
+    for room in ["duel-none", "duel-bad"] {
+        let refused = publish(&mut world, room, None, tokens(&["three"]));
+        assert!(matches!(refused, Err(PublishRefusal::Invalid(_))), "{room}: {refused:?}");
+    }
+    assert_eq!(world.node.level(|stats| stats.rooms), 1);
 }
 
 #[test]
