@@ -327,7 +327,8 @@ fn start_watch(
     Ok((threads, end))
 }
 
-fn watch_settings(config: &Config) -> WatchSettings {
+/// The configuration in the words of the side listener.
+pub fn watch_settings(config: &Config) -> WatchSettings {
     let watch = &config.watch;
     WatchSettings {
         rules: shard::watch_rules(config),

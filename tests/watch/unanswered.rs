@@ -1,15 +1,15 @@
 //! Publishing where the players' shards do not answer: one thread of the side listener by itself.
 
 use crate::backend::{Answer, Backend, KEY};
-use crate::server::wait_for;
+use crate::server::{config, wait_for};
 use crossbeam_channel::Receiver;
 use madang::config::Secret;
 use madang::metrics::{Counter, Metrics};
 use madang::net::{NetConfig, Reactor, Shared, listener};
+use madang::server::watch_settings;
 use madang::shard::{Mailbox, Packet, inbox, mailbox};
 use madang::watch::{
-    FeedBox, InFlight, PublishSettings, Readiness, Site, WATCH_PACKETS_MAX, WatchDriver,
-    WatchInbox, WatchPacket, WatchSettings,
+    FeedBox, InFlight, Readiness, Site, WATCH_PACKETS_MAX, WatchDriver, WatchInbox, WatchPacket,
 };
 use madang_engine::publish::Receipt;
 use madang_protocol::ids::Epoch;
@@ -30,7 +30,7 @@ struct Lonely {
 }
 
 impl Lonely {
-    fn start(answer_ms: u64, body_bytes_max: usize) -> Self {
+    fn start(answer_ms: u32, body_bytes_max: usize) -> Self {
         let metrics = Metrics::new(1, 1);
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let listener = listener::bind(any, 1).expect("a free port").remove(0);
@@ -38,22 +38,10 @@ impl Lonely {
         let (sender, (packets, signal)) = inbox(WATCH_PACKETS_MAX);
         let in_flight = InFlight::default();
         let inbox = WatchInbox { packets, signal: signal.clone(), in_flight: in_flight.clone() };
-        let settings = WatchSettings {
-            rules: Vec::new(),
-            history_ms: 1_000,
-            history_bytes_max: 1 << 20,
-            bytes_max: 1 << 20,
-            delay_max_ms: 0,
-            heartbeat_ms: 1_000,
-            directory_ms: 1_000,
-            retry_ms: (1, 2),
-            cors_origins: Vec::new(),
-            publish: PublishSettings {
-                keys: vec![Secret::new(KEY).expect("a good key")],
-                answer_ms,
-                retry_after_s: 7,
-            },
-        };
+        let mut config = config();
+        config.watch.publish_keys = vec![Secret::new(KEY).expect("a good key")];
+        config.watch.publish_answer_ms = answer_ms;
+        let settings = watch_settings(&config);
         let site = Arc::new(Site::new(Arc::<Readiness>::default(), Arc::clone(&metrics), None));
         let driver = WatchDriver::new((0, 1), site, settings, inbox, metrics.watch(0));
         let config = NetConfig { body_bytes_max, ..NetConfig::default() };
