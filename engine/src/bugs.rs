@@ -30,11 +30,13 @@ pub enum Bug {
     DirectLeaks,
     /// Quiescing does not wait for the second round.
     QuiescedEarly,
+    /// A backend's retry is published again.
+    RetryPublished,
 }
 
 impl Bug {
     /// Every planted defect.
-    pub const ALL: [Bug; 13] = [
+    pub const ALL: [Bug; 14] = [
         Bug::LostWelcome,
         Bug::LagClearedEarly,
         Bug::DoubleApply,
@@ -48,5 +50,6 @@ impl Bug {
         Bug::GhostMember,
         Bug::DirectLeaks,
         Bug::QuiescedEarly,
+        Bug::RetryPublished,
     ];
 }
