@@ -4,7 +4,7 @@ use crate::backend::{Backend, JSON, KEY};
 use crate::member::Member;
 use crate::server::{Running, config, wait_for};
 use crate::stream::{ask, watch};
-use madang::config::{Config, KindRule, RoomKind, Secret};
+use madang::config::{Config, KindRule, RoomKind, Secret, WatchRule};
 use madang::metrics::Counter;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -72,6 +72,33 @@ fn members_and_spectators_get_what_a_backend_publishes() {
     assert_eq!((&*seen.name, &*seen.data), ("line end", "{not json"));
 
     wait_for("the count", || (server.watch_count(Counter::PublishEvents) == 4).then_some(()));
+}
+
+#[test]
+fn a_room_with_rules_and_state_takes_what_a_backend_publishes() {
+    let mut config = publishing();
+    let kind = RoomKind::named("arena").expect("a kind of the program");
+    config.rooms.kind.push(KindRule { prefix: "match.".into(), kind });
+    config.rooms.watch.push(WatchRule { prefix: "match.".into(), delay_min_ms: 0 });
+    let server = Running::start(config);
+    let mut backend = Backend::connect(&server);
+    // It is made by the first event, and goes on when somebody joins.
+    let first = backend.publish("match.1", "", &event("notice", &json!("one"))).seq();
+    let (mut stream, _) = watch(server.watch_addr(), "match.1", &format!("?from={first}"));
+    let mut member = Member::join(&server, "match.1");
+    assert_eq!(member.joined["kind"], "arena");
+    let second = backend.publish("match.1", "", &event("notice", &json!("two"))).seq();
+    let heard = loop {
+        let heard = member.until("message");
+        if heard["from"] == 0 && heard["type"] == "notice" {
+            break heard;
+        }
+    };
+    assert_eq!((&heard["seq"], &heard["payload"]["text"]), (&json!(second), &json!("two")));
+    for (seq, text) in [(first, "one"), (second, "two")] {
+        let seen = stream.until("notice");
+        assert_eq!((seen.seq(), &*seen.data), (seq, text));
+    }
 }
 
 #[test]

@@ -329,10 +329,7 @@ impl WatchDriver {
         room: &str,
         request: &Request<'_>,
     ) -> Result<(), Refused> {
-        let terms = self.publishing.terms(room, request)?;
-        if self.is_going_away() {
-            return Err(self.publishing.draining());
-        }
+        let terms = self.terms(room, request)?;
         let events = terms.events(request.body).map_err(|text| invalid(400, &text))?;
         let publish = Publish {
             ticket: Ticket { asker: 0, number: 0 },
@@ -344,6 +341,12 @@ impl WatchDriver {
         self.publishing.send(self.number, conn, publish, io.now())
     }
 
+    /// What a request's head says, if it may be listened to and there is time for it.
+    fn terms<'r>(&self, room: &'r str, request: &Request<'r>) -> Result<Terms<'r>, Refused> {
+        let terms = self.publishing.terms(room, request)?;
+        if self.is_going_away() { Err(self.publishing.draining()) } else { Ok(terms) }
+    }
+
     /// Whether to wait for a body: only whoever may publish sends one. The error is the answer.
     pub(super) fn expect_body(&mut self, request: &Request<'_>) -> Result<(), Response> {
         let Some(room) = room_of(request) else {
@@ -352,7 +355,7 @@ impl WatchDriver {
                 _ => Err(Response::text(400, "there is nothing here that a body could be for")),
             };
         };
-        let checked = self.publishing.terms(&room, request).map(drop);
+        let checked = self.terms(&room, request).map(drop);
         checked.map_err(|refused| self.publishing.refusal(refused))
     }
 }
