@@ -187,6 +187,8 @@ families! {
         PublishDraining = "draining",
         PublishTimeout = "timeout",
     } "Requests to publish that were refused, or not answered by the room in time."
+    Counter "madang_watch_conflated_total" { WatchConflated, }
+        "Times that a slow spectator of a room with state skipped to a snapshot."
 }
 
 /// How HTTP answers are counted: by the first digit of their status.

@@ -12,6 +12,8 @@ mod publish;
 mod resume;
 mod server;
 mod slow;
+mod state;
 mod stream;
 mod stuck;
+mod theatre;
 mod unanswered;
