@@ -32,6 +32,9 @@ const STUCK_HEARTBEATS: u64 = 4;
 const SWEEP_MS: u64 = 1_000;
 /// When the inbox of the thread that keeps the directory was full, it is tried again after this long.
 const NEWS_RETRY_MS: u64 = 50;
+/// While the thread goes away it looks so often whether its last connection has ended: that makes
+/// no event.
+const LEAVE_MS: u64 = 10;
 /// Granularity of timers in microseconds.
 const TIMER_US: u64 = 5_000;
 
@@ -455,7 +458,11 @@ impl Driver for WatchDriver {
             return Some(self.now);
         }
         let news = (!self.news.is_empty()).then(|| self.now.plus_ms(NEWS_RETRY_MS));
-        [self.timers.next(), news, self.publishing.next_timeout()].into_iter().flatten().min()
+        let leave = self.is_draining.then(|| self.now.plus_ms(LEAVE_MS));
+        [self.timers.next(), news, leave, self.publishing.next_timeout()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     // There are no WebSocket connections here, and a stream's peer says nothing.
