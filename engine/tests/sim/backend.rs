@@ -31,7 +31,10 @@ impl Backend {
             Some((number, Ok(receipt))) if number == place as u64 => {
                 self.published(node, place, receipt);
             }
-            Some((_, Err(PublishRefusal::NoSuchRoom | PublishRefusal::RawRoom))) => {}
+            Some((
+                _,
+                Err(PublishRefusal::NoSuchRoom | PublishRefusal::RawRoom | PublishRefusal::Failed),
+            )) => {}
             other => node.violate(format!("publication {place} was answered {other:?}")),
         }
     }

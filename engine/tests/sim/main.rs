@@ -7,6 +7,7 @@
 
 mod backend;
 mod check;
+mod commands;
 mod plan;
 mod reach;
 mod run;
