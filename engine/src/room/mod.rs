@@ -14,6 +14,7 @@ pub mod members;
 mod ops;
 pub mod play;
 mod requests;
+pub mod shared;
 pub mod state;
 mod stateful;
 

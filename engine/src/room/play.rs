@@ -92,6 +92,8 @@ pub enum Answer {
     Done,
     /// To [`Call::MayJoin`] and [`Call::Message`]: no, and why.
     Refused(String),
+    /// To [`Call::Message`]: it goes to everyone.
+    PassedOn,
     /// To [`Call::Request`].
     Reply(Option<Payload<'static>>),
     /// To [`Call::Edit`].
@@ -230,7 +232,6 @@ impl Play {
             // Ids ascend.
             Call::Join { member, .. } => self.members.push(*member),
             Call::Leave { member } => self.forget(*member),
-            Call::Message { member, .. } => drop(self.acks_due.insert(*member)),
             _ => {}
         }
         let due = if *call == Call::Tick || self.tick_hz == 0 { self.due_timers() } else { vec![] };
@@ -266,6 +267,15 @@ impl Play {
         }
         self.teams_due.extend(asked.teams);
         self.views_due.extend(asked.views);
+        let mut answer = answer;
+        if let Call::Message { member, .. } = call {
+            if asked.passes_on && answer == Answer::Done {
+                // Its echo, or its acknowledgement, is that of any publication.
+                answer = Answer::PassedOn;
+            } else {
+                self.acks_due.insert(*member);
+            }
+        }
         Ok((answer, asked.actions))
     }
 

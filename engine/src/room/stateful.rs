@@ -80,14 +80,18 @@ impl Room {
     ) -> Result<(), Refusal> {
         let r#type = self.number_type(&op.r#type, ctx)?;
         let name = self.type_name(&r#type).to_owned();
-        ctx.stats.published += 1;
         let call = Call::Message {
             member: id,
             r#type: Cow::Owned(name),
             class: op.class,
             payload: op.payload.borrowed(),
         };
-        match self.call(&call, ctx) {
+        let answer = self.call(&call, ctx);
+        if answer == Some(Answer::PassedOn) {
+            return self.publish(id, op, ctx);
+        }
+        ctx.stats.published += 1;
+        match answer {
             Some(Answer::Refused(words)) => refuse(ErrorCode::REFUSED, words),
             _ => Ok(()),
         }
