@@ -232,6 +232,7 @@ impl Play {
             // Ids ascend.
             Call::Join { member, .. } => self.members.push(*member),
             Call::Leave { member } => self.forget(*member),
+            Call::Message { member, .. } => drop(self.acks_due.insert(*member)),
             _ => {}
         }
         let due = if *call == Call::Tick || self.tick_hz == 0 { self.due_timers() } else { vec![] };
@@ -267,15 +268,9 @@ impl Play {
         }
         self.teams_due.extend(asked.teams);
         self.views_due.extend(asked.views);
-        let mut answer = answer;
-        if let Call::Message { member, .. } = call {
-            if asked.passes_on && answer == Answer::Done {
-                // Its echo, or its acknowledgement, is that of any publication.
-                answer = Answer::PassedOn;
-            } else {
-                self.acks_due.insert(*member);
-            }
-        }
+        let is_passed_on = asked.passes_on && answer == Answer::Done;
+        let is_message = matches!(call, Call::Message { .. });
+        let answer = if is_passed_on && is_message { Answer::PassedOn } else { answer };
         Ok((answer, asked.actions))
     }
 
