@@ -2,6 +2,7 @@
 //
 // What was removed and comes back is a new entity with a new id; older deeds still name the old one.
 
+import { OutcomeUnknownError } from '/client/index.js';
 import { toast } from './page.js';
 
 /** @typedef {import('../../clients/web/src/room.js').Room} Room */
@@ -9,6 +10,7 @@ import { toast } from './page.js';
 
 /**
  * @typedef {{ id: number, kind: string, fields: Record<string, any> }} Kept an entity as it was
+ * @typedef {{ ids: number[], tick: number, isUnknown?: boolean }} Done
  * @typedef {{ created: number[] } | { removed: Kept[] } | { changed: Kept }} Deed
  */
 
@@ -46,15 +48,23 @@ export class History {
   }
 
   /**
-   * Sends changes. What was refused is said; the answer is null then.
+   * Sends changes. What was refused is said; the answer is null then. When a connection took the
+   * answer with it, what became of the changes is to be seen in the state: `isUnknown`.
    *
    * @param {import('../../clients/web/src/edits.js').Change[]} changes
+   * @returns {Promise<Done | null>}
    */
   async edit(changes) {
+    if (changes.length === 0) {
+      return { ids: [], tick: 0 };
+    }
     try {
       return await this.#room.edit(changes);
     } catch (error) {
-      const reason = /** @type {any} */ (error).refusals?.[0]?.reason;
+      if (error instanceof OutcomeUnknownError) {
+        return { ids: [], tick: 0, isUnknown: true };
+      }
+      const reason = /** @type {any} */ (error).refused?.[0]?.reason;
       toast(REASONS[reason] ?? `Not done: ${/** @type {Error} */ (error).message}`);
       return null;
     }

@@ -93,10 +93,10 @@ export class Notes {
   async put([x, y], colour) {
     const at = inside([x - NOTE.width / 2, y - NOTE.height / 2]);
     const done = await this.#history.edit([this.#history.state.create('note', { at, colour })]);
-    if (done === null) {
+    const id = done?.ids[0];
+    if (id === undefined) {
       return;
     }
-    const [id] = done.ids;
     this.#history.did({ created: [id] });
     const shown = this.#shown.get(id);
     if (shown === undefined) {
@@ -298,8 +298,8 @@ export class Notes {
     let isNew = false;
     for (const name of names) {
       const isSame = shown.wanted[name] === fields[name];
-      isNew ||= !isSame && done !== null;
-      if (done === null || (isShown && isSame)) {
+      isNew ||= done !== null && (!isSame || done.isUnknown === true);
+      if (done === null || (isShown && isSame && !done.isUnknown)) {
         delete shown.wanted[name];
       }
     }

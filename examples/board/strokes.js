@@ -187,7 +187,9 @@ export class Strokes {
         : state.set(segment.id, { points });
     const [done] = await Promise.all([this.#history.edit([change]), pause(SEND_INTERVAL_MS)]);
     segment.isBusy = false;
-    if (done === null) {
+    if (done?.isUnknown) {
+      this.#find(segment, points);
+    } else if (done === null) {
       segment.isLost = true;
     } else {
       segment.id ??= done.ids[0] ?? null;
@@ -195,6 +197,21 @@ export class Strokes {
       segment.tick = done.tick;
     }
     this.settle();
+  }
+
+  /**
+   * The answer was lost with a connection. Points are sent again; a new stroke is there, or is not.
+   *
+   * @param {Segment} segment
+   * @param {Point[]} points
+   */
+  #find(segment, points) {
+    const known = new Set([...this.#segments].map(({ id }) => id));
+    const [x, y] = points[0];
+    const found = [...this.#history.state.entities('stroke')].find(
+      ({ id, points: [first] }) => !known.has(id) && first && distance(first, [x, y]) < 0.5,
+    );
+    segment.id ??= found?.id ?? null;
   }
 
   /**
