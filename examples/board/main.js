@@ -40,6 +40,9 @@ const sheet = new Sheet(stage, element('world'));
 let tool = 'pen';
 let ink = 0;
 let paper = 0;
+/** Works once the room is there. @type {(at: Point) => void} */
+let put = () => {};
+let leaveNote = () => {};
 
 // --- Connecting ---
 
@@ -115,6 +118,8 @@ function entered(room) {
   if (nameOf(room.me) !== me.name || room.me.attributes.colour !== me.colour) {
     void room.setAttributes({ ...me }); // Taken up again after a reload, under another name.
   }
+  put = (at) => void notes.put(at, paper);
+  leaveNote = () => notes.leave();
   titleIsEditedBy(room, history);
   pointersWork({ room, strokes, notes, cursors });
   keysWork(history);
@@ -196,16 +201,16 @@ function pointersWork({ room, strokes, notes, cursors }) {
     move(from);
     return { move, end: () => strokes.endErasing() };
   };
-  const put = (/** @type {PointerEvent} */ from) => ({
+  const stick = (/** @type {PointerEvent} */ from) => ({
     move: () => {},
     end: (/** @type {boolean} */ isMeant) => {
       if (isMeant) {
         choose('hand');
-        void notes.put(sheet.at(from), paper);
+        put(sheet.at(from));
       }
     },
   });
-  const begin = { hand: drag, pen: draw, note: put, eraser: erase };
+  const begin = { hand: drag, pen: draw, note: stick, eraser: erase };
 
   stage.addEventListener('pointerdown', (event) => {
     if (event.target instanceof Element && event.target.closest('.panel') !== null) {
@@ -281,6 +286,7 @@ choose('pen');
 
 /** @param {Tool} next */
 function choose(next) {
+  leaveNote();
   tool = next;
   stage.dataset.tool = next;
   for (const it of document.querySelectorAll('[data-tool]')) {

@@ -152,7 +152,7 @@ export class Notes {
     text.addEventListener('keydown', (event) => {
       event.stopPropagation();
       if (event.key === 'Escape') {
-        text.blur();
+        this.leave();
       }
     });
     return shown;
@@ -169,7 +169,7 @@ export class Notes {
     if (text.value !== words) {
       text.value = words;
     }
-    text.style.fontSize = words.length > 160 ? '15px' : words.length > 70 ? '19px' : '24px';
+    text.style.fontSize = words.length > 160 ? '19px' : words.length > 60 ? '25px' : '32px';
     this.#drawOwner(shown);
   }
 

@@ -38,5 +38,5 @@ export const SCHEMA = {
 
 export const INKS = ['#2b2119', '#d4512c', '#1d8a69', '#3355a4', '#943a72', '#c98a17'];
 export const PAPERS = ['#ffe08a', '#ffc09a', '#bfe9cd', '#bcd8f8', '#f4c7dd', '#fffaf0'];
-export const NOTE = { width: 220, height: 180, textMax: 400 };
+export const NOTE = { width: 280, height: 220, textMax: 400 };
 export const PEN_WIDTH = 6;

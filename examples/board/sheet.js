@@ -1,11 +1,15 @@
 // The sheet on the screen: where it is, how large, and what fingers and wheel do to it.
 
+import { element } from './page.js';
 import { SHEET } from './schema.js';
 
 /** @typedef {[number, number]} Point in the sheet's units */
 
 const SCALE_MIN = 0.15;
 const SCALE_MAX = 3;
+/** Smaller than this nobody draws. */
+const SCALE_FIT_MIN = 0.42;
+const MARGIN_PX = 14;
 
 export class Sheet {
   #stage;
@@ -13,8 +17,6 @@ export class Sheet {
   scale = 1;
   x = 0;
   y = 0;
-  /** Called whenever it has moved. */
-  moved = () => {};
 
   /**
    * @param {HTMLElement} stage
@@ -33,9 +35,10 @@ export class Sheet {
   /** All of it where there is room for that; on a phone a part that can be drawn on. */
   fit() {
     const { clientWidth: width, clientHeight: height } = this.#stage;
-    const whole = Math.min(width / SHEET.width, height / SHEET.height);
-    const scale = Math.max(whole, 0.42);
-    this.moveTo((width - SHEET.width * scale) / 2, (height - SHEET.height * scale) / 2, scale);
+    const head = element('head').offsetHeight;
+    const whole = Math.min((width - 2 * MARGIN_PX) / SHEET.width, (height - head - 2 * MARGIN_PX) / SHEET.height);
+    const scale = Math.max(whole, SCALE_FIT_MIN);
+    this.moveTo((width - SHEET.width * scale) / 2, head + (height - head - SHEET.height * scale) / 2, scale);
   }
 
   /**
@@ -50,7 +53,6 @@ export class Sheet {
     this.x = Math.min(width * 0.7, Math.max(width * 0.3 - SHEET.width * this.scale, x));
     this.y = Math.min(height * 0.7, Math.max(height * 0.3 - SHEET.height * this.scale, y));
     this.#world.style.transform = `translate(${this.x}px, ${this.y}px) scale(${this.scale})`;
-    this.moved();
   }
 
   /**
@@ -76,12 +78,6 @@ export class Sheet {
   /** @param {Point} point @returns {Point} */
   onStage([x, y]) {
     return [x * this.scale + this.x, y * this.scale + this.y];
-  }
-
-  /** The middle of what is seen. @returns {Point} */
-  get middle() {
-    const { clientWidth: width, clientHeight: height } = this.#stage;
-    return [(width / 2 - this.x) / this.scale, (height / 2 - this.y) / this.scale];
   }
 
   /** @param {WheelEvent} event */

@@ -304,3 +304,78 @@ test('on a phone a finger draws, two move the sheet, and everything fits', { tim
   }
   assert.deepEqual(complaints, []);
 });
+
+test('a picture of the board', { skip: !SCREENSHOT && 'MADANG_SCREENSHOT names no file', timeout: 90_000 }, async () => {
+  const people = [
+    ['Paper Crane', '#ff9a5c', [655, 560]],
+    ['River Fox', '#6fd6ad', [1010, 520]],
+    ['Moon Rabbit', '#9fb8ff', [470, 330]],
+    ['Ginkgo Drum', '#f4cf6b', [830, 236]],
+  ];
+  const pages = [];
+  for (const [name, colour] of people) {
+    pages.push(await visit({ room: 'board', name, colour }));
+  }
+  const [crane, fox, rabbit, drum] = pages;
+  const ink = (page, colour) => page.locator(`#colours [aria-label="Ink ${colour}"]`).click();
+  const strokes = async (page, colour, lines) => {
+    await tool(page, 'pen');
+    await ink(page, colour);
+    for (const line of lines) {
+      await draw(page, line, line.length > 9 ? 1 : 8);
+    }
+  };
+  const arc = (x, y, rx, ry, from, to) =>
+    Array.from({ length: 33 }, (_, index) => {
+      const turn = from + ((to - from) * index) / 32;
+      return [x + rx * Math.cos(turn), y + ry * Math.sin(turn)];
+    });
+  const { PI } = Math;
+  await crane.fill('#title', 'The lantern festival');
+  await crane.press('#title', 'Enter');
+  // A house with a roof, a yard with stones, lanterns on a line.
+  await strokes(crane, 1, [
+    [[452, 372], [500, 366], [560, 322], [596, 304], [720, 304], [756, 322], [816, 366], [864, 372]],
+    [[452, 372], [560, 388], [760, 388], [864, 372]],
+    [[500, 384], [500, 470], [816, 470], [816, 384]],
+    [[578, 388], [578, 470]],
+    [[738, 388], [738, 470]],
+  ]);
+  await strokes(rabbit, 6, [arc(300, 200, 44, 44, 0.3 * PI, 1.72 * PI), arc(322, 201, 36, 40, 0.44 * PI, 1.56 * PI), [[396, 150], [396, 166]], [[388, 158], [404, 158]], [[214, 246], [214, 258]], [[208, 252], [220, 252]]]);
+  await strokes(drum, 2, [
+    [[420, 230], [540, 268], [660, 276], [780, 266], [900, 226]],
+    arc(540, 292, 13, 18, 0, 2 * PI),
+    arc(660, 300, 13, 18, 0, 2 * PI),
+    arc(780, 290, 13, 18, 0, 2 * PI),
+  ]);
+  await strokes(fox, 3, [arc(658, 596, 150, 44, 0, 2 * PI), arc(658, 524, 26, 8, 0, 2 * PI), arc(640, 552, 30, 9, 0, 2 * PI)]);
+  await strokes(fox, 4, [[[880, 566], [850, 590], [820, 596]], [[836, 582], [818, 597], [838, 608]]]);
+  const notes = [
+    [rabbit, [330, 420], 2, 'Lanterns up before the moon is'],
+    [crane, [1000, 330], 1, 'Roof tiles: mended'],
+    [drum, [1010, 190], 4, 'Who brings the drum? I do'],
+    [fox, [960, 610], 3, 'Dance here, all around'],
+  ];
+  for (const [page, at, paper, words] of notes) {
+    await tool(page, 'note');
+    await page.locator(`#colours [aria-label="Paper ${paper}"]`).click();
+    await putNote(page, at, words);
+  }
+  await (await findNote(crane, 'Roof tiles: mended')).locator('.lock').click();
+  await tool(crane, 'pen');
+  for (const [index, page] of pages.entries()) {
+    const [x, y] = people[index][2];
+    await page.mouse.move(x - 40, y - 30);
+    await page.mouse.move(x, y, { steps: 6 });
+  }
+  for (const page of pages.slice(1)) {
+    await alike(crane, page, { strokes: 20, notes: 4 });
+  }
+  await eventually(() => crane.locator('.cursor:not(.gone)').count(), (count) => count === 3, 'all point somewhere');
+  await eventually(
+    () => crane.evaluate(() => !document.getElementById('toast').classList.contains('shown') && document.getAnimations().length === 0),
+    (isStill) => isStill,
+    'nothing moves any more',
+  );
+  await crane.screenshot({ path: SCREENSHOT });
+});
