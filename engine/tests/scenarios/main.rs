@@ -16,6 +16,7 @@ mod rates;
 mod raw;
 mod requests;
 mod resume;
+mod shared;
 #[path = "../support/mod.rs"]
 mod support;
 mod watching;
