@@ -152,8 +152,11 @@ impl Shared {
         kind: u32,
         values: &[(u32, FieldValue)],
     ) -> Result<u32, EditRefusal> {
-        // The room's own kind has one entity.
-        let known = self.schema.kind(kind).filter(|_| kind != 0).ok_or(EditRefusal::Unknown)?;
+        let known = self.schema.kind(kind).ok_or(EditRefusal::Unknown)?;
+        if kind == 0 {
+            // The room's own, of which there is one entity.
+            return Err(EditRefusal::Invalid);
+        }
         let mut given = BTreeSet::new();
         for (field, value) in values {
             let of = known.fields.get(*field as usize).ok_or(EditRefusal::Unknown)?;

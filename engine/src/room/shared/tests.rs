@@ -175,7 +175,7 @@ fn the_room_itself_is_anybodys_and_stays() {
     assert_eq!(room.one(1, set(ROOM_ENTITY, "Plans")), Ok(()));
     assert_eq!(room.one(1, remove(ROOM_ENTITY)), Err(EditRefusal::Invalid));
     assert_eq!(room.one(1, give(ROOM_ENTITY, 1)), Err(EditRefusal::Invalid));
-    assert_eq!(room.one(1, create(1, 0, vec![])), Err(EditRefusal::Unknown), "there is one room");
+    assert_eq!(room.one(1, create(1, 0, vec![])), Err(EditRefusal::Invalid), "there is one room");
     assert_eq!(room.words(ROOM_ENTITY).as_deref(), Some("Plans"));
 }
 
