@@ -15,6 +15,7 @@ mod ops;
 pub mod play;
 mod publish;
 mod requests;
+pub mod shared;
 pub mod state;
 mod stateful;
 

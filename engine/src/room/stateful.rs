@@ -107,17 +107,22 @@ impl Room {
     ) -> Result<(), Refusal> {
         let r#type = self.number_type(&op.r#type, ctx)?;
         let name = self.type_name(&r#type).to_owned();
-        ctx.stats.published += 1;
         let call = Call::Message {
             member: id,
             r#type: Cow::Owned(name),
             class: op.class,
             payload: op.payload.borrowed(),
         };
+        // Refused or sent on before the tick that says that the input has been dealt with.
         let answer = self.make(&call, ctx);
-        if let Some(Answer::Refused(words)) = answer {
-            // Before the tick that says that the input has been dealt with.
-            self.reject(id, op.cseq, (ErrorCode::REFUSED, words.into()), ctx);
+        ctx.stats.published += u64::from(answer != Some(Answer::PassedOn));
+        let refusal = match answer {
+            Some(Answer::PassedOn) => self.publish(id, op, ctx).err(),
+            Some(Answer::Refused(words)) => Some((ErrorCode::REFUSED, words.into())),
+            _ => None,
+        };
+        if let Some(refusal) = refusal {
+            self.reject(id, op.cseq, refusal, ctx);
         }
         self.end_call(&call, ctx);
         self.tell_leaving(ctx);

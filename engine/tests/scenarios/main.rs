@@ -17,6 +17,7 @@ mod rates;
 mod raw;
 mod requests;
 mod resume;
+mod shared;
 mod state_failures;
 mod state_interest;
 mod state_links;
