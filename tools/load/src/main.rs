@@ -12,6 +12,7 @@
 
 mod cli;
 mod dialect;
+mod ear;
 mod fleet;
 mod idle;
 mod process;
@@ -19,6 +20,7 @@ mod report;
 mod schedule;
 mod stamp;
 mod system;
+mod talk;
 mod tally;
 mod traffic;
 mod websocket;

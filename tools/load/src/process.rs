@@ -11,6 +11,12 @@ pub(crate) struct Cpu {
     pub(crate) system_us: u64,
 }
 
+impl Cpu {
+    pub(crate) fn total_us(self) -> u64 {
+        self.user_us + self.system_us
+    }
+}
+
 /// Memory of a process, in bytes.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub(crate) struct Memory {
