@@ -6,9 +6,10 @@
 //! comes back is checked: order, loss, repeats and content.
 //!
 //! The parts: `cli.rs` (what can be asked for), `fleet/` (the connections), `dialect.rs` (what is
-//! said on them, by protocol), `websocket.rs` (the client's framing), `schedule.rs`, `stamp.rs`
-//! and `tally.rs` (when to send, what, and whether it came), `traffic.rs` and `idle.rs` (the
-//! scenarios), `process.rs` (the server as the system sees it), `report.rs`.
+//! said on them, by protocol), `websocket.rs` (the client's framing), `schedule.rs`, `stamp.rs`,
+//! `talk.rs`, `ear.rs` and `tally.rs` (when to send, what, and whether it came), `traffic.rs`,
+//! `idle.rs` and `spectate/` (the scenarios), `process.rs` (the server as the system sees it),
+//! `report.rs`.
 
 mod cli;
 mod dialect;
@@ -18,6 +19,7 @@ mod idle;
 mod process;
 mod report;
 mod schedule;
+mod spectate;
 mod stamp;
 mod system;
 mod talk;

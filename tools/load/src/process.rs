@@ -53,6 +53,21 @@ impl Process {
         parse_cpu(&stat, rustix::param::clock_ticks_per_second()).ok_or_else(unexpected)
     }
 
+    /// CPU time so far, in microseconds, of the threads whose names begin with this.
+    pub(crate) fn threads_us(self, prefix: &str) -> io::Result<u64> {
+        let mut sum_us = 0;
+        for thread in fs::read_dir(format!("/proc/{}/task", self.pid))? {
+            // A thread may end while this is read.
+            let Ok(stat) = fs::read_to_string(thread?.path().join("stat")) else { continue };
+            let name = stat.split_once('(').map(|(_, name)| name);
+            if name.is_some_and(|name| name.starts_with(prefix)) {
+                let ticks = rustix::param::clock_ticks_per_second();
+                sum_us += parse_cpu(&stat, ticks).ok_or_else(unexpected)?.total_us();
+            }
+        }
+        Ok(sum_us)
+    }
+
     pub(crate) fn memory(self) -> io::Result<Memory> {
         // The sum over the mappings is exact; the counters of `status` are kept per thread and
         // added up now and then.

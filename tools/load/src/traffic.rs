@@ -134,6 +134,7 @@ pub(crate) fn generator_warning(cpu: f64, lateness: &Percentiles) -> Option<&'st
 }
 
 /// When a run sends and measures, in nanoseconds of its clock.
+#[expect(clippy::struct_field_names, reason = "the unit is part of the name")]
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Times {
     pub(crate) start_ns: u64,
