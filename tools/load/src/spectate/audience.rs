@@ -12,7 +12,7 @@ use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use socket2::SockRef;
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
@@ -26,6 +26,8 @@ const BUFFER_BYTES: usize = 256 << 10;
 const SLOW_BUFFER_BYTES: usize = 4096;
 /// Of so many spectators one has every byte of its events checked; of the others, the ids.
 const CHECKED_OF: usize = 16;
+/// How many sockets are handled before the players' are looked at again.
+const SEATS_PER_TURN: usize = 32;
 /// How much earlier than its delay an event may come: a server counts in milliseconds of a wall clock.
 const EARLY_NS: u64 = 5_000_000;
 /// How long a spectator stays away when the server did not say.
@@ -120,6 +122,16 @@ struct Seat {
     tries: u32,
     /// When its last connection ended; 0 is never.
     left_ns: u64,
+    /// What happened to its socket and was not handled.
+    ready: Ready,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Ready {
+    writable: bool,
+    readable: bool,
+    /// The server has ended its side.
+    closed: bool,
 }
 
 /// All spectators of a run.
@@ -133,6 +145,8 @@ pub(super) struct Audience {
     books: Vec<Book>,
     /// Who comes back when.
     due: BinaryHeap<Reverse<(u64, usize)>>,
+    /// To whose sockets something happened.
+    ready: VecDeque<usize>,
     /// On their way.
     pending: usize,
     /// The slow ones do not read.
@@ -161,6 +175,7 @@ impl Audience {
             registry,
             books,
             due: BinaryHeap::new(),
+            ready: VecDeque::new(),
             pending: 0,
             is_held: false,
             buffer: vec![0; BUFFER_BYTES],
@@ -187,6 +202,7 @@ impl Audience {
                 retry_ms: RETRY_MS,
                 tries: 0,
                 left_ns: 0,
+                ready: Ready::default(),
             });
             self.begin(number).map_err(|why| {
                 format!("{why}; {number} of {} spectators were begun", self.plan.spectators)
@@ -264,17 +280,35 @@ impl Audience {
         }
     }
 
-    /// Something happened to a socket.
+    /// Something happened to a socket. That is only noted, so that players do not wait for it.
     pub(super) fn happened(&mut self, event: &Event) {
         let Some(number) = event.token().0.checked_sub(TOKENS_FROM) else { return };
-        if number >= self.seats.len() {
-            return;
+        let Some(Seat { ready, .. }) = self.seats.get_mut(number) else { return };
+        let is_noted = ready.writable || ready.readable;
+        ready.writable |= event.is_writable() || event.is_error();
+        ready.readable |= event.is_readable() || event.is_read_closed();
+        ready.closed |= event.is_read_closed();
+        if !is_noted && (ready.writable || ready.readable) {
+            self.ready.push_back(number);
         }
-        if event.is_writable() || event.is_error() {
-            self.writable(number);
-        }
-        if event.is_readable() || event.is_read_closed() {
-            self.readable(number, event.is_read_closed());
+    }
+
+    /// Whether something is left to handle.
+    pub(super) fn is_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// Handles what happened to some sockets.
+    pub(super) fn handle_some(&mut self) {
+        for _ in 0..SEATS_PER_TURN {
+            let Some(number) = self.ready.pop_front() else { return };
+            let ready = std::mem::take(&mut self.seats[number].ready);
+            if ready.writable {
+                self.writable(number);
+            }
+            if ready.readable {
+                self.readable(number, ready.closed);
+            }
         }
     }
 

@@ -151,6 +151,15 @@ impl Run {
         Ok(found)
     }
 
+    /// Handles what happens until `until_ns`, the players' before the spectators', of whom some are
+    /// left for the next time: so what the players are measured with does not grow with the audience.
+    fn turn(&mut self, until_ns: u64) -> std::io::Result<()> {
+        let until_ns = if self.hall.audience.is_ready() { 0 } else { until_ns };
+        self.fleet.turn(until_ns, &mut self.hall)?;
+        self.hall.audience.handle_some();
+        Ok(())
+    }
+
     fn memory(&self) -> Option<Memory> {
         self.server.and_then(|server| server.memory().ok())
     }
@@ -172,7 +181,7 @@ impl Run {
             if now_ns > end_ns {
                 break;
             }
-            self.fleet.turn(now_ns + 10_000_000, &mut self.hall).map_err(poll_failed)?;
+            self.turn(now_ns + 10_000_000).map_err(poll_failed)?;
         }
         let tolls = &self.hall.audience.tolls;
         if tolls.live == seats.spectators {
@@ -201,7 +210,7 @@ impl Run {
                 return Ok(());
             }
             let returns_ns = self.hall.audience.return_some().unwrap_or(until_ns);
-            self.fleet.turn(until_ns.min(returns_ns), &mut self.hall)?;
+            self.turn(until_ns.min(returns_ns))?;
         }
     }
 
@@ -237,7 +246,7 @@ impl Run {
             // At the window's start a mark is due even when no message is.
             let mark_ns = if from.is_none() { times.from_ns } else { times.to_ns };
             let next_ns = due.into_iter().chain([returns_ns]).flatten().min();
-            self.fleet.turn(next_ns.unwrap_or(mark_ns).min(mark_ns), &mut self.hall)?;
+            self.turn(next_ns.unwrap_or(mark_ns).min(mark_ns))?;
         }
     }
 
@@ -259,7 +268,7 @@ impl Run {
             }
             let returns_ns = self.hall.audience.return_some().unwrap_or(end_ns);
             let until_ns = end_ns.min(now_ns + 50_000_000).min(returns_ns);
-            self.fleet.turn(until_ns, &mut self.hall)?;
+            self.turn(until_ns)?;
         }
     }
 

@@ -131,11 +131,29 @@ impl Spectate {
             self.window_seconds,
         );
         table.line("sent", &format!("{} ({} not)", self.sent, self.unsent));
+        if self.spectators > 0 {
+            self.audience_lines(&mut table);
+        }
+        table.times("sent late", &self.lateness);
+        self.server_lines(&mut table);
+        table.line("generator CPU", &format!("{:.2} cores", self.generator_cpu));
+        table.line("spectators", &self.endings());
+        for warning in &self.warnings {
+            table.line("warning", warning);
+        }
+        if let Some(players) = &self.players {
+            table.0.push_str("beside them, ");
+            table.0.push_str(&players.table());
+        }
+        table.end(self.passed)
+    }
+
+    fn audience_lines(&self, table: &mut Table) {
         table.line(
             "received",
             &format!("{} of {}, reach {:.6}", self.counts.received, self.expected, self.reach),
         );
-        wrong(&mut table, "wrong", &self.counts);
+        wrong(table, "wrong", &self.counts);
         table.line(
             "",
             &format!(
@@ -143,12 +161,12 @@ impl Spectate {
                 self.corrupt, self.foreign, self.early
             ),
         );
-        told(&mut table, "told", &self.counts);
+        told(table, "told", &self.counts);
         if self.slow_spectators > 0 {
             let came = format!("{} received {}", self.slow_spectators, self.slow.received);
             table.line("slow ones", &format!("{came} of {}", self.slow_expected));
-            wrong(&mut table, "  wrong", &self.slow);
-            told(&mut table, "  told", &self.slow);
+            wrong(table, "  wrong", &self.slow);
+            told(table, "  told", &self.slow);
         }
         let events: Vec<_> =
             self.events.iter().map(|(name, count)| format!("{count} {name}")).collect();
@@ -165,18 +183,6 @@ impl Spectate {
         if self.returns.count > 0 {
             table.times("came back in", &self.returns);
         }
-        table.times("sent late", &self.lateness);
-        self.server_lines(&mut table);
-        table.line("generator CPU", &format!("{:.2} cores", self.generator_cpu));
-        table.line("spectators", &self.endings());
-        for warning in &self.warnings {
-            table.line("warning", warning);
-        }
-        if let Some(players) = &self.players {
-            table.0.push_str("beside them, ");
-            table.0.push_str(&players.table());
-        }
-        table.end(self.passed)
     }
 
     fn server_lines(&self, table: &mut Table) {
