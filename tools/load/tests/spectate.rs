@@ -2,8 +2,11 @@
 
 mod server;
 
+use madang::metrics::Counter;
 use serde_json::Value;
 use server::Running;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 /// A short run, with further arguments.
 fn spectate<'a>(more: &[&'a str]) -> Vec<&'a str> {
@@ -28,7 +31,8 @@ fn every_spectator_sees_every_message_once_and_in_order() {
     assert_eq!(found["latency"]["count"], found["expected"], "{found}");
     assert_eq!(found["events"]["resume"], 40, "{found}");
     assert_eq!(found["events"]["message"], found["expected"], "{found}");
-    assert!(found["server"]["side_cores"].is_f64(), "{found}");
+    assert!(found["server"]["side_cores"].as_f64() > Some(0.0), "{found}");
+    assert!(found["server"]["waited_cores"].is_f64(), "{found}");
     assert!(found["memory"]["opened"]["resident"].as_u64() > Some(0), "{found}");
     assert!(found["players"].is_null(), "{found}");
 }
@@ -133,6 +137,31 @@ fn what_those_who_read_have_missed_fails_the_run() {
     assert_eq!(found["passed"], false, "{found}");
     assert!(found["told_missing"].as_u64() > Some(0), "{found}");
     assert_eq!((&found["lost"], &found["behind"]), (&0.into(), &0.into()), "{found}");
+}
+
+/// The server goes away in the middle of the run.
+#[test]
+fn streams_that_the_server_ends_are_told_and_fail_the_run() {
+    let server = Running::start(|config| config.server.drain_ms = 100);
+    let arguments = spectate(&["--spectators", "8", "--duration", "2", "--drain", "0"]);
+    let tool = server
+        .command(&arguments)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the tool runs");
+    let running = server.server.as_ref().expect("it is there until the drop");
+    let patience = Instant::now() + Duration::from_secs(40);
+    while running.metrics().watch(0).get(Counter::WatchEvents) < 80 {
+        assert!(Instant::now() < patience, "nobody watches");
+        std::thread::yield_now();
+    }
+    running.drain();
+    let output = tool.wait_with_output().expect("the tool ends");
+    let found: Value = serde_json::from_slice(&output.stdout).expect("a report");
+    assert_eq!(output.status.code(), Some(1), "{found}");
+    assert_eq!((&found["ended"], &found["live_at_end"]), (&8.into(), &0.into()), "{found}");
+    assert_eq!((&found["lost"], &found["repeated"]), (&0.into(), &0.into()), "{found}");
 }
 
 #[test]

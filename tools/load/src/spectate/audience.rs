@@ -24,7 +24,7 @@ const TOKENS_FROM: usize = 1 << 32;
 const BUFFER_BYTES: usize = 256 << 10;
 /// The system's receive buffer of those who do not read, so that it is soon full.
 const SLOW_BUFFER_BYTES: usize = 4096;
-/// Of so many spectators one has every byte of its events checked; of the others, the ids.
+/// Of so many spectators of a room one has every byte of its events checked; of the others, the ids.
 const CHECKED_OF: usize = 16;
 /// How many sockets are handled before the players' are looked at again.
 const SEATS_PER_TURN: usize = 32;
@@ -463,7 +463,7 @@ impl Audience {
         }
         self.tolls.events[block.name as usize] += 1;
         let is_slow = number < self.plan.slow;
-        let is_checked = number.is_multiple_of(CHECKED_OF);
+        let is_checked = (number / self.plan.rooms.len()).is_multiple_of(CHECKED_OF);
         let book = &mut self.books[number % self.plan.rooms.len()];
         let faults = &mut self.faults;
         let intended_ns = seat.follow.take(block, &mut self.counts[usize::from(is_slow)], |id| {

@@ -9,7 +9,7 @@ mod sse;
 
 use crate::ear::Ear;
 use crate::fleet::{Fleet, Listener, Plan};
-use crate::process::{Memory, Process};
+use crate::process::{Memory, Process, Threads};
 use crate::report::{Percentiles, ServerUse};
 use crate::schedule::Schedule;
 use crate::system::Clock;
@@ -26,6 +26,10 @@ use std::time::Duration;
 
 /// Most events that are sent to rooms in a run.
 const EVENTS_MAX: f64 = 1e7;
+
+/// Who waits for a CPU longer than it runs, and at least so many seconds a second, is not measured but
+/// the rest of the machine is.
+const WAITED_MAX: f64 = 0.05;
 
 /// What happens in a run, beside what [`Load`] says of the players.
 #[derive(Clone, Debug)]
@@ -105,8 +109,11 @@ struct Moment {
     mark: Mark,
     events: u64,
     bytes: u64,
-    /// CPU of the server's threads for spectators.
-    side_us: Option<u64>,
+    reads: u64,
+    /// The server's threads, and those of them that are for spectators.
+    threads: Option<[Threads; 2]>,
+    /// This process's.
+    own: Option<Threads>,
 }
 
 impl Run {
@@ -170,7 +177,11 @@ impl Run {
             mark: Mark::take(self.clock.now_ns(), ear, self.fleet.tolls(), self.server),
             events: audience.tolls.events(),
             bytes: audience.tolls.bytes_in,
-            side_us: self.server.and_then(|server| server.threads_us("watch-").ok()),
+            reads: audience.tolls.reads,
+            threads: self.server.and_then(|server| {
+                Some([server.threads("").ok()?, server.threads("watch-").ok()?])
+            }),
+            own: Process::own().threads("").ok(),
         }
     }
 
@@ -305,7 +316,11 @@ impl Run {
         let wall_us = to.mark.us_since(&from.mark);
         let came = to.events - from.events;
         let server = to.mark.server_since(&from.mark, came);
-        let side_us = to.side_us.zip(from.side_us).map(|(to, from)| to.saturating_sub(from) as f64);
+        let threads = to
+            .threads
+            .zip(from.threads)
+            .map(|(to, from)| [to[0].since(from[0], wall_us), to[1].since(from[1], wall_us)]);
+        let own_waited = to.own.zip(from.own).map_or(0.0, |(to, from)| to.since(from, wall_us).1);
         let generator_cpu = to.mark.own_cores_since(&from.mark);
         let lateness = Percentiles::of(events.lateness());
         let reach = counts.received as f64 / expected[0].max(1) as f64;
@@ -316,6 +331,14 @@ impl Run {
             .count();
         let mut warnings: Vec<_> =
             traffic::generator_warning(generator_cpu, &lateness).into_iter().collect();
+        if threads.is_some_and(|[(ran, waited), _]| waited > WAITED_MAX.max(ran)) {
+            warnings.push(
+                "the server waited for a CPU longer than it ran: no time or CPU here is its own",
+            );
+        }
+        if own_waited > WAITED_MAX.max(generator_cpu) {
+            warnings.push("the generator waited for a CPU longer than it ran: no latency here is the server's");
+        }
         if counts.gaps + counts.conflations > 0 {
             warnings.push("spectators who read were told of gaps, or got a snapshot in between");
         }
@@ -362,16 +385,22 @@ impl Run {
             events: report::by_name(&tolls.events),
             comments: tolls.comments,
             events_per_second: came as f64 / wall_us * 1e6,
+            reads_per_second: (to.reads - from.reads) as f64 / wall_us * 1e6,
             bytes_per_second: (to.bytes - from.bytes) as f64 / wall_us * 1e6,
             latency: Percentiles::of(&audience.latency),
             returns: Percentiles::of(&audience.returns),
             lateness,
             generator_cpu,
+            generator_waited: own_waited,
             server: server.map(|server: ServerUse| Used {
                 cores: server.cores,
                 us_per_event: (came > 0).then_some(server.us_per_delivery),
-                side_cores: side_us.map(|us| us / wall_us),
-                side_us_per_event: side_us.filter(|_| came > 0).map(|us| us / came as f64),
+                waited_cores: threads.map(|[(_, waited), _]| waited),
+                side_cores: threads.map(|[_, (ran, _)]| ran),
+                side_waited_cores: threads.map(|[_, (_, waited)]| waited),
+                side_us_per_event: threads
+                    .filter(|_| came > 0)
+                    .map(|[_, (ran, _)]| ran * wall_us / came as f64),
             }),
             memory: memory.map(|memory| memory.per_spectator(seats.spectators)),
             live_at_end: tolls.live,

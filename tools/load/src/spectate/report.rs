@@ -16,9 +16,13 @@ pub(super) struct Used {
     pub(super) cores: f64,
     /// All of that for one spectator's event.
     pub(super) us_per_event: Option<f64>,
+    /// Seconds a second that its threads, added up, were ready to run and had no CPU.
+    pub(super) waited_cores: Option<f64>,
     /// CPU seconds a second of Madang's threads for spectators alone.
     pub(super) side_cores: Option<f64>,
-    /// That for one spectator's event.
+    /// What those waited for a CPU.
+    pub(super) side_waited_cores: Option<f64>,
+    /// What those used for one spectator's event.
     pub(super) side_us_per_event: Option<f64>,
 }
 
@@ -83,6 +87,8 @@ pub(crate) struct Spectate {
     pub(super) events: BTreeMap<&'static str, u64>,
     pub(super) comments: u64,
     pub(super) events_per_second: f64,
+    /// Read calls that gave something: with fewer than events, several came at once.
+    pub(super) reads_per_second: f64,
     pub(super) bytes_per_second: f64,
     /// From the time a message was to be sent, and the delay, to its arrival.
     pub(super) latency: Percentiles,
@@ -92,6 +98,8 @@ pub(crate) struct Spectate {
     pub(super) lateness: Percentiles,
     /// CPU seconds a second of this process.
     pub(super) generator_cpu: f64,
+    /// Seconds a second that it was ready to run and had no CPU.
+    pub(super) generator_waited: f64,
     pub(super) server: Option<Used>,
     pub(super) memory: Option<SpectatorMemory>,
     pub(super) live_at_end: usize,
@@ -136,7 +144,13 @@ impl Spectate {
         }
         table.times("sent late", &self.lateness);
         self.server_lines(&mut table);
-        table.line("generator CPU", &format!("{:.2} cores", self.generator_cpu));
+        table.line(
+            "generator CPU",
+            &format!(
+                "{:.2} cores, waited for {:.2} more",
+                self.generator_cpu, self.generator_waited
+            ),
+        );
         table.line("spectators", &self.endings());
         for warning in &self.warnings {
             table.line("warning", warning);
@@ -174,8 +188,9 @@ impl Spectate {
         table.line(
             "rate",
             &format!(
-                "{:.0} events/s, {:.1} MB/s",
+                "{:.0} events/s in {:.0} reads/s, {:.1} MB/s",
                 self.events_per_second,
+                self.reads_per_second,
                 self.bytes_per_second / 1e6
             ),
         );
@@ -199,6 +214,9 @@ impl Spectate {
                 );
             }
             table.line("server CPU", &text);
+            if let Some((all, side)) = server.waited_cores.zip(server.side_waited_cores) {
+                table.line("", &format!("waited for {all:.2} more, for spectators {side:.2}"));
+            }
         }
         if let Some(memory) = &self.memory {
             table.line("server memory", &format!("before: {}", mib(&memory.memories.before)));

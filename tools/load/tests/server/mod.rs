@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 
 /// A server on free ports, drained at the end.
 pub(crate) struct Running {
-    server: Option<Server>,
+    pub(crate) server: Option<Server>,
     play: SocketAddr,
     watch: SocketAddr,
 }
@@ -27,13 +27,17 @@ impl Running {
         Self { play, watch, server: Some(server) }
     }
 
-    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_madang-load"));
         command.args(arguments).args(["--json", "--url", &format!("ws://{}", self.play)]);
         if arguments.first() == Some(&"spectate") {
             command.args(["--events-url", &format!("http://{}", self.watch)]);
         }
-        command.output().expect("the tool runs")
+        command
+    }
+
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().expect("the tool runs")
     }
 
     #[track_caller]
