@@ -19,6 +19,7 @@ impl Running {
         config.play.listen.set_port(0);
         config.watch.listen.set_port(0);
         config.server.shards = 2;
+        // Rooms that play by themselves would be counted with what is tested.
         config.rooms.open = Vec::new();
         config.server.drain_notice_ms = 0;
         configure(&mut config);
