@@ -15,7 +15,7 @@ use crate::id::SessionRef;
 use crate::output::Event;
 use crate::peer::{Down, Echo, Wire};
 use crate::session::QueueClass;
-use crate::session::outbound::LatestKey;
+use crate::session::outbound::{ClassIndex, LatestKey};
 use crate::watch::{WatchEvent, WatchState};
 use madang_protocol::ErrorCode;
 use madang_protocol::client::{Class, Edit, Publish, Request};
@@ -325,7 +325,9 @@ impl Room {
         }
         // What a room says is bounded by its rules' budget: no more is kept for latecomers than
         // members may set.
-        let _ = self.publish_ephemeral(0, class, r#type, payload, ctx);
+        if self.publish_ephemeral(0, class, r#type, payload, ctx).is_err() {
+            ctx.stats.dropped[ClassIndex::Latest as usize] += 1;
+        }
     }
 
     /// Tells everybody what a tick brought.
