@@ -115,6 +115,8 @@ pub struct RoomConfig {
     pub kinds: Vec<(Box<str>, Kind)>,
     /// Which rooms may be watched; the longest prefix decides.
     pub watch: Vec<WatchRule>,
+    /// Which rooms with rules are recorded, by prefixes of their names.
+    pub record: Vec<Box<str>>,
     /// The kinds of rooms with state and rules.
     pub logic: Vec<LogicKind>,
     /// Entities of a room's state.
@@ -169,6 +171,11 @@ impl RoomConfig {
             None if self.flush_ms == 0 => Flush::Immediate,
             None => Flush::Window(self.flush_ms),
         }
+    }
+
+    /// Whether a room of this name is recorded, if it has rules.
+    pub fn is_recorded(&self, name: &str) -> bool {
+        self.record.iter().any(|prefix| name.starts_with(&**prefix))
     }
 
     /// The kind that the configuration binds to a room name, if it binds one.
@@ -266,6 +273,7 @@ impl Default for RoomConfig {
             flush_ms: 0,
             flush: Vec::new(),
             kinds: vec![("raw.".into(), Kind::Raw)],
+            record: Vec::new(),
             logic: Vec::new(),
             state_entities_max: 10_000,
             state_bytes_max: 1 << 20,

@@ -2,6 +2,7 @@
 
 use crate::id::{ConnId, ShardId};
 use crate::peer::PeerMsg;
+use crate::room::record::RecordItem;
 use crate::watch::WatchItem;
 use madang_protocol::CloseCode;
 
@@ -55,6 +56,8 @@ pub enum Output {
     /// Something happened in a room that may be watched. May be lost: see
     /// [`crate::Input::WatchResync`].
     Watch(WatchItem),
+    /// Something for the recording of a room, in the order in which it happened.
+    Record(RecordItem),
 }
 
 /// Something an operator may want to read. No payloads, no credentials.

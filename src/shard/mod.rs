@@ -132,6 +132,7 @@ impl Shard {
                 Output::Quiesced => self.drain.quiesced(),
                 Output::Event(event) => log(self.number, &event),
                 Output::Watch(item) => self.feed.push(item),
+                Output::Record(_) => {}
             }
         }
     }

@@ -8,6 +8,7 @@
 use super::history::EntryKind;
 use super::logic::{Action, Audience};
 use super::play::{Answer, Call, Failure, Play, SnapshotFrames, Ticked};
+use super::record::RecordEnd;
 use super::state::{Part, PartDelta};
 use super::{Ctx, Effect, Refusal, Room, refuse};
 use crate::frame::Frame;
@@ -170,6 +171,8 @@ impl Room {
         let play = self.play.as_mut()?;
         let ends_tick =
             *call == Call::Tick || (play.tick_hz() == 0 && !matches!(call, Call::MayJoin { .. }));
+        self.record_call(call, ctx);
+        let play = self.play.as_mut()?;
         let result = play.call(call);
         match result {
             Ok((answer, actions)) => {
@@ -288,6 +291,7 @@ impl Room {
             self.tell_tick(&mut play, &ticked, ctx);
         }
         self.play = Some(play);
+        self.record_tick_end(ctx);
         if self.flush == super::Flush::Tick {
             self.flush_held(ctx);
         }
@@ -471,6 +475,7 @@ impl Room {
 
     /// The room's rules broke theirs: everybody is told and removed, and nobody enters any more.
     fn fail(&mut self, Failure(why): Failure, ctx: &mut Ctx<'_>) {
+        self.end_recording(RecordEnd::Failed(why.as_str().into()), ctx);
         let why = format!("the rules of the room failed: {why}");
         self.play = None;
         ctx.stats.rooms_failed += 1;
@@ -502,6 +507,7 @@ impl Room {
     /// nobody walks into the same failure again at once.
     fn close(&mut self, reason: LeaveReason, ctx: &mut Ctx<'_>) {
         self.flush_held(ctx);
+        self.end_recording(RecordEnd::Closed, ctx);
         self.play = None;
         self.is_kept = false;
         let channel = self.channel;

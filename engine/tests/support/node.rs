@@ -8,6 +8,7 @@ use madang_engine::id::{ConnId, SessionRef, ShardId};
 use madang_engine::input::{Entry, Identity};
 use madang_engine::output::Event;
 use madang_engine::peer::{Down, Encoded, PeerMsg, Up};
+use madang_engine::room::record::RecordItem;
 use madang_engine::time::Time;
 use madang_engine::watch::WatchItem;
 use madang_engine::{Clock, Config, Engine, Input, Output, Stats};
@@ -46,6 +47,8 @@ pub(crate) struct Node {
     pub(crate) events: Vec<Event>,
     /// What those who watch were told.
     pub(crate) watched: Vec<WatchItem>,
+    /// What was recorded of rooms.
+    pub(crate) recorded: Vec<RecordItem>,
     /// What was found wrong.
     pub(crate) violations: Vec<String>,
     /// How often a situation came up.
@@ -82,6 +85,7 @@ impl Node {
             logs: Logs::default(),
             events: Vec::new(),
             watched: Vec::new(),
+            recorded: Vec::new(),
             violations: Vec::new(),
             reached: BTreeMap::new(),
             is_verbose: false,
@@ -224,6 +228,10 @@ impl Node {
             Output::Watch(item) => {
                 self.mix(10 + (u64::from(item.channel) << 8));
                 self.watched.push(item);
+            }
+            Output::Record(item) => {
+                self.mix(11 + (u64::from(item.channel) << 8));
+                self.recorded.push(item);
             }
         }
     }
