@@ -23,6 +23,9 @@ use std::time::Duration;
 /// How often it is looked at whether the server's threads still run.
 const THREADS_CHECK: Duration = Duration::from_millis(500);
 
+/// When a call of a room's rules is said to hang.
+const HANGS_AFTER: Duration = Duration::from_secs(5);
+
 /// A backend for multiplayer games and live collaboration: rooms over binary WebSocket.
 #[derive(Debug, Parser)]
 #[command(name = "madang", version)]
@@ -220,11 +223,20 @@ fn run(config: &Config) -> Result<bool, StartError> {
     }
     let server = Server::start(config.clone())?;
     announce(config, &server, capacity);
+    let mut hangs_said = false;
     let whole = loop {
         match signal.recv_timeout(THREADS_CHECK) {
             Ok(signal) => {
                 tracing::info!(signal, "draining; a second signal ends the process at once");
                 break true;
+            }
+            Err(_) if !server.hanging(HANGS_AFTER).is_empty() && !hangs_said => {
+                hangs_said = true;
+                let shards = server.hanging(HANGS_AFTER);
+                tracing::error!(
+                    ?shards,
+                    "a call of a room's rules does not return: its shard hangs"
+                );
             }
             Err(_) if server.is_broken() => {
                 tracing::error!("a thread ended by itself; draining what is left");

@@ -9,6 +9,7 @@ pub mod config;
 pub mod logging;
 pub mod metrics;
 pub mod net;
+pub mod rooms;
 pub mod server;
 pub mod shard;
 pub mod sys;

@@ -105,12 +105,14 @@ families! {
         DeliveriesLatest = "latest",
         DeliveriesVolatile = "volatile",
         DeliveriesControl = "control",
+        DeliveriesState = "state",
     } "Messages put into clients' queues."
     Counter "madang_dropped_total" by "class" {
         DroppedReliable = "reliable",
         DroppedLatest = "latest",
         DroppedVolatile = "volatile",
         DroppedControl = "control",
+        DroppedState = "state",
     } "Messages that a client did not get because its queue was full or not empty."
     Counter "madang_conflated_total" by "class" { ConflatedLatest = "latest", }
         "Messages replaced in a queue by a newer one."
@@ -141,6 +143,18 @@ families! {
     } "Resumes: with everything that was missed, with a fresh start, or refused."
     Counter "madang_lagged_total" { Lagged, }
         "Times that a shard fell behind with a room and was resynced from its log."
+    Counter "madang_ticks_total" { Ticks, }
+        "Steps of rooms' time."
+    Counter "madang_ticks_skipped_total" { TicksSkipped, }
+        "Steps that rooms left out because their shard was late."
+    Counter "madang_states_owed_total" { StatesOwed, }
+        "Times that a member got a room's state anew: it was slow, or its copy was wrong."
+    Counter "madang_state_mismatches_total" { StateMismatches, }
+        "Times that a client's copy of a room's state was wrong."
+    Counter "madang_rooms_failed_total" { RoomsFailed, }
+        "Rooms lost because their rules panicked or broke a bound."
+    Counter "madang_logic_slow_calls_total" { SlowCalls, }
+        "Calls of rooms' rules that took longer than rooms.logic_slow_ms."
     Counter "madang_watch_feed_dropped_total" { WatchFeedDropped, }
         "What happened in rooms and was not told to spectators' threads at once for want of room."
     Counter "madang_drain_unwritten_total" { DrainUnwritten, }

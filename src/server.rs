@@ -4,6 +4,7 @@
 use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::net::{self, Budget, NetConfig, Reactor, Shared};
+use crate::rooms::Meter;
 use crate::shard::{self, Mailbox, Packet, Shard};
 use crate::sys::{self, StartError};
 use crate::watch::{
@@ -34,6 +35,8 @@ pub struct Server {
     /// The places of players' connections.
     budget: Arc<Budget>,
     mailboxes: Vec<Mailbox>,
+    /// What rooms' rules take, by shard.
+    meters: Vec<Arc<Meter>>,
     shards: Vec<JoinHandle<()>>,
     watchers: Vec<JoinHandle<()>>,
     watch_stop: Arc<AtomicBool>,
@@ -70,6 +73,7 @@ impl Server {
 
         let players = make_shards(&config, shards, capacity.clients, &shared, &metrics)?;
         let (play_addr, mailboxes) = (players.address, players.mailboxes.clone());
+        let meters = players.meters.clone();
         let demo = config.watch.demo.then_some(players.address.port());
         let site = Arc::new(Site::new(Arc::clone(&readiness), Arc::clone(&metrics), demo));
         let watch = make_watch(&config, &capacity, &site, &metrics)?;
@@ -86,6 +90,7 @@ impl Server {
             metrics,
             budget: shared.budget,
             mailboxes,
+            meters,
             shards,
             watchers,
             watch_stop,
@@ -155,6 +160,14 @@ impl Server {
         self.shards.iter().chain(&self.watchers).any(JoinHandle::is_finished)
     }
 
+    /// The shards in which a call of a room's rules has been running for longer than `than`: they hang,
+    /// and so does everybody on them.
+    pub fn hanging(&self, than: Duration) -> Vec<usize> {
+        let hangs = |meter: &Arc<Meter>| meter.running().is_some_and(|running| running > than);
+        let meters = self.meters.iter().enumerate();
+        meters.filter(|(_, meter)| hangs(meter)).map(|(shard, _)| shard).collect()
+    }
+
     fn tell_all(&self, packet: impl Fn() -> Packet) {
         for mailbox in &self.mailboxes {
             let mut packet = packet();
@@ -178,6 +191,7 @@ struct Players {
     address: SocketAddr,
     mailboxes: Vec<Mailbox>,
     reactors: Vec<Reactor<Shard>>,
+    meters: Vec<Arc<Meter>>,
 }
 
 fn make_shards(
@@ -192,19 +206,25 @@ fn make_shards(
     let address = listeners[0].local_addr().map_err(listen)?;
     let mut reactors = Vec::new();
     let mut mailboxes = Vec::new();
+    let mut meters = Vec::new();
     for (number, listener) in (0..shards).zip(listeners) {
         let (sender, inbox) = shard::mailbox();
         let signal = inbox.1.clone();
-        let engine_config = shard::engine_config(config, number, shards);
+        let slow_after = Duration::from_millis(config.rooms.logic_slow_ms.into());
+        let meter = Arc::new(Meter::new(slow_after));
+        let engine_config = shard::engine_config(config, (number, shards), &meter);
         let engine = Engine::new(engine_config, seed()?, Time(0));
-        let driver = Shard::new(engine, inbox, retry_ms(config), metrics.shard(number));
+        let block = metrics.shard(number);
+        let mut driver = Shard::new(engine, inbox, retry_ms(config), block, Arc::clone(&meter));
+        driver.open_rooms(config.rooms.open.iter().map(|name| name.0.clone()));
+        meters.push(meter);
         let net_config = shard::net_config(config, connections_max);
         let reactor = Reactor::new(net_config, Some(listener), shared.clone(), driver)
             .map_err(|error| StartError::System { what: "cannot make an event loop", error })?;
         mailboxes.push(Mailbox::new(sender, signal, reactor.waker()));
         reactors.push(reactor);
     }
-    Ok(Players { address, mailboxes, reactors })
+    Ok(Players { address, mailboxes, reactors, meters })
 }
 
 /// Threads, and what is disconnected when all of them have ended.

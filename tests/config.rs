@@ -1,7 +1,8 @@
 //! The configuration: what each source may say, which is stronger, and what is said of mistakes.
 
 use madang::config::{
-    self, Config, Flag, KEYS, Key, KindRule, Level, LogFormat, RoomKind, Sources, WatchRule, load,
+    self, Config, Flag, FlushPolicy, FlushRule, KEYS, Key, KindRule, Level, LogFormat, RoomKind,
+    RoomName, Sources, WatchRule, load,
 };
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -46,19 +47,9 @@ fn the_sample_says_the_default_and_every_key() {
     assert_eq!(load(&file(&config::sample())), Ok(Config::default()));
     for key in KEYS {
         let line = format!("\n{} = {}\n", key.name, key.default_text());
-        let said = config::sample().contains(&line) || key.path() == "rooms.kind";
+        let said = config::sample().contains(&line);
         assert!(said, "{} is not in the sample", key.path());
     }
-}
-
-#[test]
-fn the_sample_shows_rules_that_work_when_uncommented() {
-    let text = config::sample()
-        .replace("# [[rooms.kind]]", "[[rooms.kind]]")
-        .replace("# prefix =", "prefix =")
-        .replace("# kind =", "kind =");
-    let rule = KindRule { prefix: "raw.".into(), kind: RoomKind::Raw };
-    assert_eq!(load(&file(&text)).expect("valid").rooms.kind, [rule]);
 }
 
 #[test]
@@ -79,7 +70,7 @@ fn help_and_tables_name_every_key() {
 
 #[test]
 fn every_key_can_be_set_from_every_source() {
-    for key in KEYS.iter().filter(|key| key.path() != "rooms.kind") {
+    for key in KEYS {
         let value = key.default_text();
         let text = value.trim_matches('"');
         let toml = format!("[{}]\n{} = {value}\n", key.section, key.name);
@@ -131,8 +122,8 @@ fn words_and_switches_are_read() {
 #[test]
 fn rules_for_kinds_are_read_from_a_file_and_from_text() {
     let rules = [
-        KindRule { prefix: "raw.".into(), kind: RoomKind::Raw },
-        KindRule { prefix: "duel:".into(), kind: RoomKind::Relay },
+        KindRule { prefix: "raw.".into(), kind: RoomKind::RAW },
+        KindRule { prefix: "duel:".into(), kind: RoomKind::RELAY },
     ];
     let text = "[[rooms.kind]]\nprefix = \"raw.\"\nkind = \"raw\"\n\
                 [[rooms.kind]]\nprefix = \"duel:\"\nkind = \"relay\"\n";
@@ -142,6 +133,38 @@ fn rules_for_kinds_are_read_from_a_file_and_from_text() {
     let mut over = file(text);
     over.flags = vec![set("rooms.kind", "")];
     assert_eq!(load(&over).expect("valid").rooms.kind, []);
+}
+
+#[test]
+fn rules_for_gathering_and_rooms_to_open_are_read_from_a_file_and_from_text() {
+    let rule = |prefix: &str, flush| FlushRule { prefix: prefix.into(), flush };
+    let rules = [
+        rule("arena", FlushPolicy::Tick),
+        rule("chat.", FlushPolicy::Immediate),
+        rule("big.", FlushPolicy::Window(20)),
+    ];
+    let text = "[[rooms.flush]]\nprefix = \"arena\"\nflush = \"tick\"\n\
+                [[rooms.flush]]\nprefix = \"chat.\"\nflush = \"immediate\"\n\
+                [[rooms.flush]]\nprefix = \"big.\"\nflush = 20\n";
+    assert_eq!(load(&file(text)).expect("valid").rooms.flush, rules);
+    let sources = environment(&[("MADANG_ROOMS_FLUSH", "arena=tick,chat.=immediate,big.=20")]);
+    assert_eq!(load(&sources).expect("valid").rooms.flush, rules);
+    assert_eq!(
+        problems(&flags(&[("rooms.flush", "arena=51")])),
+        ["--set rooms.flush: \"51\" is not immediate, tick or 1 to 50 milliseconds"]
+    );
+    let names = ["arena-1", "arena-2"].map(|name| RoomName(name.into()));
+    let text = "[rooms]\nopen = [\"arena-1\", \"arena-2\"]\n";
+    assert_eq!(load(&file(text)).expect("valid").rooms.open, names);
+    assert_eq!(
+        load(&flags(&[("rooms.open", "arena-1,arena-2")])).expect("valid").rooms.open,
+        names
+    );
+    assert_eq!(
+        problems(&file("[rooms]\nopen = [\"a\", \"a b\"]\n")),
+        ["madang.toml:2: rooms.open: \"a b\" is not a name of a room; \
+          use 1 to 128 letters, digits and -._~:@"]
+    );
 }
 
 #[test]

@@ -12,8 +12,9 @@ use crate::varint;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Decoding claims at most 16 times as much memory as the largest message of its tier has bytes.
-/// The codec takes its limit as a constant, hence tiers.
+/// A length is believed up to 16 times as many bytes as the largest message of its tier has. A list takes
+/// memory only as its elements are read, up to 28 times their bytes where they are smallest
+/// (attributes without name and value). The codec takes its limit as a constant, hence tiers.
 const SMALL_LIMIT: usize = 16 * SMALL_BYTES;
 const SMALL_BYTES: usize = 64 << 10;
 const MIDDLE_LIMIT: usize = 16 * MIDDLE_BYTES;

@@ -22,6 +22,7 @@ pub mod ids;
 pub mod json;
 pub mod limits;
 mod list;
+mod number;
 pub mod portable;
 pub mod replica;
 pub mod server;

@@ -10,6 +10,7 @@
 //! value, so that a small move costs a byte. A state hash tells the two sides that they agree.
 
 use crate::list;
+use crate::number;
 use serde::{Deserialize, Serialize};
 
 /// Most fields of a kind: a set of changed fields and one flag are one 64-bit mask.
@@ -49,8 +50,10 @@ pub enum Number {
     /// `steps`. Values outside are clamped.
     Quantised {
         /// The value of 0 steps.
+        #[serde(deserialize_with = "number::float")]
         min: f64,
         /// The size of a step, above 0.
+        #[serde(deserialize_with = "number::float")]
         step: f64,
         /// The largest number of steps, at most 2^32 - 1.
         steps: u32,
@@ -174,20 +177,20 @@ pub struct Schema {
 pub enum ScalarValue {
     /// Truth.
     Bool(bool),
-    /// A whole number.
-    Int(i64),
-    /// A whole number that is not negative.
-    Uint(u64),
-    /// A number.
-    Number(f64),
+    /// A whole number between -(2^53 - 1) and 2^53 - 1.
+    Int(#[serde(deserialize_with = "number::int")] i64),
+    /// A whole number between 0 and 2^53 - 1.
+    Uint(#[serde(deserialize_with = "number::uint")] u64),
+    /// A number, finite.
+    Number(#[serde(deserialize_with = "number::float")] f64),
     /// Text.
     Text(String),
     /// Bytes.
     Bytes(#[serde(with = "crate::value::raw_bytes")] Vec<u8>),
-    /// Two numbers.
-    Vec2([f64; 2]),
-    /// Three numbers.
-    Vec3([f64; 3]),
+    /// Two numbers, finite.
+    Vec2(#[serde(deserialize_with = "number::two_floats")] [f64; 2]),
+    /// Three numbers, finite.
+    Vec3(#[serde(deserialize_with = "number::three_floats")] [f64; 3]),
 }
 
 /// The value of a field.

@@ -1,6 +1,7 @@
 //! What an application puts into a message: payloads, their type names, and attribute values.
 
 use crate::limits::JSON_DEPTH_MAX;
+use crate::number;
 use crate::portable::is_portable;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -255,7 +256,7 @@ enum BinaryValue<'a> {
 #[serde(rename_all = "snake_case")]
 enum TaggedValue<'a> {
     Int(i64),
-    Float(#[serde(deserialize_with = "exact_float")] f64),
+    Float(#[serde(deserialize_with = "number::float")] f64),
     Bytes(#[serde(borrow, with = "raw_bytes")] Cow<'a, [u8]>),
 }
 
@@ -276,13 +277,6 @@ impl TaggedValue<'_> {
             TaggedValue::Bytes(bytes) => Value::Bytes(bytes.into_owned()),
         }
     }
-}
-
-/// A JSON number as the nearest double. The JSON library's own reading of floats can be off in
-/// the last place; the standard library's is not.
-fn exact_float<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-    let raw = Box::<RawValue>::deserialize(deserializer)?;
-    raw.get().parse().map_err(|_| de::Error::custom("a float must be a JSON number"))
 }
 
 /// Reads a value from the text of one JSON value, whose first byte tells what it is.

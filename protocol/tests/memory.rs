@@ -30,11 +30,26 @@ fn refuse_all(count: &[u8]) {
         with(&[0, 1, 1, 0], b"a"),
         with(&[1, 1, 0], b"a"),
         with(&[1, 1, 1, 1, b'a'], &[]),
+        with(&[10, 3, 12], &[]),
+        with(&[10, 3, 12], &[2, 0]),
+        with(&[10, 3, 12, 1, 0, 1, 1], &[]),
+        with(&[10, 3, 12, 1, 1, 0, 7, 1, 1, 1], &[0]),
+        with(&[10, 3, 12, 1, 1, 0, 7, 1, 1, 0, 4], b"a"),
+        with(&[10, 3, 12, 1, 1, 0, 7, 1, 1, 0, 5], b"a"),
     ];
     for bytes in client {
         assert!(codec::decode_client(&bytes).is_err(), "{bytes:?}");
     }
-    for bytes in [with(&[17, 3, 0], &[]), with(&[15], &[]), with(&[9, 3, 7, 0], &[])] {
+    let server = [
+        with(&[17, 3, 0], &[]),
+        with(&[15], &[]),
+        with(&[9, 3, 7, 0], &[]),
+        with(&[18, 3, 0, 5, 6, 7], &[1]),
+        with(&[19, 3, 0, 5, 6, 7, 8], &[1]),
+        with(&[22, 3, 12, 5], &[]),
+        with(&[22, 3, 12, 5, 0], &[]),
+    ];
+    for bytes in server {
         assert!(codec::decode_server(&bytes).is_err(), "{bytes:?}");
     }
 }

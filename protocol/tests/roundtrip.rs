@@ -3,7 +3,9 @@
 
 use madang_protocol::client::*;
 use madang_protocol::ids::*;
+use madang_protocol::limits::EDITS_MAX;
 use madang_protocol::server::*;
+use madang_protocol::state::{FieldValue, LIST_MAX, Part, ScalarValue};
 use madang_protocol::value::*;
 use madang_protocol::{ClientMessage, ServerMessage, codec, json};
 use std::borrow::Cow;
@@ -54,6 +56,46 @@ fn a_payload_may_be_of_any_size_up_to_the_bound() {
             }
         }
     }
+}
+
+#[test]
+fn edits_that_take_little_room_on_the_wire_survive_in_any_number() {
+    // The decoder bounds memory by a multiple of the bytes: the shortest edits and elements are the
+    // worst. These end on each side of its changes at 64 KiB and 1 MiB.
+    let edit = |edits| ClientMessage::Edit(Edit { channel: Channel(3), cseq: Cseq(7), edits });
+    let bools = |len| {
+        let list = FieldValue::List(vec![ScalarValue::Bool(true); len]);
+        let (entity, value) = (EntityRef::Id(7), Some(list));
+        StateEdit::Set { entity, field: 1, value, if_version: None }
+    };
+    for lists in [1, 7, 8, 9, 127, 129, 256] {
+        check_client(&edit(vec![bools(LIST_MAX); lists]));
+    }
+    for edits in [EDITS_MAX, 20_000, 23_000, 340_000, 360_000] {
+        check_client(&edit(vec![StateEdit::Remove { entity: EntityRef::Id(7) }; edits]));
+        check_client(&edit(vec![bools(0); edits]));
+        let fields = vec![(1, FieldValue::List(Vec::new())); edits];
+        check_client(&edit(vec![StateEdit::Create { temp: 1, kind: 1, fields }]));
+    }
+}
+
+#[test]
+fn decoding_borrows_state() {
+    let message = |bytes: &'static [u8]| {
+        ServerMessage::Snapshot(Snapshot {
+            channel: Channel(3),
+            part: Part::Members,
+            tick: 1,
+            seq: Seq(1),
+            hash: 1,
+            state: Cow::Borrowed(bytes),
+        })
+    };
+    let mut bytes = Vec::new();
+    codec::encode_server(&message(b"xyz"), &mut bytes);
+    let one = codec::split_batch(&bytes).next().unwrap().unwrap();
+    let ServerMessage::Snapshot(snapshot) = codec::decode_server(one).unwrap() else { panic!() };
+    assert!(matches!(snapshot.state, Cow::Borrowed(b"xyz")));
 }
 
 #[test]

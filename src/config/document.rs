@@ -1,6 +1,5 @@
 //! What is written about the keys: the sample file, the list in `--help`, the documentation's table.
 
-use super::value::KIND_RULE_EXAMPLE;
 use super::{Config, KEYS, Key, SECTIONS};
 use std::fmt::Write as _;
 
@@ -18,10 +17,6 @@ pub fn sample() -> String {
             let _ = writeln!(text, "\n# {} ({})", sentence(key), key.accepts());
             if let Some(value) = (key.render)(&defaults) {
                 let _ = writeln!(text, "{} = {value}", key.name);
-            } else {
-                for line in KIND_RULE_EXAMPLE.lines() {
-                    let _ = writeln!(text, "# {line}");
-                }
             }
         }
     }

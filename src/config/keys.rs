@@ -1,6 +1,7 @@
 //! The declaration of every key: name, type, default, bounds and meaning, once.
 
-use super::value::{Bad, KindRule, Level, LogFormat, Raw, Value};
+use super::rules::{FlushRule, KindRule, RoomKind, RoomName};
+use super::value::{Bad, Level, LogFormat, Raw, Value};
 use super::watching::{Origin, WatchRule};
 use super::{Key, Section};
 use madang_protocol::limits::MESSAGE_BYTES_CAP;
@@ -198,12 +199,18 @@ configuration! {
         state_bytes_max: u32 = 1_048_576, in 1_024..=QUEUE_BYTES_CAP;
         /// Most operations in one call of a room's rules; a room that makes more is lost.
         logic_operations_max: u32 = 100_000, in 100..=100_000_000;
+        /// How long a call of a room's rules may take before it is logged and counted.
+        logic_slow_ms: u32 = 10, in 1..=60_000;
         /// Most ticks that a room makes up for at once when its shard was late; others are left out.
         catch_up_ticks_max: u32 = 5, in 0..=600;
-        /// Which rooms of kind relay anybody may watch, by prefixes of their names, and how much later at least than the members see it; the longest that fits decides.
+        /// Which rooms anybody may watch, by prefixes of their names, and how much later at least than the members see it; the longest that fits decides.
         watch: Vec<WatchRule> = watchable(["courtyard", "arena"]);
         /// Binds prefixes of room names to kinds; the longest that fits decides, and a name that none fits may be of any kind.
-        kind: Vec<KindRule> = Vec::new();
+        kind: Vec<KindRule> = kinds();
+        /// Ways to gather other than `rooms.flush_ms`, by prefixes of the rooms' names; the longest that fits decides. `tick` sends a room's messages with its state, at the end of each tick.
+        flush: Vec<FlushRule> = Vec::new();
+        /// Rooms that are opened at the start and stay open without members.
+        open: Vec<RoomName> = Vec::new();
     }
 
     /// The side listener: spectators, health, metrics and the demo, on threads that never slow the players'.
@@ -245,6 +252,15 @@ const BYTES_CAP: u32 = MESSAGE_BYTES_CAP as u32;
 const QUEUE_BYTES_CAP: u32 = 1 << 30;
 /// Bound of what is counted per connection, room or member.
 const COUNT_CAP: u32 = 10_000_000;
+
+/// Names of the kinds that come with the program.
+fn kinds() -> Vec<KindRule> {
+    let rules = [("raw.", "raw"), ("arena", "arena"), ("shared.", "shared"), ("board", "shared")];
+    let rule = |(prefix, kind): (&str, &str)| {
+        Some(KindRule { prefix: prefix.into(), kind: RoomKind::named(kind)? })
+    };
+    rules.into_iter().filter_map(rule).collect()
+}
 
 /// Rules for names with one of these prefixes, without a delay.
 fn watchable<const N: usize>(prefixes: [&str; N]) -> Vec<WatchRule> {

@@ -12,13 +12,15 @@ mod check;
 mod document;
 mod keys;
 mod load;
+mod rules;
 mod value;
 mod watching;
 
 pub use document::{help, markdown, sample};
 pub use keys::{Config, KEYS, Log, Play, Rooms, SECTIONS, Server, Watch};
 pub use load::{Flag, Problems, Sources, load};
-pub use value::{KindRule, Level, LogFormat, RoomKind};
+pub use rules::{FlushPolicy, FlushRule, KindRule, RoomKind, RoomName};
+pub use value::{Level, LogFormat};
 pub use watching::{Origin, WatchRule};
 
 use value::{Bad, Raw};

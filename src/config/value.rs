@@ -1,12 +1,11 @@
 //! Types of values: what each accepts, how it is written, and what is said of a wrong one.
 
 use super::load::nearest;
-use madang_protocol::limits::{ROOM_NAME_BYTES_MAX, is_room_name};
 use std::fmt;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::DeValue;
 
 /// A value as it was written.
 pub(super) enum Raw<'a> {
@@ -59,7 +58,7 @@ impl fmt::Display for Raw<'_> {
 }
 
 impl Raw<'_> {
-    fn text(&self) -> Option<&str> {
+    pub(super) fn text(&self) -> Option<&str> {
         match self {
             Raw::Text(text) => Some(text),
             Raw::Toml(value) => value.get_ref().as_str(),
@@ -228,138 +227,5 @@ words! {
         Human = "human",
         /// One JSON object a line.
         Json = "json",
-    }
-
-    /// A kind of room, as a configuration names it.
-    RoomKind {
-        /// Messages in envelopes, with order, history and presence.
-        Relay = "relay",
-        /// Messages without an envelope, relayed as they are.
-        Raw = "raw",
-    }
-}
-
-/// Which kind rooms have whose names begin with a prefix.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KindRule {
-    /// What the names begin with: 1 to 128 of the characters that room names may have.
-    pub prefix: Box<str>,
-    /// Their kind.
-    pub kind: RoomKind,
-}
-
-/// How a list of rules is written in a TOML file.
-pub(super) const KIND_RULE_EXAMPLE: &str = "[[rooms.kind]]\nprefix = \"raw.\"\nkind = \"raw\"\n";
-
-impl Value for Vec<KindRule> {
-    type Bounds = ();
-
-    fn parse(raw: &Raw<'_>, (): &(), _: &Self) -> Result<Self, Vec<Bad>> {
-        let (rules, mut bads) = match raw {
-            Raw::Text(text) => rules_of_text(text),
-            Raw::Toml(value) => rules_of_toml(value),
-        };
-        for (i, rule) in rules.iter().enumerate() {
-            if rules[..i].iter().any(|earlier| earlier.prefix == rule.prefix) {
-                let message = format!("prefix {:?} is bound twice; remove one", rule.prefix);
-                bads.push(Bad { at: None, message });
-            }
-        }
-        if bads.is_empty() { Ok(rules) } else { Err(bads) }
-    }
-
-    fn render(&self) -> Option<String> {
-        None
-    }
-
-    fn accepts((): &()) -> String {
-        "tables of prefix and kind; elsewhere PREFIX=KIND,...".to_owned()
-    }
-}
-
-/// `raw.=raw,duel.=relay`: neither sign can be part of a room's name.
-fn rules_of_text(text: &str) -> (Vec<KindRule>, Vec<Bad>) {
-    let (mut rules, mut bads) = (Vec::new(), Vec::new());
-    for item in text.split(',').filter(|item| !item.is_empty()) {
-        let rule = match item.split_once('=') {
-            Some((prefix, kind)) => rule(&Raw::Text(prefix), &Raw::Text(kind)),
-            None => bad(format!("{item:?} is not a rule; write it as raw.=raw")),
-        };
-        match rule {
-            Ok(rule) => rules.push(rule),
-            Err(more) => bads.extend(more),
-        }
-    }
-    (rules, bads)
-}
-
-fn rules_of_toml(value: &Spanned<DeValue<'_>>) -> (Vec<KindRule>, Vec<Bad>) {
-    let (mut rules, mut bads) = (Vec::new(), Vec::new());
-    let Some(items) = value.get_ref().as_array() else {
-        let message = format!("{} is not a list of rules; write [[rooms.kind]]", Raw::Toml(value));
-        return (rules, vec![Bad { at: None, message }]);
-    };
-    for item in items {
-        let rule = match item.get_ref().as_table() {
-            Some(table) => rule_of_table(table, item.span().start),
-            None => bad(format!("{} is not a rule; write [[rooms.kind]]", Raw::Toml(item))),
-        };
-        match rule {
-            Ok(rule) => rules.push(rule),
-            Err(more) => bads.extend(more),
-        }
-    }
-    (rules, bads)
-}
-
-fn rule_of_table(table: &DeTable<'_>, start: usize) -> Result<KindRule, Vec<Bad>> {
-    let mut bads = Vec::new();
-    for (name, _) in table {
-        if !["prefix", "kind"].contains(&name.get_ref().as_ref()) {
-            let message = format!("{}: unknown key; a rule has prefix and kind", name.get_ref());
-            bads.push(Bad { at: Some(name.span().start), message });
-        }
-    }
-    let field = |name: &str| {
-        table.get(name).ok_or_else(|| {
-            let message =
-                format!("a rule needs {name}; write prefix = \"raw.\" and kind = \"raw\"");
-            Bad { at: Some(start), message }
-        })
-    };
-    let rule = match (field("prefix"), field("kind")) {
-        (Ok(prefix), Ok(kind)) => rule(&Raw::Toml(prefix), &Raw::Toml(kind)),
-        (prefix, kind) => Err([prefix.err(), kind.err()].into_iter().flatten().collect()),
-    };
-    match rule {
-        Ok(rule) if bads.is_empty() => Ok(rule),
-        Ok(_) => Err(bads),
-        Err(more) => {
-            bads.extend(more);
-            Err(bads)
-        }
-    }
-}
-
-fn rule(prefix: &Raw<'_>, kind: &Raw<'_>) -> Result<KindRule, Vec<Bad>> {
-    let at = |raw: &Raw<'_>| match raw {
-        Raw::Toml(value) => Some(value.span().start),
-        Raw::Text(_) => None,
-    };
-    let mut bads = Vec::new();
-    let name = prefix.text().unwrap_or_default();
-    if !is_room_name(name) {
-        let message = format!(
-            "{prefix} is not a prefix; use 1 to {ROOM_NAME_BYTES_MAX} letters, digits and -._~:@"
-        );
-        bads.push(Bad { at: at(prefix), message });
-    }
-    match RoomKind::parse(kind, &(), &RoomKind::Relay) {
-        Ok(kind) if bads.is_empty() => Ok(KindRule { prefix: name.into(), kind }),
-        Ok(_) => Err(bads),
-        Err(more) => {
-            bads.extend(more.into_iter().map(|bad| Bad { at: at(kind), ..bad }));
-            Err(bads)
-        }
     }
 }

@@ -1,5 +1,6 @@
 //! Types of values about spectators: which rooms may be watched, and from which pages.
 
+use super::rules::list;
 use super::value::{Bad, Raw, Value};
 use madang_protocol::limits::{ROOM_NAME_BYTES_MAX, is_room_name};
 use toml::Spanned;
@@ -57,7 +58,7 @@ impl Value for Vec<Origin> {
         list(
             raw,
             "origins",
-            |text| origin(text).map_err(|message| (None, message)),
+            |text| origin(text).or_else(bad_text),
             |item| {
                 let text = item.get_ref().as_str().unwrap_or_default();
                 origin(text).or_else(|message| bad(item, message))
@@ -77,59 +78,24 @@ impl Value for Vec<Origin> {
 
 const REMEDY: &str = "write it as { prefix = \"arena\", delay_min_ms = 0 }";
 
-/// Where in the file, and what.
-type Wrong = (Option<usize>, String);
-
-fn bad<T>(item: &Spanned<DeValue<'_>>, message: String) -> Result<T, Wrong> {
-    Err((Some(item.span().start), message))
+fn bad<T>(item: &Spanned<DeValue<'_>>, message: String) -> Result<T, Vec<Bad>> {
+    Err(vec![Bad { at: Some(item.span().start), message }])
 }
 
-/// A TOML list, or in text one that is separated by commas.
-fn list<T>(
-    raw: &Raw<'_>,
-    what: &str,
-    of_text: impl Fn(&str) -> Result<T, Wrong>,
-    of_toml: impl Fn(&Spanned<DeValue<'_>>) -> Result<T, Wrong>,
-) -> Result<Vec<T>, Vec<Bad>> {
-    let not_a_list = || vec![Bad { at: None, message: format!("{raw} is not a list of {what}") }];
-    let (mut found, mut bads) = (Vec::new(), Vec::new());
-    let mut take = |result: Result<T, Wrong>, in_file: bool| match result {
-        Ok(one) => found.push(one),
-        Err((at, message)) => bads.push(Bad { at: at.filter(|_| in_file), message }),
-    };
-    match raw {
-        Raw::Text(text) if text.trim_start().starts_with('[') => {
-            let assignment = format!("list = {text}");
-            let table = DeTable::parse(&assignment).map_err(|_| not_a_list())?;
-            let items = table.get_ref().get("list").and_then(|list| list.get_ref().as_array());
-            for item in items.ok_or_else(not_a_list)? {
-                take(of_toml(item), false);
-            }
-        }
-        Raw::Text(text) => {
-            for item in text.split(',').filter(|item| !item.is_empty()) {
-                take(of_text(item), false);
-            }
-        }
-        Raw::Toml(value) => {
-            for item in value.get_ref().as_array().ok_or_else(not_a_list)? {
-                take(of_toml(item), true);
-            }
-        }
-    }
-    if bads.is_empty() { Ok(found) } else { Err(bads) }
+fn bad_text<T>(message: String) -> Result<T, Vec<Bad>> {
+    Err(vec![Bad { at: None, message }])
 }
 
 /// `arena=5000` or `arena`: the sign cannot be part of a room's name.
-fn rule_of_text(text: &str) -> Result<WatchRule, Wrong> {
+fn rule_of_text(text: &str) -> Result<WatchRule, Vec<Bad>> {
     let (prefix, delay) = text.split_once('=').unwrap_or((text, "0"));
     let Ok(delay_min_ms) = delay.parse() else {
-        return Err((None, format!("{delay:?} is not a delay in milliseconds; {text:?} is wrong")));
+        return bad_text(format!("{delay:?} is not a delay in milliseconds; {text:?} is wrong"));
     };
-    rule(prefix, delay_min_ms).map_err(|message| (None, message))
+    rule(prefix, delay_min_ms).or_else(bad_text)
 }
 
-fn rule_of_table(item: &Spanned<DeValue<'_>>, table: &DeTable<'_>) -> Result<WatchRule, Wrong> {
+fn rule_of_table(item: &Spanned<DeValue<'_>>, table: &DeTable<'_>) -> Result<WatchRule, Vec<Bad>> {
     for (name, _) in table {
         if !["prefix", "delay_min_ms"].contains(&name.get_ref().as_ref()) {
             let name = name.get_ref();

@@ -18,15 +18,17 @@ pub use settings::{engine_config, net_config, watch_rules};
 use crate::metrics::{Block, Counter};
 use crate::net::http::Request;
 use crate::net::{Answer, Detached, Driver, Ended, Io, Outbound};
+use crate::rooms::Meter;
 use crate::watch::Feed;
 use crossbeam_channel::Receiver;
 use drain::Drain;
 use madang_engine::id::{ConnId, ShardId};
 use madang_engine::input::{Entry, Identity};
 use madang_engine::output::Event;
-use madang_engine::peer::PeerMsg;
+use madang_engine::peer::{PeerMsg, home_of};
 use madang_engine::time::Time;
 use madang_engine::{Clock, Engine, Input, Output};
+use madang_protocol::client::CreateOptions;
 use mail::Post;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -60,6 +62,7 @@ pub struct Shard {
     drain: Drain,
     turns: u64,
     block: Arc<Block>,
+    meter: Arc<Meter>,
 }
 
 impl Shard {
@@ -69,6 +72,7 @@ impl Shard {
         inbox: (Receiver<Packet>, mail::Signal),
         retry_ms: (u32, u32),
         block: Arc<Block>,
+        meter: Arc<Meter>,
     ) -> Self {
         let number = engine.config().shard;
         Self {
@@ -85,6 +89,7 @@ impl Shard {
             drain: Drain::default(),
             turns: 0,
             block,
+            meter,
         }
     }
 
@@ -92,6 +97,18 @@ impl Shard {
     pub fn connect(&mut self, mailboxes: Vec<Mailbox>, feed: Feed) {
         self.posts = mailboxes.into_iter().map(Post::new).collect();
         self.feed = feed;
+    }
+
+    /// Opens rooms that stay open without members, those that have their home here.
+    pub fn open_rooms(&mut self, names: impl IntoIterator<Item = Box<str>>) {
+        let shards = self.engine.config().shards;
+        for name in names {
+            if home_of(&name, shards) == self.number {
+                let options = CreateOptions { public: Some(true), ..CreateOptions::default() };
+                let clock = Self::clock(self.engine.now());
+                self.engine.handle_input(Input::Open { name, options }, clock);
+            }
+        }
     }
 
     fn clock(now: Time) -> Clock {
@@ -231,16 +248,24 @@ impl Shard {
             (Counter::DeliveriesLatest, stats.queued[1]),
             (Counter::DeliveriesVolatile, stats.queued[2]),
             (Counter::DeliveriesControl, stats.queued[3]),
+            (Counter::DeliveriesState, stats.queued[4]),
             (Counter::DroppedReliable, stats.dropped[0]),
             (Counter::DroppedLatest, stats.dropped[1]),
             (Counter::DroppedVolatile, stats.dropped[2]),
             (Counter::DroppedControl, stats.dropped[3]),
+            (Counter::DroppedState, stats.dropped[4]),
             (Counter::ConflatedLatest, stats.conflated),
             (Counter::BroadcastEncodes, stats.encodes),
             (Counter::ResumesRecovered, stats.recovered),
             (Counter::ResumesReset, stats.unrecovered),
             (Counter::ResumesRefused, stats.resumes_refused),
             (Counter::Lagged, stats.lagged),
+            (Counter::Ticks, stats.ticks),
+            (Counter::TicksSkipped, stats.ticks_skipped),
+            (Counter::StatesOwed, stats.states_owed),
+            (Counter::StateMismatches, stats.state_mismatches),
+            (Counter::RoomsFailed, stats.rooms_failed),
+            (Counter::SlowCalls, self.meter.slow()),
             (Counter::WatchFeedDropped, self.feed.dropped),
             (Counter::UnwrittenMessages, stats.unwritten),
             (Counter::Gaps, stats.gaps),

@@ -1,14 +1,22 @@
 //! The operator's configuration in the words of the engine and of the net.
 
-use crate::config::{Config, RoomKind};
+use crate::config::{Config, FlushPolicy};
+
 use crate::net::NetConfig;
+use crate::rooms::{self, Meter};
 use madang_engine::config::{Kind, RoomConfig, SessionConfig};
 use madang_engine::id::ShardId;
+use madang_engine::room::Flush;
 use madang_engine::watch::WatchRule;
+use std::sync::Arc;
 
-/// The engine's configuration for one shard.
-pub fn engine_config(config: &Config, shard: u16, shards: u16) -> madang_engine::Config {
-    let (play, rooms) = (&config.play, &config.rooms);
+/// The engine's configuration for one shard, whose rooms' rules `meter` times.
+pub fn engine_config(
+    config: &Config,
+    (shard, shards): (u16, u16),
+    meter: &Arc<Meter>,
+) -> madang_engine::Config {
+    let (play, of_rooms) = (&config.play, &config.rooms);
     let session = SessionConfig {
         hello_ms: play.hello_ms.into(),
         hello_bytes_max: play.hello_bytes_max as usize,
@@ -29,38 +37,48 @@ pub fn engine_config(config: &Config, shard: u16, shards: u16) -> madang_engine:
         bytes_burst: play.bytes_burst,
         sessions_max: play.sessions_max as usize,
         away_sessions_max: play.away_sessions_max as usize,
-        rooms_max: rooms.rooms_per_session_max as usize,
+        rooms_max: of_rooms.rooms_per_session_max as usize,
     };
-    let kinds = rooms.kind.iter().map(|rule| {
-        let kind = match rule.kind {
-            RoomKind::Relay => Kind::Relay,
-            RoomKind::Raw => Kind::Raw,
+    let flush = of_rooms.flush.iter().map(|rule| {
+        let flush = match rule.flush {
+            FlushPolicy::Immediate => Flush::Immediate,
+            FlushPolicy::Tick => Flush::Tick,
+            FlushPolicy::Window(ms) => Flush::Window(ms.into()),
         };
-        (rule.prefix.clone(), kind)
+        (rule.prefix.clone(), flush)
     });
     let room = RoomConfig {
-        rooms_max: rooms.rooms_max as usize,
-        members_max: rooms.members_max,
-        default_capacity: rooms.default_capacity,
-        history_messages_max: rooms.history_messages_max as usize,
-        history_bytes_max: rooms.history_bytes_max as usize,
-        join_history_messages_max: rooms.join_history_messages_max,
-        attributes_max: rooms.attributes_max as usize,
-        attributes_bytes_max: rooms.attributes_bytes_max as usize,
-        latest_keys_max: rooms.latest_keys_max as usize,
-        latest_bytes_max: rooms.latest_bytes_max as usize,
-        presence_full_max: rooms.presence_full_max,
-        presence_count_ms: rooms.presence_count_ms.into(),
-        linger_ms: rooms.linger_ms.into(),
-        flush_ms: rooms.flush_ms.into(),
-        state_entities_max: rooms.state_entities_max as usize,
-        state_bytes_max: rooms.state_bytes_max as usize,
-        logic_operations_max: rooms.logic_operations_max,
-        catch_up_ticks_max: rooms.catch_up_ticks_max,
-        kinds: kinds.collect(),
+        rooms_max: of_rooms.rooms_max as usize,
+        members_max: of_rooms.members_max,
+        default_capacity: of_rooms.default_capacity,
+        history_messages_max: of_rooms.history_messages_max as usize,
+        history_bytes_max: of_rooms.history_bytes_max as usize,
+        join_history_messages_max: of_rooms.join_history_messages_max,
+        attributes_max: of_rooms.attributes_max as usize,
+        attributes_bytes_max: of_rooms.attributes_bytes_max as usize,
+        latest_keys_max: of_rooms.latest_keys_max as usize,
+        latest_bytes_max: of_rooms.latest_bytes_max as usize,
+        presence_full_max: of_rooms.presence_full_max,
+        presence_count_ms: of_rooms.presence_count_ms.into(),
+        linger_ms: of_rooms.linger_ms.into(),
+        flush_ms: of_rooms.flush_ms.into(),
+        state_entities_max: of_rooms.state_entities_max as usize,
+        state_bytes_max: of_rooms.state_bytes_max as usize,
+        logic_operations_max: of_rooms.logic_operations_max,
+        catch_up_ticks_max: of_rooms.catch_up_ticks_max,
+        kinds: Vec::new(),
+        flush: flush.collect(),
         watch: watch_rules(config),
-        ..RoomConfig::default()
+        logic: rooms::kinds().iter().map(|kind| rooms::timed(kind, meter)).collect(),
     };
+    // Every kind that a configuration can name is one that the engine has.
+    let kinds: Vec<(Box<str>, Kind)> = config
+        .rooms
+        .kind
+        .iter()
+        .filter_map(|rule| Some((rule.prefix.clone(), room.kind(rule.kind.name())?)))
+        .collect();
+    let room = RoomConfig { kinds, ..room };
     let mut engine = madang_engine::Config::for_shard(ShardId(shard), shards);
     engine.node = config.server.node;
     engine.session = session;

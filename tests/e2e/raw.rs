@@ -100,7 +100,7 @@ fn with_echo_the_sender_hears_itself() {
 fn a_room_of_the_other_kind_is_refused_both_ways() {
     let mut config = config();
     let rule = |prefix: &str, kind| KindRule { prefix: prefix.into(), kind };
-    config.rooms.kind = vec![rule("raw.", RoomKind::Raw), rule("game.", RoomKind::Relay)];
+    config.rooms.kind = vec![rule("raw.", RoomKind::RAW), rule("game.", RoomKind::RELAY)];
     let server = Running::start(config);
     let addr = server.play_addr();
     // What the configuration says is known before the handshake.

@@ -1,4 +1,4 @@
-"""A client of the Madang wire, written from protocol/SPEC.md (sections 9 to 12) and nothing else.
+"""A client of the Madang wire, written from protocol/SPEC.md (sections 9 to 12 and 17) and nothing else.
 
 It exists to keep that page honest: where it and the server disagree, one of the page, the server and
 this client is wrong. It runs on the PyPI package `websockets`; `madang_wire` is its codec. It does
@@ -10,11 +10,13 @@ import asyncio
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
+from madang_state import Schema, State
 from madang_wire import FROM_CLIENT, FROM_SERVER, Malformed, Unknown
 from madang_wire import decode, decode_json, encode, encode_json, join_batch, split_batch
 
 MESSAGE_BYTES_MAX = 16777216
 BINARY, JSON = "madang.v1", "madang.v1.json"
+EXT_SCHEMA, EXT_ON_LEAVE = 1, 2
 TERMINAL = {1000, 1002, 1007, 1009, 4001, 4003, 4004, 4005, 4006, 4009, 4012, 4014, 4015}
 
 
@@ -38,7 +40,8 @@ class Room:
         self.epoch, self.position, self.replay = None, 0, 0
         self.pending = {}  # cseq: (message, future)
         self.logged, self.ephemeral, self.counts, self.members, self.types = [], [], [], {}, []
-        self.left = None
+        self.left = self.state = None
+        self.acknowledged, self.resyncs = 0, 0
 
     def joined(self, info):
         """Takes a `joined`: of the first join, or after a resume."""
@@ -51,6 +54,9 @@ class Room:
             self.logged.clear()
         self.info, self.channel, self.me, self.epoch = info, info["channel"], info["member"], info["epoch"]
         self.types, self.replay = list(info["types"]), info["replay"]
+        schema = dict(info["ext"]).get(EXT_SCHEMA)
+        self.state = State(Schema(schema)) if schema is not None else None
+        self.acknowledged = info["applied_cseq"]
         roster = info["roster"]
         known = roster[1] if roster[0] == "full" else []
         self.members = {member["id"]: dict(member, attributes=dict(member["attributes"])) for member in known}
@@ -79,7 +85,11 @@ class Room:
         """Handles a message about this room."""
         if "type" in body:
             body["type"] = self._type(body["type"])
-        if "seq" in body and name != "ack":
+        if name in ("snapshot", "delta", "part_gone"):
+            self._state(name, body)
+        elif name == "input_ack":
+            self._covered(body)
+        elif "seq" in body and name != "ack":
             replayed = self.replay > 0
             if body["seq"] <= self.position and not (replayed and not self.info["recovered"]):
                 return
@@ -93,7 +103,7 @@ class Room:
                 self._answer(body["cseq"], body)
             if replayed:
                 self._replayed()
-        elif name in ("ack", "reply"):
+        elif name in ("ack", "reply", "edited"):
             self._answer(body["cseq"], body)
         elif name == "ephemeral":
             self.ephemeral.append(body)
@@ -108,6 +118,20 @@ class Room:
             self.left = body["reason"]
         elif name == "moved":
             self.epoch, self.position = body["epoch"], 0
+            if self.state:
+                self.state = State(self.state.schema)
+
+    def _state(self, name, body):
+        if self.state and (wrong := self.state.take(name, body)):
+            self.resyncs += 1
+            self.client.post(("resync", dict(wrong, channel=self.channel)))
+
+    def _covered(self, body):
+        """An `input_ack`: publications up to its cseq that were not refused were applied."""
+        self.acknowledged = max(self.acknowledged, body["cseq"])
+        for cseq, (message, _) in list(self.pending.items()):
+            if cseq <= body["cseq"] and message[0] == "publish":
+                self._answer(cseq, body)
 
     def _type(self, reference):
         if isinstance(reference, str):
@@ -177,6 +201,9 @@ class Room:
     def set_attributes(self, **attributes):
         return self._new("set_attributes", attributes=list(attributes.items()))
 
+    def edit(self, *edits):
+        return self._new("edit", edits=list(edits))
+
     def leave(self):
         self.client.post(("leave", {"channel": self.channel}))
 
@@ -226,10 +253,11 @@ class Client:
             answered = lambda: all(r.left or r.info is not infos[r.channel] and not r.replay for r in named)
             await self.until(answered, "joined or left of every room")
 
-    async def join(self, target, mode="either", since=None, history=0, **options):
+    async def join(self, target, mode="either", since=None, history=0, ext=(), **options):
         """Joins a room by its name, or by ("match", …); raises Refused."""
         target = ("name", target) if isinstance(target, str) else target
         body = {"target": target, "mode": mode, "since": since, "history": history, "options": options}
+        body["ext"] = list(ext)
         room = await self.ask("join", body)
         await self.until(lambda: not room.replay, "replay")
         return room

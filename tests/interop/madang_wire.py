@@ -331,23 +331,25 @@ class List:
 
 
 class Pair:
-    def __init__(self, first, second):
-        self.both = (first, second)
+    """Two parts one behind the other, or as many as there are."""
+
+    def __init__(self, *inners):
+        self.inners = inners
 
     def write(self, out, value):
-        for inner, part in zip(self.both, value):
+        for inner, part in zip(self.inners, value, strict=True):
             inner.write(out, part)
 
     def read(self, reader):
-        return tuple(inner.read(reader) for inner in self.both)
+        return tuple(inner.read(reader) for inner in self.inners)
 
     def dump(self, value):
-        return f"[{','.join(inner.dump(part) for inner, part in zip(self.both, value))}]"
+        return f"[{','.join(inner.dump(part) for inner, part in zip(self.inners, value, strict=True))}]"
 
     def load(self, node):
-        if len(_only(list, node)) != 2:
-            raise Malformed("a pair has two parts")
-        return tuple(inner.load(part) for inner, part in zip(self.both, node))
+        if len(_only(list, node)) != len(self.inners):
+            raise Malformed(f"{len(self.inners)} parts are expected")
+        return tuple(inner.load(part) for inner, part in zip(self.inners, node))
 
 
 REQUIRED = object()
@@ -544,7 +546,7 @@ LIMITS = Struct(
 )
 COUNTS = Struct(sent=U64, dropped=U64, conflated=U64)
 ROSTER = Enum(full=List(MEMBER), count=U32, none=None)
-LEAVE_REASON = Enum(left=None, gone=None, kicked=None, closed=None, lost=None)
+LEAVE_REASON = Enum(left=None, gone=None, kicked=None, closed=None, lost=None, failed=None)
 PRESENCE_EVENT = Enum(
     join=MEMBER,
     leave=Struct(id=U32, reason=LEAVE_REASON),
@@ -555,6 +557,28 @@ PRESENCE_EVENT = Enum(
 )
 DURABILITY = Enum(sequenced=None, durable=None)
 ERROR_REF = Enum(session=None, join=U32, cseq=Struct(channel=U32, cseq=U64))
+PART = Enum(members=None, team=U32, owner=None, cell=U32, spectators=None)
+SCALAR_VALUE = Enum(
+    bool=BOOL,
+    int=I64,
+    uint=U64,
+    number=F64,
+    text=TEXT,
+    bytes=BYTES,
+    vec2=Pair(F64, F64),
+    vec3=Pair(F64, F64, F64),
+)
+FIELD_VALUE = Enum(one=SCALAR_VALUE, list=List(SCALAR_VALUE))
+ENTITY_REF = Enum(id=U32, temp=U32)
+STATE_EDIT = Enum(
+    create=Struct(temp=U32, kind=U32, fields=List(Pair(U32, FIELD_VALUE))),
+    set=Struct(entity=ENTITY_REF, field=U32, value=Option(FIELD_VALUE), if_version=Option(U64)),
+    remove=Struct(entity=ENTITY_REF),
+    give=Struct(entity=ENTITY_REF, to=U32),
+)
+EDIT_REFUSAL = Enum(
+    unknown=None, invalid=None, not_owner=None, changed=None, full=None, no_such_member=None
+)
 
 FROM_CLIENT = Enum(
     hello=Struct(
@@ -582,6 +606,8 @@ FROM_CLIENT = Enum(
     set_attributes=Struct(channel=U32, cseq=U64, attributes=ATTRIBUTES),
     ping=Struct(id=U64),
     get_stats=Struct(ref=U32),
+    resync=Struct(channel=U32, part=PART, tick=U64, hash=U32),
+    edit=Struct(channel=U32, cseq=U64, edits=List(STATE_EDIT)),
 )
 FROM_SERVER = Enum(
     welcome=Struct(
@@ -635,12 +661,24 @@ FROM_SERVER = Enum(
         queued_messages=U32,
         queued_bytes=U64,
         resumes=U32,
+        state=COUNTS,
     ),
     error=Struct(code=U16, ref=ERROR_REF, message=TEXT),
     draining=Struct(retry_after_ms=U32),
     redirect=Struct(url=TEXT),
     moved=Struct(channel=U32, epoch=EPOCH),
     types=Struct(channel=U32, first=U32, names=List(TEXT)),
+    snapshot=Struct(channel=U32, part=PART, tick=U64, seq=U64, hash=U32, state=BYTES),
+    delta=Struct(channel=U32, part=PART, base_tick=U64, tick=U64, seq=U64, hash=U32, changes=BYTES),
+    input_ack=Struct(channel=U32, tick=U64, cseq=U64),
+    part_gone=Struct(channel=U32, part=PART),
+    edited=Struct(
+        channel=U32,
+        cseq=U64,
+        tick=U64,
+        created=List(Pair(U32, U32)),
+        refused=List(Pair(U32, EDIT_REFUSAL)),
+    ),
 )
 
 

@@ -24,6 +24,17 @@ pub(crate) fn binary() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         case("u32 3 in three bytes from the server", "server", "02 fb0300 00"),
         case("u64 3 in nine bytes from the server", "server", "0b fd0300000000000000 05"),
         case("nested tag in three bytes from the server", "server", "02 03 fb0400"),
+        case("part in three bytes", "client", "09 03 fb0000 05 01"),
+        case("tick in nine bytes", "client", "09 03 00 fd0500000000000000 fc01000000"),
+        case("edits, count in three bytes", "client", "0a 03 0c fb0100 02 00 07"),
+        case(
+            "uint in nine bytes",
+            "client",
+            "0a 03 0c 01 01 00 07 01 01 00 02 fd0500000000000000 00",
+        ),
+        case("length of a state in nine bytes", "server", "12 03 00 05 06 07 fd010000000000000001"),
+        case("ticks in three bytes", "server", "13 03 00 fb0500 fb0600 07 08 00"),
+        case("refusal in three bytes", "server", "16 03 0c 05 00 01 00 fb0500"),
     ]
 }
 
@@ -75,6 +86,14 @@ fn json_texts() -> Vec<(&'static str, &'static str)> {
         (
             "json: floats of any spelling",
             r#"{"set_attributes":{"channel":3,"cseq":1,"attributes":[["a",{"float":1}],["b",{"float":-0}],["c",{"float":1E2}],["d",{"float":1e-400}],["e",{"float":0.1000000000000000055511151231257827}]]}}"#,
+        ),
+        (
+            "json: edit, set to zero by leaving the value out",
+            r#"{"edit":{"channel":3,"cseq":12,"edits":[{"set":{"entity":{"id":7},"field":1}}]}}"#,
+        ),
+        (
+            "json: edit, numbers of any spelling",
+            r#"{"edit":{"channel":3,"cseq":12,"edits":[{"set":{"field":1,"entity":{"temp":7},"value":{"list":[{"number":1},{"number":-0},{"vec2":[1E2,1e-400]},{"vec3":[0.1000000000000000055511151231257827,179.76931348623157,-3]}]},"if_version":null,"why":[]}}]}}"#,
         ),
         ("json: unknown fields twice", r#"{"leave":{"channel":3,"why":1,"why":2}}"#),
         (

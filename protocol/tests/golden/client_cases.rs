@@ -1,5 +1,7 @@
-//! Messages from clients: each message, each variant of each enum, each integer width.
+//! Messages from clients: each message, each variant of each enum, each integer width. Those about
+//! state stand in `state_cases.rs`.
 
+use super::state_cases;
 use madang_protocol::ClientMessage;
 use madang_protocol::client::*;
 use madang_protocol::ids::*;
@@ -9,7 +11,8 @@ use std::borrow::Cow;
 type Case = (&'static str, ClientMessage<'static>);
 
 pub(crate) fn all() -> Vec<Case> {
-    [hellos(), joins(), publications(), requests(), attributes(), integers()].concat()
+    let state = state_cases::client();
+    [hellos(), joins(), publications(), requests(), attributes(), integers(), state].concat()
 }
 
 fn hellos() -> Vec<Case> {

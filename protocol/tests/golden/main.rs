@@ -8,8 +8,10 @@ mod batches;
 mod client_cases;
 mod files;
 mod reject;
+mod reject_state;
 mod server_cases;
 mod state;
+mod state_cases;
 
 use files::{Row, check, hex, unhex};
 use madang_protocol::{ClientMessage, ServerMessage, codec, json};
@@ -42,7 +44,7 @@ fn server_json(message: &ServerMessage<'_>) -> String {
 
 #[test]
 fn client_messages_have_these_bytes_and_this_json() {
-    let mut tags = [false; 9];
+    let mut tags = [false; 11];
     let rows = client_cases::all().into_iter().map(|(name, message)| {
         let (bytes, text) = (client_bytes(&message), client_json(&message));
         tags[usize::from(bytes[0])] = true;
@@ -51,12 +53,12 @@ fn client_messages_have_these_bytes_and_this_json() {
         Row::new(name).text("hex", &hex(&bytes)).raw("json", &text)
     });
     check("client.json", rows.collect());
-    assert_eq!(tags, [true; 9], "a message has no vector");
+    assert_eq!(tags, [true; 11], "a message has no vector");
 }
 
 #[test]
 fn server_messages_have_these_bytes_and_this_json() {
-    let mut tags = [false; 18];
+    let mut tags = [false; 23];
     let rows = server_cases::all().into_iter().map(|(name, message)| {
         let (bytes, text) = (server_bytes(&message), server_json(&message));
         tags[usize::from(bytes[0])] = true;
@@ -65,7 +67,7 @@ fn server_messages_have_these_bytes_and_this_json() {
         Row::new(name).text("hex", &hex(&bytes)).raw("json", &text)
     });
     check("server.json", rows.collect());
-    assert_eq!(tags, [true; 18], "a message has no vector");
+    assert_eq!(tags, [true; 23], "a message has no vector");
 }
 
 #[test]

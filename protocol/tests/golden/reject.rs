@@ -2,7 +2,7 @@
 
 use super::client_cases;
 use super::files::unhex;
-use super::{client_bytes, server_bytes, server_cases};
+use super::{client_bytes, reject_state, server_bytes, server_cases};
 
 /// Bytes that are no message.
 pub(crate) struct Case {
@@ -17,9 +17,9 @@ pub(crate) fn binary() -> Vec<Case> {
     let mut cases = vec![
         case("no bytes", "client", "", "a message has at least a tag"),
         case("no bytes from the server", "server", "", "a message has at least a tag"),
-        case("unknown tag", "client", "09", "tags end at 8"),
-        case("unknown tag of two bytes", "client", "fb0001 00", "tags end at 8"),
-        case("unknown tag from the server", "server", "12 00", "tags end at 17; a client skips it"),
+        case("unknown tag", "client", "0b", "tags end at 10"),
+        case("unknown tag of two bytes", "client", "fb0001 00", "tags end at 10"),
+        case("unknown tag from the server", "server", "17 00", "tags end at 22; a client skips it"),
         case("reserved byte 254 as tag", "client", "fe 00", "254 starts no integer"),
         case("reserved byte 255 as channel", "client", "02 ff", "255 starts no integer"),
         case("leave without channel", "client", "02", "the channel is missing"),
@@ -191,10 +191,10 @@ pub(crate) fn binary() -> Vec<Case> {
             "events end at 5; a client skips the message",
         ),
         case(
-            "leave reason 5",
+            "leave reason 6",
             "server",
-            "02 03 05",
-            "reasons end at 4; a client skips the message",
+            "02 03 06",
+            "reasons end at 5; a client skips the message",
         ),
         case(
             "bool 2 from the server",
@@ -210,6 +210,7 @@ pub(crate) fn binary() -> Vec<Case> {
             "a key has 24 bytes",
         ),
     ];
+    cases.extend(reject_state::binary().into_iter().map(|(a, b, c, d)| case(a, b, c, d)));
     cases.push(roster_of(&unhex("fd 0000000000000010")));
     let hello = client_bytes(&named(client_cases::all(), "hello, everything"));
     let join = client_bytes(&named(client_cases::all(), "join with everything"));
@@ -246,7 +247,7 @@ fn roster_of(count: &[u8]) -> Case {
 type JsonCase = (&'static str, &'static str, String, &'static str);
 
 pub(crate) fn json() -> Vec<JsonCase> {
-    let written = json_texts().into_iter().chain(json_payload_texts());
+    let written = json_texts().into_iter().chain(json_payload_texts()).chain(reject_state::json());
     let mut cases: Vec<JsonCase> =
         written.map(|(name, from, text, why)| (name, from, text.to_owned(), why)).collect();
     let too_deep = |open: &str, close: &str| {

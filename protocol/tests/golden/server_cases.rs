@@ -1,5 +1,7 @@
-//! Messages from the server: each message and each variant of each enum.
+//! Messages from the server: each message and each variant of each enum. Those about state stand in
+//! `state_cases.rs`, but for the schema that `Joined` carries.
 
+use super::state_cases;
 use madang_protocol::client::PresenceMode;
 use madang_protocol::ids::*;
 use madang_protocol::limits::Limits;
@@ -11,7 +13,8 @@ use std::borrow::Cow;
 type Case = (&'static str, ServerMessage<'static>);
 
 pub(crate) fn all() -> Vec<Case> {
-    [sessions(), rooms(), messages(), presence(), answers(), clusters()].concat()
+    let state = state_cases::server();
+    [sessions(), rooms(), messages(), presence(), answers(), clusters(), state].concat()
 }
 
 const EPOCH: Epoch = Epoch([0xe0, 0xe1, 0xe2, 0xe3, 0xe4, 0xe5, 0xe6, 0xe7]);
@@ -86,6 +89,14 @@ fn rooms() -> Vec<Case> {
             ServerMessage::Joined(Joined {
                 presence: PresenceMode::Full,
                 roster: Roster::Full(Vec::new()),
+                ..joined.clone()
+            }),
+        ),
+        (
+            "joined, a room with state",
+            ServerMessage::Joined(Joined {
+                kind: "shared".into(),
+                ext: vec![Extension(EXT_SCHEMA, state_cases::SCHEMA.into())],
                 ..joined.clone()
             }),
         ),

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 mod state;
+mod state_strategies;
 mod strategies;
 
 use madang_protocol::ids::{Channel, Cseq, MemberId, Seq};
@@ -42,7 +43,7 @@ fn server_json(message: &ServerMessage<'_>) -> String {
 /// Bytes that look like a message for a while: a tag of the set, small numbers, then anything.
 fn likely_bytes() -> impl Strategy<Value = Vec<u8>> {
     let byte = prop_oneof![3 => 0_u8..4, 1 => 248_u8..=255, 1 => any::<u8>()];
-    (0_u8..20, vec(byte, 0..80)).prop_map(|(tag, rest)| [vec![tag], rest].concat())
+    (0_u8..24, vec(byte, 0..80)).prop_map(|(tag, rest)| [vec![tag], rest].concat())
 }
 
 /// Text out of the words of the JSON twin.
@@ -86,6 +87,17 @@ fn likely_json() -> impl Strategy<Value = String> {
         "\"full\"",
         "\"presence\"",
         "\"event\"",
+        "\"edit\"",
+        "\"edits\"",
+        "\"cseq\"",
+        "\"set\"",
+        "\"entity\"",
+        "\"value\"",
+        "\"one\"",
+        "\"vec2\"",
+        "\"snapshot\"",
+        "\"part\"",
+        "\"tick\"",
         " ",
     ]);
     vec(word, 0..40).prop_map(|words| words.concat())
@@ -105,7 +117,9 @@ proptest! {
     #[test]
     fn a_server_message_survives_both_forms(message in server()) {
         let bytes = server_bytes(&message);
-        prop_assert_eq!(&codec::decode_server(&bytes).unwrap(), &message);
+        let decoded = codec::decode_server(&bytes).unwrap();
+        prop_assert_eq!(&decoded, &message);
+        prop_assert_eq!(&decoded.into_owned(), &message);
         let text = server_json(&message);
         prop_assert_eq!(&json::decode_server(&text).unwrap(), &message);
     }

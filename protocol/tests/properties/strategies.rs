@@ -1,6 +1,7 @@
 //! Arbitrary messages: every variant, every field, integers near each change of width. Boxed:
 //! the value trees of so many fields are too large for the stack of a test's thread.
 
+use super::state_strategies;
 use madang_protocol::client::*;
 use madang_protocol::ids::*;
 use madang_protocol::limits::Limits;
@@ -13,7 +14,7 @@ use proptest::prelude::*;
 use std::borrow::Cow;
 
 /// Integers of the wire, each width as likely as the others.
-fn integer() -> impl Strategy<Value = u64> {
+pub(crate) fn integer() -> impl Strategy<Value = u64> {
     prop_oneof![
         0_u64..=250,
         245_u64..=260,
@@ -24,15 +25,15 @@ fn integer() -> impl Strategy<Value = u64> {
     ]
 }
 
-fn small() -> impl Strategy<Value = u32> {
+pub(crate) fn small() -> impl Strategy<Value = u32> {
     integer().prop_map(|value| value as u32)
 }
 
-fn text() -> impl Strategy<Value = String> {
+pub(crate) fn text() -> impl Strategy<Value = String> {
     prop_oneof![".{0,12}", "[a-z]{245,260}", any::<String>()]
 }
 
-fn bytes() -> impl Strategy<Value = Vec<u8>> {
+pub(crate) fn bytes() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![vec(any::<u8>(), 0..12), vec(any::<u8>(), 245..260)]
 }
 
@@ -44,19 +45,19 @@ fn labels() -> impl Strategy<Value = Vec<(String, String)>> {
     vec((text(), text()), 0..4)
 }
 
-fn channel() -> impl Strategy<Value = Channel> {
+pub(crate) fn channel() -> impl Strategy<Value = Channel> {
     small().prop_map(Channel)
 }
 
-fn member_id() -> impl Strategy<Value = MemberId> {
+pub(crate) fn member_id() -> impl Strategy<Value = MemberId> {
     small().prop_map(MemberId)
 }
 
-fn seq() -> impl Strategy<Value = Seq> {
+pub(crate) fn seq() -> impl Strategy<Value = Seq> {
     integer().prop_map(Seq)
 }
 
-fn cseq() -> impl Strategy<Value = Cseq> {
+pub(crate) fn cseq() -> impl Strategy<Value = Cseq> {
     integer().prop_map(Cseq)
 }
 
@@ -73,15 +74,21 @@ fn extensions() -> impl Strategy<Value = Vec<Extension>> {
     vec((any::<u16>(), bytes()).prop_map(|(number, bytes)| Extension(number, bytes)), 0..3)
 }
 
+/// Finite doubles: of any bits, and of few digits.
+pub(crate) fn float() -> impl Strategy<Value = f64> {
+    prop_oneof![
+        any::<u64>().prop_map(f64::from_bits).prop_filter("finite", |f| f.is_finite()),
+        any::<f32>().prop_filter("finite", |f| f.is_finite()).prop_map(f64::from),
+    ]
+}
+
 fn value() -> BoxedStrategy<Value> {
-    let float = any::<u64>().prop_map(f64::from_bits).prop_filter("finite", |f| f.is_finite());
     prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::Bool),
         integer().prop_map(|value| Value::Int(value as i64)),
         integer().prop_map(|value| Value::Int(-(value as i64))),
-        float.prop_map(Value::Float),
-        any::<f32>().prop_filter("finite", |f| f.is_finite()).prop_map(|f| Value::Float(f.into())),
+        float().prop_map(Value::Float),
         text().prop_map(Value::Text),
         bytes().prop_map(Value::Bytes),
     ]
@@ -144,6 +151,7 @@ fn leave_reason() -> impl Strategy<Value = LeaveReason> {
         Just(LeaveReason::Kicked),
         Just(LeaveReason::Closed),
         Just(LeaveReason::Lost),
+        Just(LeaveReason::Failed),
     ]
 }
 
@@ -207,15 +215,16 @@ pub(crate) fn client() -> BoxedStrategy<ClientMessage<'static>> {
     let set = (channel(), cseq(), attributes())
         .prop_map(|(channel, cseq, attributes)| SetAttributes { channel, cseq, attributes });
     prop_oneof![
-        hello().prop_map(ClientMessage::Hello),
-        join().prop_map(ClientMessage::Join),
-        channel().prop_map(|channel| ClientMessage::Leave(Leave { channel })),
-        publish.prop_map(ClientMessage::Publish),
-        direct.prop_map(ClientMessage::Direct),
-        request.prop_map(ClientMessage::Request),
-        set.prop_map(ClientMessage::SetAttributes),
-        integer().prop_map(|id| ClientMessage::Ping(Ping { id })),
-        small().prop_map(|r#ref| ClientMessage::GetStats(GetStats { r#ref })),
+        1 => hello().prop_map(ClientMessage::Hello),
+        1 => join().prop_map(ClientMessage::Join),
+        1 => channel().prop_map(|channel| ClientMessage::Leave(Leave { channel })),
+        1 => publish.prop_map(ClientMessage::Publish),
+        1 => direct.prop_map(ClientMessage::Direct),
+        1 => request.prop_map(ClientMessage::Request),
+        1 => set.prop_map(ClientMessage::SetAttributes),
+        1 => integer().prop_map(|id| ClientMessage::Ping(Ping { id })),
+        1 => small().prop_map(|r#ref| ClientMessage::GetStats(GetStats { r#ref })),
+        3 => state_strategies::from_client(),
     ]
     .boxed()
 }
@@ -379,18 +388,18 @@ fn answers() -> BoxedStrategy<ServerMessage<'static>> {
             conflated,
         })
     };
-    let stats = (small(), counts(), counts(), counts(), counts(), small(), integer(), small())
-        .prop_map(|all| Stats {
-            r#ref: all.0,
-            reliable: all.1,
-            latest: all.2,
-            volatile: all.3,
-            control: all.4,
-            queued_messages: all.5,
-            queued_bytes: all.6,
-            resumes: all.7,
-            state: all.3,
-        });
+    let classes = [counts(), counts(), counts(), counts(), counts()];
+    let stats = (small(), classes, small(), integer(), small()).prop_map(|all| Stats {
+        r#ref: all.0,
+        reliable: all.1[0],
+        latest: all.1[1],
+        volatile: all.1[2],
+        control: all.1[3],
+        queued_messages: all.2,
+        queued_bytes: all.3,
+        resumes: all.4,
+        state: all.1[4],
+    });
     prop_oneof![
         ack.prop_map(ServerMessage::Ack),
         (channel(), cseq(), payload()).prop_map(|(channel, cseq, payload)| ServerMessage::Reply(
@@ -413,6 +422,7 @@ pub(crate) fn server() -> BoxedStrategy<ServerMessage<'static>> {
         2 => joined().prop_map(ServerMessage::Joined),
         9 => in_rooms(),
         7 => answers(),
+        5 => state_strategies::from_server(),
     ]
     .boxed()
 }

@@ -6,6 +6,7 @@ use madang_protocol::client::*;
 use madang_protocol::ids::*;
 use madang_protocol::limits::*;
 use madang_protocol::server::*;
+use madang_protocol::state::*;
 use madang_protocol::value::*;
 use madang_protocol::{ClientMessage, CloseCode, ErrorCode, ServerMessage, codec, json};
 use serde::de::{IgnoredAny, MapAccess, Visitor};
@@ -47,6 +48,10 @@ pub(crate) fn bounds() -> String {
         ("Names of attributes and labels", format!("1 to {NAME_BYTES_MAX} bytes")),
         ("Label values", format!("{LABEL_VALUE_BYTES_MAX} bytes")),
         ("Labels of a room", format!("{LABELS_MAX}")),
+        ("Changes in one `edit`", format!("{EDITS_MAX}")),
+        ("Kinds of a schema", format!("1 to {KINDS_MAX}")),
+        ("Fields of a kind", format!("{FIELDS_MAX}")),
+        ("Elements of a list in a state", format!("{LIST_MAX}")),
         ("Arrays and objects inside each other in a `json` payload", format!("{JSON_DEPTH_MAX}")),
     ];
     let mut table = "| what | bound |\n|---|---|\n".to_owned();
@@ -192,6 +197,8 @@ fn client_messages() -> Vec<ClientMessage<'static>> {
         }),
         ClientMessage::Ping(Ping { id: 1 }),
         ClientMessage::GetStats(GetStats { r#ref: 1 }),
+        ClientMessage::Resync(Resync { channel: CHANNEL, part: Part::Members, tick: 1, hash: 1 }),
+        ClientMessage::Edit(Edit { channel: CHANNEL, cseq, edits: Vec::new() }),
     ]
 }
 
@@ -254,6 +261,35 @@ fn server_messages() -> Vec<ServerMessage<'static>> {
         ServerMessage::Moved(Moved { channel, epoch: Epoch::default() }),
         ServerMessage::Types(Types { channel, first: 0, names: Vec::new() }),
     ]
+    .into_iter()
+    .chain(messages_of_state())
+    .collect()
+}
+
+fn messages_of_state() -> Vec<ServerMessage<'static>> {
+    let (channel, part, seq, cseq, tick, hash) = (CHANNEL, Part::Owner, Seq(1), Cseq(1), 2, 1);
+    let bytes = Cow::Borrowed(&b""[..]);
+    vec![
+        ServerMessage::Snapshot(Snapshot { channel, part, tick, seq, hash, state: bytes.clone() }),
+        ServerMessage::Delta(Delta {
+            channel,
+            part,
+            base_tick: 1,
+            tick,
+            seq,
+            hash,
+            changes: bytes,
+        }),
+        ServerMessage::InputAck(InputAck { channel, tick, cseq }),
+        ServerMessage::PartGone(PartGone { channel, part }),
+        ServerMessage::Edited(Edited {
+            channel,
+            cseq,
+            tick,
+            created: Vec::new(),
+            refused: Vec::new(),
+        }),
+    ]
 }
 
 #[test]
@@ -275,7 +311,7 @@ fn the_tables_of_fields_are_those_of_the_types() {
         let (name, fields) = message(&text);
         wanted.insert(format!("Server tag {tag}: `{name}`"), fields);
     }
-    assert_eq!(wanted.len(), 8 + 9 + 18);
+    assert_eq!(wanted.len(), 8 + 11 + 23);
     assert_eq!(tables_of_fields(&read()), wanted);
 }
 
@@ -338,6 +374,7 @@ fn the_table_of_enumerations_is_that_of_the_types() {
         LeaveReason::Kicked,
         LeaveReason::Closed,
         LeaveReason::Lost,
+        LeaveReason::Failed,
     ];
     check("LeaveReason", variants(&reasons));
     check("Durability", variants(&[Durability::Sequenced, Durability::Durable]));
@@ -355,6 +392,88 @@ fn the_table_of_enumerations_is_that_of_the_types() {
     let mut wanted = vec![(0, "join".to_owned(), Vec::new())];
     wanted.extend(variants(&events).into_iter().map(|(tag, name, fields)| (tag + 1, name, fields)));
     check("PresenceEvent", wanted);
+}
+
+#[test]
+fn the_table_of_enumerations_of_state_is_that_of_the_types() {
+    let found = rows_of_enumerations(&read());
+    let check = |name: &str, wanted: Vec<(u8, String, Vec<String>)>| {
+        assert_eq!(found.get(name), Some(&wanted), "{name}");
+    };
+    check("Part", variants(&parts()));
+    check("EntityRef", variants(&[EntityRef::Id(1), EntityRef::Temp(1)]));
+    check("StateEdit", variants(&state_edits()));
+    // What follows is another enumeration, not fields.
+    check("FieldValue", vec![(0, "one".into(), Vec::new()), (1, "list".into(), Vec::new())]);
+    check("ScalarValue", variants(&scalars()));
+    let refusals = [
+        EditRefusal::Unknown,
+        EditRefusal::Invalid,
+        EditRefusal::NotOwner,
+        EditRefusal::Changed,
+        EditRefusal::Full,
+        EditRefusal::NoSuchMember,
+    ];
+    check("EditRefusal", variants(&refusals));
+}
+
+fn parts() -> [Part; 5] {
+    [Part::Members, Part::Team(1), Part::Owner, Part::Cell(1), Part::Spectators]
+}
+
+fn state_edits() -> [StateEdit; 4] {
+    let entity = EntityRef::Id(1);
+    [
+        StateEdit::Create { temp: 1, kind: 1, fields: Vec::new() },
+        StateEdit::Set { entity, field: 1, value: None, if_version: None },
+        StateEdit::Remove { entity },
+        StateEdit::Give { entity, to: MemberId(1) },
+    ]
+}
+
+fn scalars() -> [ScalarValue; 8] {
+    [
+        ScalarValue::Bool(true),
+        ScalarValue::Int(1),
+        ScalarValue::Uint(1),
+        ScalarValue::Number(1.0),
+        ScalarValue::Text(String::new()),
+        ScalarValue::Bytes(Vec::new()),
+        ScalarValue::Vec2([1.0; 2]),
+        ScalarValue::Vec3([1.0; 3]),
+    ]
+}
+
+#[test]
+fn the_tags_of_enumerations_of_state_are_those_on_the_wire() {
+    let byte_at = |message: ClientMessage<'_>, offset: usize| {
+        let mut bytes = Vec::new();
+        codec::encode_client(&message, &mut bytes);
+        usize::from(codec::split_batch(&bytes).next().unwrap().unwrap()[offset])
+    };
+    let edit =
+        |edit| ClientMessage::Edit(Edit { channel: CHANNEL, cseq: Cseq(1), edits: vec![edit] });
+    for (tag, part) in parts().into_iter().enumerate() {
+        let resync = ClientMessage::Resync(Resync { channel: CHANNEL, part, tick: 1, hash: 1 });
+        assert_eq!(byte_at(resync, 2), tag);
+    }
+    for (tag, state_edit) in state_edits().into_iter().enumerate() {
+        assert_eq!(byte_at(edit(state_edit), 4), tag);
+    }
+    for (tag, entity) in [EntityRef::Id(9), EntityRef::Temp(9)].into_iter().enumerate() {
+        assert_eq!(byte_at(edit(StateEdit::Remove { entity }), 5), tag);
+    }
+    let set = |value| {
+        let entity = EntityRef::Id(1);
+        edit(StateEdit::Set { entity, field: 1, value: Some(value), if_version: None })
+    };
+    let values = [FieldValue::One(ScalarValue::Bool(true)), FieldValue::List(Vec::new())];
+    for (tag, value) in values.into_iter().enumerate() {
+        assert_eq!(byte_at(set(value), 9), tag);
+    }
+    for (tag, scalar) in scalars().into_iter().enumerate() {
+        assert_eq!(byte_at(set(FieldValue::One(scalar)), 10), tag);
+    }
 }
 
 /// The tag that each variant of each enumeration has in bytes, found by decoding the row's tag.
