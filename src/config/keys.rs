@@ -210,8 +210,8 @@ configuration! {
         kind: Vec<KindRule> = kinds();
         /// Ways to gather other than `rooms.flush_ms`, by prefixes of the rooms' names; the longest that fits decides. `tick` sends a room's messages with its state, at the end of each tick.
         flush: Vec<FlushRule> = Vec::new();
-        /// Rooms that are opened at the start and stay open without members.
-        open: Vec<RoomName> = Vec::new();
+        /// Rooms that are opened at the start and stay open without members; the default is the demo's, where bots play.
+        open: Vec<RoomName> = demo_rooms();
         /// Which rooms with rules are recorded, by prefixes of their names. A recording holds all that members sent and what the room's random numbers come from: keep it as a secret.
         record: Vec<Prefix> = Vec::new();
         /// The directory of the recordings.
@@ -236,12 +236,14 @@ configuration! {
         connections_max: u32 = 1_024, in 1..=COUNT_CAP;
         /// How long what happened in a room can still be watched.
         history_ms: u32 = 120_000, in 1_000..=86_400_000;
-        /// Most bytes of that for one room.
+        /// Most bytes of that for one room, its state included; a state that alone is larger is not shown.
         history_bytes_max: u32 = 8_388_608, in 1_024..=QUEUE_BYTES_CAP;
         /// Most bytes of that for all rooms of one of these threads.
         bytes_max: u32 = 268_435_456, in 65_536..=QUEUE_BYTES_CAP;
         /// Longest delay that a spectator may ask for.
         delay_max_ms: u32 = 60_000, in 0..=86_400_000;
+        /// How long a spectator of a room with state may be behind before it skips to a snapshot.
+        conflate_ms: u32 = 3_000, in 100..=3_600_000;
         /// Silence after which a spectator is sent a comment.
         heartbeat_ms: u32 = 15_000, in 10..=3_600_000;
         /// Least time between two changes of a room in the directory.
@@ -271,6 +273,11 @@ fn kinds() -> Vec<KindRule> {
         Some(KindRule { prefix: prefix.into(), kind: RoomKind::named(kind)? })
     };
     rules.into_iter().filter_map(rule).collect()
+}
+
+/// Where the demo's bots play.
+fn demo_rooms() -> Vec<RoomName> {
+    ["arena-1", "arena-2", "arena-3"].map(|name| RoomName(name.into())).into()
 }
 
 /// Rules for names with one of these prefixes, without a delay.

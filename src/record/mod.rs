@@ -11,7 +11,7 @@ mod writer;
 pub use writer::{RecordSettings, SUFFIX};
 
 use crate::metrics::Block;
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::{Receiver, Sender, TrySendError};
 use madang_engine::room::record::{RecordEvent, RecordItem};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -85,6 +85,7 @@ pub fn start(
 
 impl Recorder {
     /// The way of one more shard to the same writer.
+    #[must_use]
     pub fn another(&self) -> Self {
         Self::new(self.sender.clone(), self.bytes_max, Arc::clone(&self.in_flight))
     }
@@ -130,7 +131,7 @@ impl Recorder {
         // What only says that something is missing has no bytes and always fits.
         let fits = packet.bytes == 0 || taken.saturating_add(packet.bytes) <= self.bytes_max;
         let sent =
-            if fits { sender.try_send(packet).map_err(|e| e.into_inner()) } else { Err(packet) };
+            if fits { sender.try_send(packet).map_err(TrySendError::into_inner) } else { Err(packet) };
         if let Err(packet) = sent {
             self.in_flight.fetch_sub(packet.bytes, Ordering::Relaxed);
             self.dropped += packet.items.len() as u64;

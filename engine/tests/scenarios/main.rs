@@ -14,6 +14,7 @@ mod liveness;
 mod presence;
 mod rates;
 mod raw;
+mod recording;
 mod requests;
 mod resume;
 #[path = "../support/mod.rs"]

@@ -5,7 +5,7 @@
 //! thrown bean bag makes rivals drop theirs, and each dancer hides one trap that spectators see and rivals do
 //! not. After a round the best three are shown, and the next begins. Bots fill empty seats.
 //!
-//! [`logic`] is the room logic, [`world`] and [`hits`] are the game, [`movement`] is what the browser predicts
+//! [`logic`] is the room logic, [`world`] and `hits` are the game, [`movement`] is what the browser predicts
 //! with, [`input`] what it sends, [`schema`] what it sees.
 
 pub mod bots;

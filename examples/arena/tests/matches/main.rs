@@ -37,6 +37,17 @@ fn assert_sound(court: &Court) {
     assert!(court.play.state().len() < 200, "{}", court.play.state().len());
 }
 
+/// What an owner is told of its times is what everybody sees of it.
+fn assert_times_agree(court: &Court, member: u32, own: u32) {
+    let pose = court.uint(Part::Members, own, player::POSE);
+    for (field, flag) in
+        [(player::DASH_ENDS, player::DASHING), (player::STUN_ENDS, player::STUNNED)]
+    {
+        let is_coming = court.uint(Part::Owner(member), own, field) > court.play.tick();
+        assert_eq!(is_coming, pose & flag != 0, "field {field}");
+    }
+}
+
 /// Where traps lie, as a part tells; by the player that laid them.
 fn traps(court: &Court, part: Part) -> BTreeMap<u64, [f64; 2]> {
     let laid = |id: &u32| court.value(part, *id, trap::LAID) == ScalarValue::Bool(true);
@@ -75,6 +86,9 @@ fn every_audience_follows_matches_in_which_members_come_and_go() {
             let laid = traps(&court, Part::Spectators);
             seen_traps += laid.len();
             for member in court.members.keys() {
+                if let Some(own) = court.own(*member) {
+                    assert_times_agree(&court, *member, own);
+                }
                 let own = court.own(*member).map(u64::from);
                 for (by, at) in traps(&court, Part::Owner(*member)) {
                     assert_eq!((Some(by), Some(&at)), (own, laid.get(&by)));
@@ -221,7 +235,7 @@ struct Told {
 
 impl Told {
     fn own(court: &Court, member: u32) -> Self {
-        let (part, own) = (Part::Owner(member), court.own(member).unwrap());
+        let (part, own) = (Part::Owner(member), court.own(member).expect("it plays"));
         let left = |field| court.uint(part, own, field).saturating_sub(court.play.tick()) as u32;
         let body = Body {
             at: court.vector(Part::Members, own, player::AT),
