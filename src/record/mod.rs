@@ -130,8 +130,11 @@ impl Recorder {
         let taken = self.in_flight.fetch_add(packet.bytes, Ordering::Relaxed);
         // What only says that something is missing has no bytes and always fits.
         let fits = packet.bytes == 0 || taken.saturating_add(packet.bytes) <= self.bytes_max;
-        let sent =
-            if fits { sender.try_send(packet).map_err(TrySendError::into_inner) } else { Err(packet) };
+        let sent = if fits {
+            sender.try_send(packet).map_err(TrySendError::into_inner)
+        } else {
+            Err(packet)
+        };
         if let Err(packet) = sent {
             self.in_flight.fetch_sub(packet.bytes, Ordering::Relaxed);
             self.dropped += packet.items.len() as u64;

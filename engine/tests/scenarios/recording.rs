@@ -1,25 +1,35 @@
 //! Rooms that are recorded, and their recordings played again.
+//!
+//! The engine is driven by hand: what its members are told is no matter here, only what their rooms do.
 
-use crate::helpers::{config, world};
+use crate::helpers::config;
 use crate::support::client::{join_named, text};
 use crate::support::draw::Draw;
-use crate::support::world::World;
-use madang_engine::Config;
 use madang_engine::config::Kind;
+use madang_engine::id::ConnId;
+use madang_engine::input::{Entry, Identity};
 use madang_engine::room::logic::{
-    Audience, Context, EditOutcome, Incoming, LogicKind, MemberView, RoomLogic,
+    Audience, Context, EditOutcome, Incoming, LogicKind, MemberView, RoomLogic, RoomOptions,
 };
+use madang_engine::room::play::Call;
 use madang_engine::room::record::{
-    Digest, PASSED_MAX, RecordEnd, RecordEvent, TickEnd, from_line, to_line,
+    Digest, PASSED_MAX, RecordEnd, RecordEvent, RecordHeader, RecordItem, TickEnd, from_line,
+    to_line,
 };
 use madang_engine::room::replay::{Divergence, Replay, ReplayError};
 use madang_engine::room::state::Belonging;
-use madang_protocol::client::{Class, ClientMessage, Edit};
-use madang_protocol::ids::{Channel, Cseq};
+use madang_engine::time::Time;
+use madang_engine::{Clock, Config, Engine, Input, Output};
+use madang_protocol::client::{
+    Class, ClientMessage, Edit, Hello, Leave, Publish, Request, Resume, RoomPosition,
+};
+use madang_protocol::ids::{Channel, Cseq, Epoch, ResumeKey, Seq};
 use madang_protocol::state::{
     Field, FieldType, FieldValue, Kind as EntityKind, Scalar, ScalarValue, Schema, Visibility,
 };
-use madang_protocol::value::Payload;
+use madang_protocol::value::{Payload, TypeRef};
+use madang_protocol::{ServerMessage, VERSION, codec};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A table on which everybody rolls dice.
@@ -118,7 +128,7 @@ impl RoomLogic for Dice {
 }
 
 fn kind(name: &'static str, tick_hz: u32, bias: u64) -> LogicKind {
-    let factory = Arc::new(move |_: &_| {
+    let factory = Arc::new(move |_: &RoomOptions<'_>| {
         Ok(Box::new(Dice { joined: Vec::new(), bias }) as Box<dyn RoomLogic>)
     });
     LogicKind { name, tick_hz, interest: None, factory }
@@ -141,21 +151,165 @@ fn recording_config() -> Config {
     config
 }
 
-/// Everything that was recorded, through its lines, by room in the order in which they began.
-fn recordings(world: &mut World) -> Vec<Vec<RecordEvent<'static>>> {
-    let mut rooms: Vec<(u32, Vec<RecordEvent<'static>>)> = Vec::new();
-    for item in std::mem::take(&mut world.node.recorded) {
-        let line = to_line(&item.event);
-        let event = from_line(line.strip_suffix(b"\n").expect("a line")).expect("it reads");
-        assert_eq!(event, item.event);
-        if matches!(event, RecordEvent::Begun(_)) {
-            rooms.push((item.channel, vec![event]));
-            continue;
-        }
-        let room = rooms.iter_mut().rev().find(|(channel, _)| *channel == item.channel);
-        room.expect("a recording begins with its header").1.push(event);
+/// An engine and those who talk to it.
+struct Bench {
+    engine: Engine,
+    ms: u64,
+    players: Vec<Player>,
+    recorded: Vec<RecordItem>,
+    connections: u32,
+}
+
+#[derive(Default)]
+struct Player {
+    conn: Option<ConnId>,
+    key: Option<ResumeKey>,
+    /// Rooms by name.
+    rooms: BTreeMap<String, (Channel, Epoch)>,
+    cseq: u64,
+}
+
+impl Bench {
+    fn new(seed: u8) -> Self {
+        let engine = Engine::new(recording_config(), [seed; 32], Time::from_ms(0));
+        Self { engine, ms: 0, players: Vec::new(), recorded: Vec::new(), connections: 0 }
     }
-    rooms.into_iter().map(|(_, events)| events).collect()
+
+    fn clock(&self) -> Clock {
+        Clock { now: Time::from_ms(self.ms), wall_us: 1_800_000_000_000_000 + self.ms * 1000 }
+    }
+
+    fn input(&mut self, input: Input<'_>) {
+        self.engine.handle_input(input, self.clock());
+        self.act();
+    }
+
+    fn act(&mut self) {
+        while let Some(output) = self.engine.poll_output() {
+            match output {
+                Output::Authenticate { conn, .. } => {
+                    let result = Ok(Identity::default());
+                    self.engine.handle_input(Input::Authenticated { conn, result }, self.clock());
+                }
+                Output::Flush(conn) => {
+                    while let Some((frame, _)) = self.engine.next_frame(conn) {
+                        for message in codec::split_batch(&frame) {
+                            let message = message.expect("a batch");
+                            self.told(conn, &codec::decode_server(message).expect("a message"));
+                        }
+                    }
+                }
+                Output::Record(item) => self.recorded.push(item),
+                _ => {}
+            }
+        }
+    }
+
+    fn told(&mut self, conn: ConnId, message: &ServerMessage<'_>) {
+        let player = self.players.iter_mut().find(|player| player.conn == Some(conn));
+        let Some(player) = player else { return };
+        match message {
+            ServerMessage::Welcome(welcome) => player.key = Some(welcome.resume_key),
+            ServerMessage::Joined(joined) => {
+                player.rooms.insert(joined.name.clone(), (joined.channel, joined.epoch));
+            }
+            ServerMessage::Left(left) => {
+                player.rooms.retain(|_, (channel, _)| *channel != left.channel);
+            }
+            _ => {}
+        }
+    }
+
+    fn pass_ms(&mut self, ms: u64) {
+        for _ in 0..ms.div_ceil(10) {
+            self.ms += 10;
+            self.engine.handle_timeout(self.clock());
+            self.act();
+        }
+    }
+
+    fn player(&mut self) -> usize {
+        self.players.push(Player::default());
+        self.connect(self.players.len() - 1);
+        self.players.len() - 1
+    }
+
+    /// Connects, and resumes if it can.
+    fn connect(&mut self, player: usize) {
+        let conn = ConnId { slot: self.connections, generation: 1 };
+        self.connections += 1;
+        let found = &mut self.players[player];
+        found.conn = Some(conn);
+        let rooms = found.rooms.values().map(|(channel, epoch)| RoomPosition {
+            channel: *channel,
+            epoch: *epoch,
+            seq: Seq(0),
+        });
+        let resume = found.key.map(|key| Resume { key, rooms: rooms.collect() });
+        let hello =
+            Hello { version_min: VERSION, version_max: VERSION, resume, ..Hello::default() };
+        self.input(Input::Connected { conn, entry: Entry::Native });
+        self.send(player, &ClientMessage::Hello(hello));
+    }
+
+    fn drop_socket(&mut self, player: usize) {
+        if let Some(conn) = self.players[player].conn.take() {
+            self.input(Input::Disconnected { conn, ends_session: false });
+        }
+    }
+
+    fn send(&mut self, player: usize, message: &ClientMessage<'_>) {
+        let Some(conn) = self.players[player].conn else { return };
+        let mut data = Vec::new();
+        codec::encode_client(message, &mut data);
+        self.input(Input::Message { conn, data: &data, text: false });
+    }
+
+    /// Joins; the rules may say no.
+    fn join(&mut self, player: usize, name: &str) {
+        if !self.players[player].rooms.contains_key(name) {
+            self.send(player, &ClientMessage::Join(join_named(name)));
+        }
+    }
+
+    /// Joins until the rules say yes.
+    fn enter(&mut self, player: usize, name: &str) {
+        for _ in 0..100 {
+            self.join(player, name);
+        }
+        assert!(self.players[player].rooms.contains_key(name), "it is in");
+    }
+
+    fn say(&mut self, player: usize, name: &str, words: &str) {
+        self.players[player].cseq += 1;
+        self.say_again(player, name, words, Class::Reliable);
+    }
+
+    /// Says something by the newest number.
+    fn say_again(&mut self, player: usize, name: &str, words: &str, class: Class) {
+        let found = &self.players[player];
+        let Some((channel, _)) = found.rooms.get(name).copied() else { return };
+        let (cseq, r#type) = (Cseq(found.cseq), TypeRef::Name("chat".into()));
+        let publish = Publish { channel, cseq, class, r#type, payload: text(words) };
+        self.send(player, &ClientMessage::Publish(publish));
+    }
+
+    /// Everything that was recorded, through its lines, by room in the order in which they began.
+    fn recordings(&mut self) -> Vec<Vec<RecordEvent<'static>>> {
+        let mut rooms: Vec<(u32, Vec<RecordEvent<'static>>)> = Vec::new();
+        for item in std::mem::take(&mut self.recorded) {
+            let line = to_line(&item.event);
+            let event = from_line(line.strip_suffix(b"\n").expect("a line")).expect("it reads");
+            assert_eq!(event, item.event);
+            if matches!(event, RecordEvent::Begun(_)) {
+                rooms.push((item.channel, vec![event]));
+                continue;
+            }
+            let room = rooms.iter_mut().rev().find(|(channel, _)| *channel == item.channel);
+            room.expect("a recording begins with its header").1.push(event);
+        }
+        rooms.into_iter().map(|(_, events)| events).collect()
+    }
 }
 
 /// Plays a recording; how many ticks were the same, and what was wrong.
@@ -182,42 +336,39 @@ fn ticks_of(events: &[RecordEvent<'_>]) -> u64 {
     ticks.sum()
 }
 
+fn is_message(event: &RecordEvent<'_>) -> bool {
+    matches!(event, RecordEvent::Call(Call::Message { .. }))
+}
+
 #[test]
 fn a_recorded_room_replays_to_the_same_digests() {
-    let mut world = world(&recording_config(), 2);
-    let (a, b) = (world.native(0), world.json(1));
-    for client in [a, b] {
-        // The rules say no to some.
-        while !world.clients[client].rooms.values().any(|room| room.name == "dice-1") {
-            world.clients[client].join(&mut world.node, join_named("dice-1"));
-            world.calm();
-        }
+    let mut bench = Bench::new(1);
+    let (a, b) = (bench.player(), bench.player());
+    for player in [a, b] {
+        bench.enter(player, "dice-1");
     }
-    let channel = *world.clients[a].rooms.keys().next().expect("it is in");
     for words in ["roll", "later", "team", "whisper"] {
-        world.say(a, channel, words);
-        world.pass_ms(500, 10);
+        bench.say(a, "dice-1", words);
+        bench.pass_ms(500);
     }
     // What is said again after a resume is not done again.
-    world.say(b, channel, "roll");
-    world.drop_socket(b);
-    world.pass_ms(200, 10);
-    world.connect(b, 0);
-    world.say(b, channel, "roll");
-    world.pass_ms(10_000, 50);
-    for client in [a, b] {
-        world.clients[client].leave(&mut world.node, channel);
-        world.calm();
+    bench.say(b, "dice-1", "roll");
+    bench.drop_socket(b);
+    bench.pass_ms(200);
+    bench.connect(b);
+    bench.say_again(b, "dice-1", "roll", Class::Reliable);
+    bench.say(b, "dice-1", "roll");
+    bench.pass_ms(10_000);
+    for player in [a, b] {
+        let (channel, _) = bench.players[player].rooms["dice-1"];
+        bench.send(player, &ClientMessage::Leave(Leave { channel }));
     }
-    world.pass_ms(config().room.linger_ms + 1_000, 1_000);
-    let rooms = recordings(&mut world);
+    bench.pass_ms(config().room.linger_ms + 1_000);
+    let rooms = bench.recordings();
     assert_eq!(rooms.len(), 1);
     let events = &rooms[0];
     assert_eq!(events.last(), Some(&RecordEvent::Ended(RecordEnd::Emptied)));
-    let said = events.iter().filter(|event| {
-        matches!(event, RecordEvent::Call(madang_engine::room::play::Call::Message { .. }))
-    });
-    assert_eq!(said.count(), 6, "{events:?}");
+    assert_eq!(events.iter().filter(|event| is_message(event)).count(), 6, "{events:#?}");
     assert!(ticks_of(events) > 200);
     assert_eq!(play(events, &kinds()), (ticks_of(events), Ok(())));
     // Quiet time costs next to nothing.
@@ -226,17 +377,12 @@ fn a_recorded_room_replays_to_the_same_digests() {
 
 #[test]
 fn only_rooms_with_rules_of_the_configured_names_are_recorded() {
-    let mut world = world(&recording_config(), 1);
-    let a = world.native(0);
-    for name in ["relay-1", "quiet-1"] {
-        for _ in 0..20 {
-            world.clients[a].join(&mut world.node, join_named(name));
-            world.calm();
-        }
-    }
-    assert!(world.clients[a].rooms.len() == 2);
-    world.pass_ms(500, 10);
-    assert!(recordings(&mut world).is_empty());
+    let mut bench = Bench::new(2);
+    let a = bench.player();
+    bench.enter(a, "relay-1");
+    bench.enter(a, "quiet-1");
+    bench.pass_ms(500);
+    assert!(bench.recordings().is_empty());
 }
 
 #[test]
@@ -274,9 +420,6 @@ fn other_rules_and_tampered_recordings_are_found_at_the_tick_where_they_part() {
     for change in 0..2 {
         let mut tampered = events.clone();
         if change == 0 {
-            let is_message = |event: &RecordEvent<'_>| {
-                matches!(event, RecordEvent::Call(madang_engine::room::play::Call::Message { .. }))
-            };
             let place = tampered.iter().position(is_message).expect("somebody rolled");
             tampered.remove(place);
         } else {
@@ -291,7 +434,7 @@ fn other_rules_and_tampered_recordings_are_found_at_the_tick_where_they_part() {
 #[test]
 fn what_cannot_be_played_is_refused_in_words() {
     let events = one_room("dice-3", &["roll"], RecordEnd::Closed);
-    let with = |change: &dyn Fn(&mut madang_engine::room::record::RecordHeader)| {
+    let with = |change: &dyn Fn(&mut RecordHeader)| {
         let mut events = events.clone();
         let RecordEvent::Begun(header) = &mut events[0] else { panic!("no header") };
         change(header);
@@ -335,23 +478,18 @@ fn a_failure_is_recorded_and_fails_again() {
 
 /// The recording of a room in which somebody says this; it ends in this way.
 fn one_room(name: &str, says: &[&str], expected: RecordEnd) -> Vec<RecordEvent<'static>> {
-    let mut world = world(&recording_config(), 1);
-    let a = world.native(0);
-    while world.clients[a].rooms.is_empty() {
-        world.clients[a].join(&mut world.node, join_named(name));
-        world.calm();
-    }
-    let channel = *world.clients[a].rooms.keys().next().expect("it is in");
+    let mut bench = Bench::new(3);
+    let a = bench.player();
+    bench.enter(a, name);
     for words in says {
-        world.say(a, channel, words);
-        world.pass_ms(300, 10);
+        bench.say(a, name, words);
+        bench.pass_ms(300);
     }
     if expected == RecordEnd::Closed {
-        world.say(a, channel, "close");
-        world.pass_ms(300, 10);
+        bench.say(a, name, "close");
+        bench.pass_ms(300);
     }
-    let mut rooms = recordings(&mut world);
-    let events = rooms.remove(0);
+    let events = bench.recordings().remove(0);
     assert_eq!(events.last(), Some(&RecordEvent::Ended(expected)));
     events
 }
@@ -361,78 +499,64 @@ fn whatever_happens_the_replay_comes_to_the_same() {
     let mut compared = 0;
     for seed in 1..=60 {
         let mut draw = Draw::new(seed);
-        let mut world = World::new(&recording_config(), 2, seed);
-        let clients = [world.native(0), world.json(1), world.native(1)];
-        for _ in 0..120 {
-            let client = clients[draw.below(3) as usize];
-            let rooms: Vec<u32> = world.clients[client].rooms.keys().copied().collect();
-            let channel = rooms.get(draw.below(2) as usize).copied();
-            let is_there = world.clients[client].is_ready();
-            match (draw.below(14), channel) {
-                (0..=2, _) if is_there => {
-                    let name = ["dice-5", "turns-1"][draw.below(2) as usize];
-                    if world.clients[client].rooms.values().all(|room| room.name != name) {
-                        world.clients[client].join(&mut world.node, join_named(name));
-                    }
+        let mut bench = Bench::new(seed as u8);
+        let players = [bench.player(), bench.player(), bench.player()];
+        for _ in 0..150 {
+            let player = players[below(&mut draw, 3) as usize];
+            let name = ["dice-5", "turns-1"][below(&mut draw, 2) as usize];
+            let room = bench.players[player].rooms.get(name).copied();
+            match (below(&mut draw, 14), room) {
+                (0..=2, _) => bench.join(player, name),
+                (3..=7, _) => {
+                    let words =
+                        ["roll", "later", "team", "whisper", "roll", "kick", "close", "panic"];
+                    let most = if below(&mut draw, 8) == 0 { 8 } else { 5 };
+                    let class = [Class::Reliable, Class::Volatile][below(&mut draw, 2) as usize];
+                    // Some are said twice.
+                    bench.players[player].cseq += below(&mut draw, 4).min(1);
+                    let words = words[below(&mut draw, most) as usize];
+                    bench.say_again(player, name, words, class);
                 }
-                (3..=7, Some(channel)) if is_there => {
-                    let words = ["roll", "later", "team", "whisper", "roll", "kick", "close"];
-                    let words = words[draw.below(if draw.below(8) == 0 { 7 } else { 5 }) as usize];
-                    let class = [Class::Reliable, Class::Volatile][draw.below(2) as usize];
-                    world.clients[client].publish(
-                        &mut world.node,
-                        channel,
-                        class,
-                        "chat",
-                        text(words),
-                    );
+                (8, Some((channel, _))) => {
+                    bench.players[player].cseq += 1;
+                    let cseq = Cseq(bench.players[player].cseq);
+                    let (r#type, payload) = (TypeRef::Name("roll".into()), text("now"));
+                    let request = Request { channel, cseq, r#type, payload };
+                    bench.send(player, &ClientMessage::Request(request));
                 }
-                (8, Some(channel)) if is_there => {
-                    world.clients[client].request(&mut world.node, channel, "roll", text(""));
+                (9, Some((channel, _))) => {
+                    bench.send(player, &ClientMessage::Leave(Leave { channel }));
                 }
-                (9, Some(channel)) if is_there => {
-                    world.clients[client].leave(&mut world.node, channel);
-                }
-                (10, _) if is_there => world.drop_socket(client),
-                (11, _) if !is_there => world.connect(client, draw.below(2) as usize),
-                _ => world.pass_ms(u64::from(draw.below(2_000)), 50),
+                (10, _) => bench.drop_socket(player),
+                (11, _) if bench.players[player].conn.is_none() => bench.connect(player),
+                _ => bench.pass_ms(below(&mut draw, 2_000)),
             }
-            world.round();
         }
-        world.pass_ms(3_000, 50);
-        for events in recordings(&mut world) {
+        bench.pass_ms(3_000);
+        for events in bench.recordings() {
             let (same, result) = play(&events, &kinds());
             assert_eq!(result, Ok(()), "seed {seed}");
-            assert_eq!(same + waiting(&events), ticks_of(&events), "seed {seed}");
+            assert_eq!(same, ticks_of(&events), "seed {seed}");
             compared += same;
         }
     }
     assert!(compared > 5_000, "{compared} ticks were compared");
 }
 
-/// None waits: a recording is compared whole, as far as it goes.
-fn waiting(_: &[RecordEvent<'_>]) -> u64 {
-    0
+fn below(draw: &mut Draw, bound: u64) -> u64 {
+    draw.next() % bound
 }
 
 #[test]
 fn edits_are_recorded() {
-    let mut world = world(&recording_config(), 1);
-    let a = world.native(0);
-    while world.clients[a].rooms.is_empty() {
-        world.clients[a].join(&mut world.node, join_named("turns-2"));
-        world.calm();
-    }
-    let channel = *world.clients[a].rooms.keys().next().expect("it is in");
-    let edit = Edit { channel: Channel(channel), cseq: Cseq(1), edits: Vec::new() };
-    world.clients[a].send(&mut world.node, &ClientMessage::Edit(edit.clone()));
-    world.round();
-    world.round();
-    let events = recordings(&mut world).remove(0);
-    let recorded = events.iter().any(|event| {
-        matches!(event, RecordEvent::Call(madang_engine::room::play::Call::Edit { edit: found, .. })
-            if **found == edit)
-    });
-    assert!(recorded, "{events:?}");
+    let mut bench = Bench::new(4);
+    let a = bench.player();
+    bench.enter(a, "turns-2");
+    let (channel, _) = bench.players[a].rooms["turns-2"];
+    let edit = Edit { channel, cseq: Cseq(1), edits: Vec::new() };
+    bench.send(a, &ClientMessage::Edit(edit.clone()));
+    let events = bench.recordings().remove(0);
+    let is_it = |event: &RecordEvent<'_>| matches!(event, RecordEvent::Call(Call::Edit { edit: found, .. }) if **found == edit);
+    assert!(events.iter().any(is_it), "{events:?}");
     assert_eq!(play(&events, &kinds()), (ticks_of(&events), Ok(())));
 }
