@@ -2,6 +2,7 @@
 
 use crate::id::{ConnId, ShardId};
 use crate::peer::PeerMsg;
+use crate::publish::{PublishRefusal, Receipt, Ticket};
 use crate::room::record::RecordItem;
 use crate::watch::WatchItem;
 use madang_protocol::CloseCode;
@@ -58,6 +59,13 @@ pub enum Output {
     Watch(WatchItem),
     /// Something for the recording of a room, in the order in which it happened.
     Record(RecordItem),
+    /// The answer to [`crate::Input::Publish`].
+    Published {
+        /// Whom it is for.
+        ticket: Ticket,
+        /// What became of the events.
+        result: Result<Receipt, PublishRefusal>,
+    },
 }
 
 /// Something an operator may want to read. No payloads, no credentials.

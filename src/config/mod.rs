@@ -14,6 +14,7 @@ mod keys;
 mod load;
 mod recording;
 mod rules;
+mod secret;
 mod value;
 mod watching;
 
@@ -22,6 +23,7 @@ pub use keys::{Config, KEYS, Log, Play, Rooms, SECTIONS, Server, Watch};
 pub use load::{Flag, Problems, Sources, load};
 pub use recording::{Directory, Prefix};
 pub use rules::{FlushPolicy, FlushRule, KindRule, RoomKind, RoomName};
+pub use secret::Secret;
 pub use value::{Level, LogFormat};
 pub use watching::{Origin, WatchRule};
 

@@ -71,6 +71,8 @@ pub fn engine_config(
         flush: flush.collect(),
         watch: watch_rules(config),
         record: of_rooms.record.iter().map(|prefix| prefix.0.clone()).collect(),
+        publish_keys_max: config.watch.publish_repeats_max as usize,
+        publish_keys_ms: config.watch.publish_repeat_ms.into(),
         logic: rooms::kinds().iter().map(|kind| rooms::timed(kind, meter)).collect(),
     };
     // Every kind that a configuration can name is one that the engine has.

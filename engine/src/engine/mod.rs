@@ -13,6 +13,7 @@ mod clients;
 mod connections;
 mod links;
 mod members;
+mod publish;
 mod states;
 mod timers;
 
@@ -132,6 +133,7 @@ impl Engine {
             Input::Quiesce => self.quiesce(),
             Input::Open { name, options } => self.open_room(&name, options),
             Input::WatchResync { channel, name_hash } => self.watch_resync(channel, name_hash),
+            Input::Publish(publish) => self.publish_by_backend(&publish),
         }
         self.settle();
     }
@@ -250,13 +252,16 @@ impl Engine {
             Effect::Broadcast(broadcast) => self.broadcast(broadcast),
             Effect::Send { to, down } if self.comes_from_log(to, &down) => {}
             Effect::Send { to, down } => self.send_down(to, down),
+            Effect::FlushDue { channel, .. } if self.quiescing > 0 => self.gather_no_more(channel),
             Effect::FlushDue { channel, ms } => {
                 let at = self.clock.now.plus_ms(ms);
                 self.deadlines.insert((at, Deadline::Flush(channel)));
             }
             Effect::TickDue { channel, tick_hz } => {
-                let at = self.clock.now + period_us(tick_hz);
-                self.deadlines.insert((at, Deadline::Tick(channel, tick_hz)));
+                self.tick_due(self.clock.now + period_us(tick_hz), channel, tick_hz);
+            }
+            Effect::Unsubscribed { channel, shard, members } => {
+                self.with_room(channel, |room, _| room.unsubscribe(shard, members));
             }
             Effect::Ended { channel } => {
                 let now = self.clock.now;

@@ -2,8 +2,8 @@
 //! whatever it wants done comes out as [`Effect`]s.
 //!
 //! The parts: [`members`], [`history`], [`latest`], entering and leaving in `entry.rs`, what
-//! members do in `ops.rs`, what the room answers in `requests.rs`, the table of a shard's rooms in
-//! [`home`].
+//! members do in `ops.rs`, what backends publish in `publish.rs`, what the room answers in
+//! `requests.rs`, the table of a shard's rooms in [`home`].
 
 pub mod entry;
 pub mod history;
@@ -13,6 +13,7 @@ pub mod logic;
 pub mod members;
 mod ops;
 pub mod play;
+mod publish;
 pub mod record;
 pub mod replay;
 mod requests;
@@ -26,6 +27,7 @@ use crate::output::Event;
 use crate::peer::{Broadcast, Down, Echo, Wire};
 use crate::session::QueueClass;
 use crate::stats::Stats;
+use crate::time::Time;
 use crate::watch::{WatchEvent, WatchItem};
 use history::{Entry, EntryKind, History};
 use latest::LatestValues;
@@ -77,6 +79,15 @@ pub enum Effect {
     Emptied {
         /// The room.
         channel: u32,
+    },
+    /// A shard has so many members less: behind what they were still to be told.
+    Unsubscribed {
+        /// The room.
+        channel: u32,
+        /// The shard.
+        shard: ShardId,
+        /// How many.
+        members: u32,
     },
     /// The room's rules ended it: remove it now.
     Ended {
@@ -161,6 +172,8 @@ pub struct Room {
     held: Vec<Effect>,
     /// Whether a count is on its way.
     count_due: bool,
+    /// What backends published; absent until one does.
+    pub(crate) publications: Option<Box<publish::Publications>>,
     /// Counts the times it became empty, so that an old timer means nothing.
     pub emptied: u32,
     /// The hash of its name if it may be watched.
@@ -177,6 +190,8 @@ pub struct Room {
     pub(crate) is_kept: bool,
     /// Whether its next tick is due.
     is_ticking: bool,
+    /// When it is.
+    pub(crate) next_tick: Time,
 }
 
 /// When a room's messages leave.
@@ -411,12 +426,22 @@ impl Room {
         self.json_members += u32::from(wire == Wire::Json);
     }
 
-    fn remove_subscriber(&mut self, shard: ShardId, wire: Wire) {
+    fn remove_subscriber(&mut self, shard: ShardId, wire: Wire, ctx: &mut Ctx<'_>) {
+        let channel = self.channel;
+        if planted!(ctx, RemovedBeforeTold) {
+            self.unsubscribe(shard, 1);
+        } else {
+            ctx.effects.push_back(Effect::Unsubscribed { channel, shard, members: 1 });
+        }
+        self.json_members -= u32::from(wire == Wire::Json);
+    }
+
+    /// A shard has so many members less.
+    pub(crate) fn unsubscribe(&mut self, shard: ShardId, members: u32) {
         if let Some(subscriber) = self.subscriber_mut(shard) {
-            subscriber.members -= 1;
+            subscriber.members -= members;
         }
         self.subscribers.retain(|subscriber| subscriber.members > 0);
-        self.json_members -= u32::from(wire == Wire::Json);
     }
 
     /// The number of members, for `PresenceCount`.
@@ -451,6 +476,9 @@ impl Room {
     pub fn check(&self, config: &RoomConfig) {
         self.history.check(self.seq, config.history_messages_max, config.history_bytes_max);
         self.members.check();
+        if let Some(publications) = &self.publications {
+            publications.check(config.publish_keys_max);
+        }
         let members: u32 = self.subscribers.iter().map(|subscriber| subscriber.members).sum();
         assert_eq!(members, self.members.len(), "every member sits on a subscribing shard");
         let json = self.members.iter().filter(|member| member.wire == Wire::Json).count();

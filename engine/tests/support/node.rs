@@ -1,16 +1,19 @@
 //! The virtual node: engines, the links between them, sockets, and the clock.
 
 use super::draw::Draw;
+use super::feed::Feed;
 use super::log::Logs;
+use super::projection::Projections;
 use super::socket::{FromClient, Gone, Incoming, Socket, SocketId};
 use madang_engine::frame::{Frame, FrameKind};
 use madang_engine::id::{ConnId, SessionRef, ShardId};
 use madang_engine::input::{Entry, Identity};
 use madang_engine::output::Event;
 use madang_engine::peer::{Down, Encoded, PeerMsg, Up};
-use madang_engine::room::record::RecordItem;
+use madang_engine::publish::{PublishRefusal, Receipt};
+use madang_engine::session::QueueClass;
 use madang_engine::time::Time;
-use madang_engine::watch::WatchItem;
+use madang_engine::watch::{WatchEvent, WatchItem};
 use madang_engine::{Clock, Config, Engine, Input, Output, Stats};
 use madang_protocol::codec;
 use madang_protocol::{CloseCode, ServerMessage};
@@ -44,11 +47,14 @@ pub(crate) struct Node {
     /// How often each shard has crashed.
     pub(crate) crashes: Vec<u32>,
     pub(crate) logs: Logs,
+    pub(crate) projections: Projections,
+    /// Somebody who watches every room that may be watched.
+    pub(crate) feed: Feed,
     pub(crate) events: Vec<Event>,
     /// What those who watch were told.
     pub(crate) watched: Vec<WatchItem>,
-    /// What was recorded of rooms.
-    pub(crate) recorded: Vec<RecordItem>,
+    /// What backends were answered, by the numbers of their tickets.
+    pub(crate) published: Vec<(u64, Result<Receipt, PublishRefusal>)>,
     /// What was found wrong.
     pub(crate) violations: Vec<String>,
     /// How often a situation came up.
@@ -83,9 +89,11 @@ impl Node {
             quiesced: vec![false; shards.into()],
             crashes: vec![0; shards.into()],
             logs: Logs::default(),
+            projections: Projections::default(),
+            feed: Feed::default(),
             events: Vec::new(),
             watched: Vec::new(),
-            recorded: Vec::new(),
+            published: Vec::new(),
             violations: Vec::new(),
             reached: BTreeMap::new(),
             is_verbose: false,
@@ -152,6 +160,11 @@ impl Node {
     fn after(&mut self, shard: usize) {
         if let Err(why) = self.logs.observe(&self.engines[shard]) {
             self.violate(why);
+        }
+        for room in self.engines[shard].home().iter() {
+            if let Err(why) = self.projections.observe(room) {
+                self.violations.push(format!("room {}: {why}", room.name));
+            }
         }
         while let Some(output) = self.engines[shard].poll_output() {
             self.output(shard, output);
@@ -223,15 +236,27 @@ impl Node {
             }
             Output::Event(event) => {
                 self.mix(9);
+                if let Event::RoomRemoved { room } = &event {
+                    self.logs.over(room);
+                }
                 self.events.push(event);
             }
             Output::Watch(item) => {
                 self.mix(10 + (u64::from(item.channel) << 8));
+                if let WatchEvent::Opened(room) = &item.event {
+                    self.logs.began(&room.name, room.epoch, item.channel);
+                }
+                if let Err(why) = self.feed.told(&item, &self.projections) {
+                    self.violate(why);
+                }
                 self.watched.push(item);
             }
+            Output::Published { ticket, result } => {
+                self.mix(11 + (ticket.number << 8));
+                self.published.push((ticket.number, result));
+            }
             Output::Record(item) => {
-                self.mix(11 + (u64::from(item.channel) << 8));
-                self.recorded.push(item);
+                self.mix(12 + (u64::from(item.channel) << 8));
             }
         }
     }
@@ -250,6 +275,7 @@ impl Node {
                 self.reach("session end told to another shard");
             }
             PeerMsg::Down(Down::RawLagged { .. }) => self.reach("raw lagged"),
+            PeerMsg::Down(Down::StateLagged { .. }) => self.reach("state lagged"),
             _ => {}
         }
     }
@@ -381,14 +407,16 @@ impl Node {
                     .and_then(Result::ok)
                     .and_then(|bytes| codec::decode_server(bytes).ok());
                 // A presence that came late may bring current values along, but nothing new.
-                if matches!(message, Some(ServerMessage::Message(_))) {
+                if matches!(message, Some(ServerMessage::Message(message)) if message.from.0 != 0) {
                     self.violate("a publication came after quiesced");
                 }
             }
             PeerMsg::Up(Up::Op { .. } | Up::Raw { .. }) if self.quiesced[to] => {
                 self.violate("an operation came after quiesced");
             }
-            PeerMsg::Down(Down::Member { seq, .. }) if *seq > 0 && self.quiesced[to] => {
+            PeerMsg::Down(Down::Member { seq, class: QueueClass::Reliable, .. })
+                if *seq > 0 && self.quiesced[to] =>
+            {
                 self.violate("a direct message came after quiesced");
             }
             _ => {}
@@ -454,6 +482,7 @@ impl Node {
         self.past.push(self.engines[shard].stats());
         self.crashes[shard] += 1;
         self.config.first_room = self.engines[shard].rooms_numbered();
+        self.feed.forget(|channel| channel as usize % shards == shard);
         self.engines[shard] = self.engine(shard as u16);
         for other in (0..shards).filter(|other| *other != shard) {
             self.input(other, Input::PeerReset { peer: ShardId(shard as u16) });
