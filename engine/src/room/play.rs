@@ -92,6 +92,8 @@ pub enum Answer {
     Done,
     /// To [`Call::MayJoin`] and [`Call::Message`]: no, and why.
     Refused(String),
+    /// To [`Call::Message`]: it goes to everyone.
+    PassedOn,
     /// To [`Call::Request`].
     Reply(Option<Payload<'static>>),
     /// To [`Call::Edit`].
@@ -324,6 +326,9 @@ impl Play {
         }
         self.teams_due.extend(asked.teams);
         self.views_due.extend(asked.views);
+        let is_passed_on = asked.passes_on && answer == Answer::Done;
+        let is_message = matches!(call, Call::Message { .. });
+        let answer = if is_passed_on && is_message { Answer::PassedOn } else { answer };
         Ok((answer, asked.actions))
     }
 
