@@ -9,9 +9,10 @@ use crate::frame::{Frame, FrameKind};
 use crate::id::{SessionRef, ShardId};
 use crate::session::QueueClass;
 use madang_protocol::ErrorCode;
-use madang_protocol::client::{Direct, Edit, Join, Publish, Request, SetAttributes};
+use madang_protocol::client::{Direct, Edit, Join, Publish, Request, SetAttributes, StateEdit};
 use madang_protocol::ids::{Epoch, MemberId, Seq};
 use madang_protocol::server::LeaveReason;
+use madang_protocol::state::{FieldValue, ScalarValue};
 
 /// One message between two shards.
 #[derive(Debug)]
@@ -329,7 +330,9 @@ impl PeerMsg {
         let bytes = match self {
             PeerMsg::Up(Up::Op { op, .. }) => op.cost(),
             PeerMsg::Up(Up::Raw { data, .. }) => data.len(),
-            PeerMsg::Up(Up::Join(_)) => 512,
+            PeerMsg::Up(Up::Join(request)) => {
+                512 + request.join.ext.iter().map(|extension| extension.1.len()).sum::<usize>()
+            }
             PeerMsg::Down(Down::Broadcast(broadcast)) => broadcast.frames.cost(),
             PeerMsg::Down(Down::Member { frame, .. }) => frame.len(),
             PeerMsg::Down(Down::Joined(admission)) => {
@@ -382,9 +385,34 @@ impl RoomOp<'_> {
             RoomOp::SetAttributes(op) => {
                 op.attributes.iter().map(|(name, value)| name.len() + value.size()).sum()
             }
-            RoomOp::Edit(op) => op.edits.len() * 64,
+            RoomOp::Edit(op) => op.edits.iter().map(cost_of_edit).sum(),
         }
     }
+}
+
+/// About as many bytes as an edit holds.
+fn cost_of_edit(edit: &StateEdit) -> usize {
+    let values = match edit {
+        StateEdit::Create { fields, .. } => {
+            fields.iter().map(|(_, value)| cost_of_value(value)).sum()
+        }
+        StateEdit::Set { value, .. } => value.as_ref().map_or(0, cost_of_value),
+        StateEdit::Remove { .. } | StateEdit::Give { .. } => 0,
+    };
+    size_of::<StateEdit>() + values
+}
+
+fn cost_of_value(value: &FieldValue) -> usize {
+    let elements = match value {
+        FieldValue::One(value) => std::slice::from_ref(value),
+        FieldValue::List(values) => values,
+    };
+    let content = elements.iter().map(|element| match element {
+        ScalarValue::Text(text) => text.len(),
+        ScalarValue::Bytes(bytes) => bytes.len(),
+        _ => 0,
+    });
+    size_of_val(elements) + content.sum::<usize>()
 }
 
 /// One direction-pair with another shard: how much is on its way and what waits for it.
@@ -429,4 +457,54 @@ pub fn name_hash(name: &str) -> u64 {
     });
     // The low bits of FNV are weak for short names: fold the high ones in.
     hash ^ (hash >> 32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use madang_protocol::client::{EntityRef, JoinMode, JoinOptions, JoinTarget};
+    use madang_protocol::ids::{Channel, Cseq};
+    use madang_protocol::value::Extension;
+
+    /// What waits for another shard is bounded by what it costs.
+    #[test]
+    fn an_edit_and_a_join_cost_what_they_hold() {
+        let text = |bytes| ScalarValue::Text("x".repeat(bytes));
+        let set = |value| {
+            let (entity, field, if_version) = (EntityRef::Id(1), 0, None);
+            StateEdit::Set { entity, field, value: Some(value), if_version }
+        };
+        let many = vec![ScalarValue::Bytes(vec![0; 10]); 1000];
+        let fields = vec![(0, FieldValue::One(text(7_000))), (1, FieldValue::List(many))];
+        let edits = vec![
+            set(FieldValue::One(text(20_000))),
+            StateEdit::Create { temp: 0, kind: 1, fields },
+            StateEdit::Remove { entity: EntityRef::Id(2) },
+        ];
+        let edit = Edit { channel: Channel(1), cseq: Cseq(1), edits };
+        let (session, channel, member) = (SessionRef::default(), 1, 1);
+        let op = RoomOp::Edit(edit);
+        let cost = PeerMsg::Up(Up::Op { session, channel, member, op }).cost();
+        assert!((37_000..200_000).contains(&cost), "{cost}");
+        let join = Join {
+            r#ref: 1,
+            target: JoinTarget::Name("room".to_owned()),
+            mode: JoinMode::Either,
+            options: JoinOptions::default(),
+            since: None,
+            history: 0,
+            ext: vec![Extension(1, vec![0; 30_000])],
+        };
+        let request = JoinRequest {
+            session,
+            attempt: 1,
+            user: None,
+            wire: Wire::Native,
+            kind: crate::config::Kind::Relay,
+            join,
+            visited: 0,
+        };
+        let cost = PeerMsg::Up(Up::Join(Box::new(request))).cost();
+        assert!((30_000..40_000).contains(&cost), "{cost}");
+    }
 }
