@@ -154,6 +154,10 @@ impl Drop for Rules {
 /// Parts whose ticks are kept though some may be empty.
 const PARTS_KEPT: usize = 64;
 
+/// Parts whose snapshots are kept until something changes. Where nothing does, members come and go and walk
+/// through any number of cells.
+pub(super) const SNAPSHOTS_MAX: usize = 1024;
+
 /// A logic with its state and time.
 pub struct Play {
     logic: Rules,

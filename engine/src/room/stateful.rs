@@ -7,7 +7,7 @@
 
 use super::history::EntryKind;
 use super::logic::{Action, Audience};
-use super::play::{Answer, Call, Failure, Play, SnapshotFrames, Ticked};
+use super::play::{Answer, Call, Failure, Play, SNAPSHOTS_MAX, SnapshotFrames, Ticked};
 use super::record::RecordEnd;
 use super::state::{Part, PartDelta};
 use super::{Ctx, Effect, Refusal, Room, refuse};
@@ -485,6 +485,9 @@ impl Room {
     /// A part's snapshot as of the newest tick: encoded once for each form and tick.
     fn snapshot_frame(&self, part: Part, wire: Wire, play: &mut Play, ctx: &mut Ctx<'_>) -> Frame {
         let mut frames = play.snapshots.remove(&part).unwrap_or_default();
+        if play.snapshots.len() >= SNAPSHOTS_MAX {
+            play.snapshots.clear();
+        }
         let frame = frames.of(wire, || {
             let message = ServerMessage::Snapshot(Snapshot {
                 channel: self.wire_channel(),

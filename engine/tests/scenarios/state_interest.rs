@@ -88,3 +88,21 @@ fn what_is_far_away_costs_a_member_nothing() {
     assert_eq!(world.node.count(|stats| stats.encodes) - before, 1);
     world.agree(channel);
 }
+
+/// Snapshots of a tick are kept for those who want them too: in a room where nothing changes, no more than so
+/// many, which every check of the room looks at.
+#[test]
+fn a_member_that_walks_through_a_still_plane_leaves_nothing_behind() {
+    let mut world = world(&rules(), 1);
+    let a = world.native(0);
+    let channel = world.enter(a, &named_at("maze-", 0, 1));
+    for row in 0..20 {
+        let (y, from) = (f64::from(row * 40), if row % 2 == 0 { 0 } else { 1 });
+        for column in 0..20 {
+            let x = f64::from(column * 40 + from);
+            world.done(a, channel, &[&format!("view #0 {x} {y}")]);
+        }
+    }
+    world.node.check_invariants();
+    world.agree(channel);
+}
