@@ -11,7 +11,7 @@ mod parts;
 
 use madang_protocol::state::{Cell, FieldValue, Schema, StateError};
 use parts::{Shape, Writers};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// What one audience sees of a state.
@@ -126,6 +126,9 @@ pub struct State {
     /// Those of the last commit that were removed since, as they were.
     gone: Vec<(u32, Entity)>,
     hashes: BTreeMap<Part, u32>,
+    /// The entities in each part but the common ones, as of the last commit: what a member sees beside
+    /// them is little, and is to cost little.
+    within: BTreeMap<Part, BTreeSet<u32>>,
     bytes: usize,
     last_id: u32,
     /// What a commit writes with, kept for its buffers.
@@ -165,6 +168,7 @@ impl State {
             touched: Vec::new(),
             gone: Vec::new(),
             hashes: BTreeMap::new(),
+            within: BTreeMap::new(),
             bytes: 0,
             last_id: 0,
             writers: Writers::default(),
@@ -312,7 +316,7 @@ impl State {
 
     /// Ends a tick: what changed since the last one, for each part in which something did, ascending.
     pub fn commit(&mut self) -> Vec<PartDelta> {
-        let Self { shape, entities, hashes, writers, spare, .. } = self;
+        let Self { shape, entities, hashes, within, writers, spare, .. } = self;
         let mut touched = std::mem::take(&mut self.touched);
         let mut gone = std::mem::take(&mut self.gone);
         touched.extend(gone.iter().map(|(id, _)| *id));
@@ -323,6 +327,7 @@ impl State {
         let mut gone = gone.into_iter().peekable();
         for id in touched.drain(..) {
             if let Some((_, entity)) = gone.next_if(|(gone, _)| *gone == id) {
+                leave(within, shape.parts_of(entity.kind, entity.standing), id);
                 shape.put_gone(writers, hashes, id, &entity);
                 continue;
             }
@@ -333,6 +338,10 @@ impl State {
             if before.known && before.standing == entity.standing {
                 shape.put_changed(writers, hashes, id, entity, &before);
             } else {
+                if before.known {
+                    leave(within, shape.parts_of(entity.kind, before.standing), id);
+                }
+                enter(within, shape.parts_of(entity.kind, entity.standing), id);
                 shape.put_moved(writers, hashes, id, entity, &before);
             }
             before.cells.clear();
@@ -363,24 +372,46 @@ impl State {
     pub fn snapshot(&self, part: Part) -> Vec<u8> {
         let mut gone: Vec<&(u32, Entity)> = self.gone.iter().collect();
         gone.sort_unstable_by_key(|(id, _)| *id);
-        let mut gone = gone.into_iter().peekable();
         let (mut out, mut last_id) = (Vec::new(), None);
-        for (id, entity) in &self.entities {
-            while let Some((gone_id, entity)) = gone.next_if(|(gone, _)| gone < id) {
-                self.shape.put_whole(*gone_id, entity, part, &mut last_id, &mut out);
-            }
-            match &entity.before {
-                None => self.shape.put_whole(*id, entity, part, &mut last_id, &mut out),
-                Some(before) if before.known => {
-                    self.shape.put_whole(*id, &before.of(entity), part, &mut last_id, &mut out);
+        if is_common(part) {
+            let mut gone = gone.into_iter().peekable();
+            for (id, entity) in &self.entities {
+                while let Some((gone_id, entity)) = gone.next_if(|(gone, _)| gone < id) {
+                    self.shape.put_whole(*gone_id, entity, part, &mut last_id, &mut out);
                 }
-                Some(_) => {}
+                self.put_committed(*id, entity, part, &mut last_id, &mut out);
             }
+            for (id, entity) in gone {
+                self.shape.put_whole(*id, entity, part, &mut last_id, &mut out);
+            }
+            return out;
         }
-        for (id, entity) in gone {
-            self.shape.put_whole(*id, entity, part, &mut last_id, &mut out);
+        for id in self.within.get(&part).into_iter().flatten() {
+            if let Some(entity) = self.entities.get(id) {
+                self.put_committed(*id, entity, part, &mut last_id, &mut out);
+            } else if let Ok(place) = gone.binary_search_by_key(id, |(id, _)| *id) {
+                self.shape.put_whole(*id, &gone[place].1, part, &mut last_id, &mut out);
+            }
         }
         out
+    }
+
+    /// Appends an entity as it was at the last commit, if it was there.
+    fn put_committed(
+        &self,
+        id: u32,
+        entity: &Entity,
+        part: Part,
+        last_id: &mut Option<u32>,
+        out: &mut Vec<u8>,
+    ) {
+        match &entity.before {
+            None => self.shape.put_whole(id, entity, part, last_id, out),
+            Some(before) if before.known => {
+                self.shape.put_whole(id, &before.of(entity), part, last_id, out);
+            }
+            Some(_) => {}
+        }
     }
 
     fn insert(&mut self, id: u32, kind: u32, belonging: Belonging) -> Result<(), StateError> {
@@ -415,6 +446,30 @@ impl Before {
             old.cells[usize::from(*field)] = cell.clone();
         }
         old
+    }
+}
+
+/// Whether a part may hold as good as every entity.
+fn is_common(part: Part) -> bool {
+    matches!(part, Part::Members | Part::Spectators)
+}
+
+/// An entity is in these parts from now on.
+fn enter(within: &mut BTreeMap<Part, BTreeSet<u32>>, parts: impl Iterator<Item = Part>, id: u32) {
+    for part in parts.filter(|part| !is_common(*part)) {
+        within.entry(part).or_default().insert(id);
+    }
+}
+
+/// An entity is in these parts no more.
+fn leave(within: &mut BTreeMap<Part, BTreeSet<u32>>, parts: impl Iterator<Item = Part>, id: u32) {
+    for part in parts.filter(|part| !is_common(*part)) {
+        if let Some(entities) = within.get_mut(&part) {
+            entities.remove(&id);
+            if entities.is_empty() {
+                within.remove(&part);
+            }
+        }
     }
 }
 

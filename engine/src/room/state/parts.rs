@@ -111,9 +111,13 @@ impl Shape {
     }
 
     /// The parts that an entity is in; the spectators' only where it differs from the members'.
-    fn parts_of(&self, entity: &Entity) -> impl Iterator<Item = Part> + use<> {
-        let Standing { belonging: Belonging { owner, team }, cell } = entity.standing;
-        let masks = self.masks[entity.kind as usize];
+    pub(super) fn parts_of(
+        &self,
+        kind: u32,
+        standing: Standing,
+    ) -> impl Iterator<Item = Part> + use<> {
+        let Standing { belonging: Belonging { owner, team }, cell } = standing;
+        let masks = self.masks[kind as usize];
         let common = masks.is_known[0].then_some(cell.map_or(Part::Members, Part::Cell));
         let team = (team != 0 && masks.team != 0).then_some(Part::Team(team));
         let owner = (owner != 0 && masks.owner != 0).then_some(Part::Owner(owner));
@@ -175,7 +179,7 @@ impl Shape {
         id: u32,
         entity: &Entity,
     ) {
-        for part in self.parts_of(entity) {
+        for part in self.parts_of(entity.kind, entity.standing) {
             writers.of(part, hashes).put_gone(id, self.hash_of(id, entity, part));
         }
     }
@@ -205,7 +209,7 @@ impl Shape {
             differences.sort_unstable_by_key(|difference| difference.field);
         }
         let fields = &self.schema.kinds[entity.kind as usize].fields;
-        for part in self.parts_of(entity) {
+        for part in self.parts_of(entity.kind, entity.standing) {
             let mask = self.mask(entity, part) & differing;
             if mask == 0 {
                 continue;
@@ -232,8 +236,8 @@ impl Shape {
         before: &Before,
     ) {
         let old = before.of(entity);
-        let was_in = before.known.then(|| self.parts_of(&old));
-        let parts = was_in.into_iter().flatten().chain(self.parts_of(entity));
+        let was_in = before.known.then(|| self.parts_of(old.kind, old.standing));
+        let parts = was_in.into_iter().flatten().chain(self.parts_of(entity.kind, entity.standing));
         for part in parts.collect::<BTreeSet<_>>() {
             let was = before.known && self.is_in(&old, part);
             let is = self.is_in(entity, part);

@@ -130,6 +130,10 @@ fn every_part_follows_the_state_through_random_changes() {
                     assert_eq!(replica.hash(), delta.hash);
                 }
             }
+            for (part, ids) in &state.within {
+                let is_in = |id| state.shape.is_in(&state.entities[id], *part);
+                assert!(!ids.is_empty() && ids.iter().all(is_in), "{part:?}");
+            }
             for part in &parts {
                 let replica = &replicas[part];
                 let mut fresh = Replica::default();
