@@ -489,6 +489,11 @@ impl Room {
             assert!(subscriber.lag_from.is_none_or(|from| from <= self.seq + 1));
         }
         assert!(self.play.as_ref().is_none_or(|play| play.seq <= self.seq));
+        let is_here = |sender: u32| sender == 0 || self.members.get(sender).is_some();
+        assert!(
+            self.latest.iter().all(|((sender, _), _)| is_here(sender)),
+            "a value of nobody here"
+        );
         let snapshots = self.play.as_ref().map_or(0, |play| play.snapshots.len());
         assert!(snapshots <= play::SNAPSHOTS_MAX, "{snapshots} snapshots are kept");
         assert!(self.play.is_none() || self.failed.is_none());

@@ -109,7 +109,11 @@ impl Room {
         let class = if let Some(key) = key {
             let (keys_max, bytes_max) = (ctx.config.latest_keys_max, ctx.config.latest_bytes_max);
             let member = if planted!(ctx, ConflateAcrossSenders) { 0 } else { id };
-            if self.latest.set((id, key), number, &native, keys_max, bytes_max) {
+            // Rules may have removed the sender for this very message: nobody would ever take it back.
+            let is_gone = id != 0 && self.members.get(id).is_none();
+            if is_gone {
+                QueueClass::Volatile
+            } else if self.latest.set((id, key), number, &native, keys_max, bytes_max) {
                 QueueClass::Latest(LatestKey { channel: self.channel, member, key })
             } else if !self.latest.holds(id, key) {
                 // Nobody who is here may be denied it because others have used up what is kept for

@@ -320,3 +320,22 @@ fn a_member_removed_in_a_call_is_told_to_the_rules_when_the_call_is_over() {
     assert_eq!(reason(c), Some(LeaveReason::Kicked));
     world.agree(channel);
 }
+
+/// The check of the room sees that no value is kept of somebody who is not there.
+#[test]
+fn the_last_word_of_a_member_that_is_removed_for_it_is_heard_and_not_kept() {
+    for prefix in ["field-", "still-"] {
+        let mut world = world(&rules(), 2);
+        let (a, b) = (world.native(0), world.native(1));
+        let channel = world.enter(a, &named_at(prefix, 0, 2));
+        world.enter(b, &named_at(prefix, 0, 2));
+        let before = world.node.count(|stats| stats.published);
+        let (node, class) = (&mut world.node, Class::Latest(3));
+        world.clients[a].publish(node, channel, class, "word", text("expel"));
+        world.calm();
+        world.node.check_invariants();
+        assert_eq!(world.node.count(|stats| stats.published), before + 1);
+        let left = world.the(a).lefts.last().map(|left| left.reason);
+        assert_eq!(left, Some(LeaveReason::Kicked));
+    }
+}

@@ -202,6 +202,11 @@ impl Plot {
                 ctx.kick(whom(0));
                 Ok(())
             }
+            "expel" => {
+                ctx.pass_on();
+                ctx.kick(member);
+                Ok(())
+            }
             "close" => {
                 ctx.close();
                 Ok(())
