@@ -277,7 +277,9 @@ fn mistakes_in_a_file_are_said_with_place_and_remedy() {
         ),
         (
             "[[rooms.kind]]\nprefix = \"raw.\"\nkind = \"rwa\"\n",
-            &["madang.toml:3: rooms.kind: \"rwa\" is not one of relay, raw; did you mean raw?"],
+            &[
+                "madang.toml:3: rooms.kind: \"rwa\" is not one of relay, raw, arena; did you mean raw?",
+            ],
         ),
         (
             "[[rooms.kind]]\nprefix = \"a/b\"\nkind = \"raw\"\n",

@@ -26,7 +26,7 @@ trap 'stop; rm -f "$log"' EXIT
 measure() {
     # Before the server starts: what the last one said must not be taken for its words.
     : >"$log"
-    "$binaries/madang" serve --listen 127.0.0.1:0 --watch-listen 127.0.0.1:0 --shards 1 \
+    "$binaries/madang" serve --listen 127.0.0.1:0 --watch-listen 127.0.0.1:0 --shards 1 --set rooms.open= \
         --log-level warn >>"$log" &
     server=$!
     until grep -q '^raw' "$log"; do

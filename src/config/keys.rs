@@ -209,8 +209,8 @@ configuration! {
         kind: Vec<KindRule> = kinds();
         /// Ways to gather other than `rooms.flush_ms`, by prefixes of the rooms' names; the longest that fits decides. `tick` sends a room's messages with its state, at the end of each tick.
         flush: Vec<FlushRule> = Vec::new();
-        /// Rooms that are opened at the start and stay open without members.
-        open: Vec<RoomName> = Vec::new();
+        /// Rooms that are opened at the start and stay open without members; the default is the demo's, where bots play.
+        open: Vec<RoomName> = demo_rooms();
     }
 
     /// The side listener: spectators, health, metrics and the demo, on threads that never slow the players'.
@@ -260,6 +260,11 @@ fn kinds() -> Vec<KindRule> {
         Some(KindRule { prefix: prefix.into(), kind: RoomKind::named(kind)? })
     };
     rules.into_iter().filter_map(rule).collect()
+}
+
+/// Where the demo's bots play.
+fn demo_rooms() -> Vec<RoomName> {
+    ["arena-1", "arena-2", "arena-3"].map(|name| RoomName(name.into())).into()
 }
 
 /// Rules for names with one of these prefixes, without a delay.

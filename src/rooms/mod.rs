@@ -38,5 +38,5 @@ pub fn kinds() -> Vec<LogicKind> {
 }
 
 fn builtin() -> Vec<LogicKind> {
-    Vec::new()
+    vec![madang_arena::kind()]
 }

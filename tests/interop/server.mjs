@@ -19,7 +19,7 @@ export async function startServer() {
     fileURLToPath(new URL("../../target/debug/madang", import.meta.url));
   // The server takes MADANG_* for its configuration and refuses what it does not know.
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("MADANG_")));
-  const settings = ["server.shards=2", "log.level=warn"].flatMap((setting) => ["--set", setting]);
+  const settings = ["server.shards=2", "log.level=warn", "rooms.open="].flatMap((setting) => ["--set", setting]);
   const listen = ["--listen", "127.0.0.1:0", "--watch-listen", "127.0.0.1:0"];
   const child = spawn(binary, ["serve", ...listen, ...settings], { env, stdio: ["ignore", "pipe", "inherit"] });
   const exit = once(child, "exit");

@@ -22,7 +22,7 @@ class Server:
         binary = os.environ.get("MADANG_BIN") or os.environ.get("MADANG_TEST_BINARY")
         command = [binary or REPOSITORY / "target" / "debug" / "madang", "serve"]
         command += ["--listen", "127.0.0.1:0", "--watch-listen", "127.0.0.1:0"]
-        for setting in ("server.shards=2", "log.level=warn", *settings):
+        for setting in ("server.shards=2", "log.level=warn", "rooms.open=", *settings):
             command += ["--set", setting]
         # The server takes MADANG_* for its configuration and refuses what it does not know.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("MADANG_")}

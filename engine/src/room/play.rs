@@ -145,6 +145,8 @@ pub struct Play {
     teams_due: Vec<(u32, u32)>,
     views_due: BTreeMap<u32, [f64; 2]>,
     acks_due: BTreeSet<u32>,
+    /// The cseq of each member up to which the newest tick shows what it sent.
+    pub(super) shown: BTreeMap<u32, u64>,
     /// The tick at which each part last changed.
     part_ticks: BTreeMap<Part, u64>,
     /// The room's seq of the newest tick that changed something.
@@ -203,6 +205,7 @@ impl Play {
             teams_due: Vec::new(),
             views_due: BTreeMap::new(),
             acks_due: BTreeSet::new(),
+            shown: BTreeMap::new(),
             part_ticks: BTreeMap::new(),
             seq: 0,
             at_ms: 0,
@@ -360,6 +363,7 @@ impl Play {
         self.members.retain(|id| *id != member);
         self.teams.remove(&member);
         self.acks_due.remove(&member);
+        self.shown.remove(&member);
         self.views_due.remove(&member);
         for cell in self.views.remove(&member).into_iter().flatten() {
             self.unsee(member, cell);

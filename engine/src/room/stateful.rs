@@ -301,8 +301,11 @@ impl Room {
             play.at_ms = self.epoch_at_ms + at;
         }
         for id in &ticked.acked {
-            self.tell_ack(*id, play.tick(), ctx);
+            let Some(member) = self.members.get(*id) else { continue };
+            play.shown.insert(*id, member.applied_cseq);
+            self.tell_ack(*id, play, ctx);
         }
+        self.tell_moves(play, ticked, ctx);
         for (delta, base_tick) in &ticked.deltas {
             if delta.part == Part::Spectators {
                 let state = || WatchState {
@@ -318,6 +321,11 @@ impl Room {
                 self.tell_delta(play, delta, *base_tick, ctx);
             }
         }
+    }
+
+    /// Tells members of parts that they see now, or no longer. Comes before the deltas of the tick: the
+    /// snapshots hold what those bring, and whoever has a snapshot of a tick ignores its delta.
+    fn tell_moves(&mut self, play: &mut Play, ticked: &Ticked, ctx: &mut Ctx<'_>) {
         for (id, old, new) in &ticked.teams {
             let has_teams = play.state().has_private_parts().1;
             if has_teams && *old != 0 {
@@ -374,11 +382,17 @@ impl Room {
         }
     }
 
-    fn tell_ack(&mut self, id: u32, tick: u64, ctx: &mut Ctx<'_>) {
-        let Some(member) = self.members.get(id) else { return };
-        let cseq = Cseq(member.applied_cseq);
-        let ack = InputAck { channel: self.wire_channel(), tick, cseq };
-        self.tell_state(id, &ServerMessage::InputAck(ack), ctx);
+    fn tell_ack(&mut self, id: u32, play: &Play, ctx: &mut Ctx<'_>) {
+        if let Some(ack) = self.input_ack(id, play) {
+            self.tell_state(id, &ack, ctx);
+        }
+    }
+
+    /// How much of what a member sent the newest tick shows, if it sent anything.
+    fn input_ack(&self, id: u32, play: &Play) -> Option<ServerMessage<'static>> {
+        let cseq = Cseq(*play.shown.get(&id)?);
+        let ack = InputAck { channel: self.wire_channel(), tick: play.tick(), cseq };
+        Some(ServerMessage::InputAck(ack))
     }
 
     fn tell_gone(&mut self, id: u32, part: Part, ctx: &mut Ctx<'_>) {
@@ -424,6 +438,9 @@ impl Room {
         let Some(mut play) = self.play.take() else { return Vec::new() };
         let mut frames = Vec::new();
         if let Some(member) = self.members.get(id) {
+            // One that told of it may have been discarded with the state that it was about.
+            let ack = self.input_ack(id, &play);
+            frames.extend(ack.map(|ack| ctx.encoder.frame(&ack, member.wire, &self.types)));
             for part in play.parts_of(id) {
                 frames.push(self.snapshot_frame(part, member.wire, &mut play, ctx));
             }
