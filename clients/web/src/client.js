@@ -7,12 +7,14 @@
  */
 
 import { Backoff } from './backoff.js';
-import { Clock } from './clock.js';
 import { Connection, mayFollow } from './connection.js';
+import { Due, REAL_TIMERS } from './due.js';
 import { Emitter } from './emitter.js';
 import { ClosedError, LeftError, RefusedError, closeRule } from './errors.js';
+import { Heartbeat } from './heartbeat.js';
+import { mayRetryJoin } from './joining.js';
 import { putSaved, takeSaved, watchPage } from './memory.js';
-import { Room, mayRetryJoin } from './room.js';
+import { Room } from './room.js';
 
 /** @typedef {import('./codec.js').ServerMessage} ServerMessage */
 /** @typedef {import('./codec.js').Welcome} Welcome */
@@ -26,11 +28,9 @@ import { Room, mayRetryJoin } from './room.js';
 /** @typedef {import('./types.js').StateEvent} StateEvent */
 /** @typedef {import('./types.js').ClientEvents} ClientEvents */
 /** @typedef {import('./types.js').ClientOptions} ClientOptions */
-/** @typedef {import('./types.js').Timers} Timers */
 
 const VERSION = 1;
 const CLIENT_NAME = 'madang-web/0.1.0';
-const PING_MS = 10_000;
 const CONNECT_TIMEOUT_MS = 10_000;
 const PENDING_MAX = 1_000;
 /** A connection that lasted so long was a good one: the next waiting time starts small again. */
@@ -40,18 +40,9 @@ const CONGESTED_BYTES = 64 * 1024;
 const CONGESTED_RETRY_MS = 50;
 /** Redirects in a row before the client goes back to the address it was given. */
 const REDIRECTS_MAX = 5;
-/** Pings of a new connection in quick succession: the clock should be known soon. */
-const FIRST_PINGS_MS = [0, 300, 900];
 /** Close code of a socket that this client drops and means to resume. */
 const CLOSE_RESUMING = 4000;
 const NORMAL = 1000;
-
-/** @type {Timers} */
-const REAL_TIMERS = {
-  now: () => Date.now(),
-  setTimeout: (callback, ms) => globalThis.setTimeout(callback, ms),
-  clearTimeout: (timer) => globalThis.clearTimeout(timer),
-};
 
 /**
  * @typedef {object} PendingJoin
@@ -73,7 +64,9 @@ export class Client extends Emitter {
   #options;
   #timers;
   #backoff;
-  #clock = new Clock();
+  /** Timers by what they are for. */
+  #due;
+  #heartbeat;
   /** @type {State} */
   #state = 'connecting';
   /** @type {Connection | null} */
@@ -95,16 +88,10 @@ export class Client extends Emitter {
   /** @type {Map<number, { resolve: (stats: Stats) => void, reject: (error: Error) => void }>} */
   #statsAsked = new Map();
   #ref = 0;
-  #pingId = 0;
-  /** When each unanswered ping was sent. @type {Map<number, number>} */
-  #pings = new Map();
-  #receivedAt = 0;
   #redirects = 0;
   #resumes = 0;
   /** What the server asked for before the next attempt. @type {{ atMs: number } | null} */
   #hint = null;
-  /** Timers by what they are for; one each. @type {Map<string, any>} */
-  #due = new Map();
   /** Counts attempts, so that a token that arrives late meets nothing. */
   #attempt = 0;
   /** @type {() => void} */
@@ -120,6 +107,14 @@ export class Client extends Emitter {
     this.#url = url;
     this.#options = options;
     this.#timers = options.timers ?? REAL_TIMERS;
+    this.#due = new Due(this.#timers);
+    this.#heartbeat = new Heartbeat(this.#timers, this.#due, options.pingMs, {
+      ping: (id) => this.#connection?.send({ tag: 'ping', body: { id } }),
+      silent: () => {
+        this.#loseConnection('the server is silent');
+        this.#reconnect(null);
+      },
+    });
     this.#backoff = new Backoff(options.random);
     if (options.storage !== undefined) {
       const saved = takeSaved(options.storage, url);
@@ -143,7 +138,7 @@ export class Client extends Emitter {
 
   /** The newest round trip in milliseconds; null before the first. */
   get rtt() {
-    return this.#clock.rtt;
+    return this.#heartbeat.clock.rtt;
   }
 
   /** The session's public id, once there is one. */
@@ -168,7 +163,7 @@ export class Client extends Emitter {
 
   /** The server's wall clock in milliseconds since 1970, as well as it is known. */
   serverTime() {
-    return this.#timers.now() + this.#clock.offset;
+    return this.#timers.now() + this.#heartbeat.clock.offset;
   }
 
   /** The rooms this client is in. */
@@ -194,6 +189,7 @@ export class Client extends Emitter {
       messageBytesMax: () => this.#welcome?.limits.message_bytes_max ?? Number.MAX_SAFE_INTEGER,
       pendingMax: this.#options.pendingMax ?? PENDING_MAX,
       leave: (it) => this.#leave(it),
+      report: (error) => this.emit('error', error),
     });
     return new Promise((resolve, reject) => {
       this.#startJoin({ room, first: true, backoff: new Backoff(this.#options.random), resolve, reject });
@@ -237,7 +233,7 @@ export class Client extends Emitter {
   /** Tries at once, if the client is waiting to connect again. */
   reconnectNow() {
     if (this.#state === 'reconnecting' && this.#due.has('reconnect')) {
-      this.#stopTimer('reconnect');
+      this.#due.stop('reconnect');
       void this.#connect();
     }
   }
@@ -282,7 +278,7 @@ export class Client extends Emitter {
       }
     }
     this.#welcome = null;
-    this.#receivedAt = this.#timers.now();
+    this.#heartbeat.heard();
     const WebSocket = /** @type {WebSocketClass} */ (this.#options.WebSocket ?? globalThis.WebSocket);
     if (WebSocket === undefined) {
       this.#finish(new ClosedError(1006, 'there is no WebSocket here: pass one as an option'), 'disconnected');
@@ -291,6 +287,11 @@ export class Client extends Emitter {
     const connection = new Connection(WebSocket, this.#url, {
       opened: () => this.#hello(connection, token),
       received: (message) => this.#receive(message),
+      ended: () => {
+        for (const room of this.#rooms.values()) {
+          room.endBatch();
+        }
+      },
       closed: (code, reason) => this.#closed(code, reason),
       garbled: (error) => {
         // Resuming would bring the same bytes again.
@@ -299,7 +300,7 @@ export class Client extends Emitter {
       },
     });
     this.#connection = connection;
-    this.#startTimer('connect', this.#options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS, () => {
+    this.#due.start('connect', this.#options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS, () => {
       this.#loseConnection('no welcome came in time');
       this.#reconnect(null);
     });
@@ -354,7 +355,7 @@ export class Client extends Emitter {
 
   /** @param {Welcome} welcome */
   #welcomed(welcome) {
-    this.#stopTimer('connect');
+    this.#due.stop('connect');
     this.#welcome = welcome;
     this.#resumeKey = welcome.resume_key;
     this.#redirects = 0;
@@ -362,7 +363,7 @@ export class Client extends Emitter {
     if (this.#connection !== null) {
       this.#connection.messageBytesMax = welcome.limits.message_bytes_max;
     }
-    this.#clock.guess(welcome.server_time_ms, this.#timers.now());
+    this.#heartbeat.clock.guess(welcome.server_time_ms, this.#timers.now());
     // Rooms being left were not asked for, or are gone with the old session.
     for (const room of [...this.#leaving.keys()]) {
       this.#left(room, 'left');
@@ -376,8 +377,8 @@ export class Client extends Emitter {
       this.#connection?.send(room.joinMessage(ref));
     }
     // The first message under the new key is what retires the old one.
-    this.#startPings();
-    this.#startTimer('settled', SETTLED_MS, () => this.#backoff.reset());
+    this.#heartbeat.start(welcome.heartbeat_ms);
+    this.#due.start('settled', SETTLED_MS, () => this.#backoff.reset());
     this.#setState({ state: 'open' });
     this.emit('session', { resumed: welcome.resumed });
   }
@@ -441,8 +442,8 @@ export class Client extends Emitter {
   /** What a lost connection means to everything that was on it. */
   #disconnected() {
     this.#attempt += 1;
-    this.#stopTimers();
-    this.#pings.clear();
+    this.#due.stopAll();
+    this.#heartbeat.stop();
     for (const room of this.#rooms.values()) {
       room.suspend();
     }
@@ -458,7 +459,7 @@ export class Client extends Emitter {
     this.#hint = null;
     const retryInMs = this.#backoff.next(afterMs ?? hintMs);
     this.#setState({ state: 'reconnecting', retryInMs });
-    this.#startTimer('reconnect', retryInMs, () => void this.#connect());
+    this.#due.start('reconnect', retryInMs, () => void this.#connect());
   }
 
   /**
@@ -494,7 +495,7 @@ export class Client extends Emitter {
 
   /** @param {ServerMessage} message */
   #receive(message) {
-    this.#receivedAt = this.#timers.now();
+    this.#heartbeat.heard();
     const { tag, body } = message;
     switch (tag) {
       case 'welcome':
@@ -562,7 +563,7 @@ export class Client extends Emitter {
       // The room's past is behind this message, likely in the same batch, and the application
       // can only listen once its `await` has come back.
       room.hold();
-      this.#startTimer(`release ${joined.channel}`, 0, () => room.release());
+      this.#due.start(`release ${joined.channel}`, 0, () => room.release());
     }
     room.enter(joined, how);
   }
@@ -637,7 +638,7 @@ export class Client extends Emitter {
   #joinLater(pending) {
     const ref = this.#nextRef();
     this.#joins.set(ref, pending);
-    this.#startTimer(`join ${ref}`, pending.backoff.next(), () => {
+    this.#due.start(`join ${ref}`, pending.backoff.next(), () => {
       this.#connection?.send(pending.room.joinMessage(ref));
     });
   }
@@ -646,7 +647,7 @@ export class Client extends Emitter {
   #draining(retryAfterMs) {
     this.#hint = { atMs: this.#timers.now() + retryAfterMs };
     this.#setState({ state: 'draining', retryInMs: retryAfterMs });
-    this.#startTimer('drain', retryAfterMs, () => {
+    this.#due.start('drain', retryAfterMs, () => {
       this.#loseConnection('draining');
       this.#reconnect(0);
     });
@@ -663,68 +664,27 @@ export class Client extends Emitter {
       return;
     }
     this.#url = url;
-    this.#clock.forget();
+    this.#heartbeat.clock.forget();
     this.#reconnect(0);
   }
 
   // --- Time ---
-
-  #startPings() {
-    FIRST_PINGS_MS.forEach((ms, index) => {
-      if (ms === 0) {
-        this.#ping();
-      } else {
-        this.#startTimer(`first ping ${index}`, ms, () => this.#ping());
-      }
-    });
-    this.#nextPing();
-  }
-
-  #nextPing() {
-    const heartbeatMs = this.#welcome?.heartbeat_ms ?? PING_MS;
-    this.#startTimer('ping', Math.min(this.#options.pingMs ?? PING_MS, heartbeatMs), () => {
-      // A sleeping tab's timers sleep as well, so silence alone proves nothing: something must
-      // have been asked and not been answered.
-      const silentMs = this.#timers.now() - this.#receivedAt;
-      if (this.#pings.size > 0 && silentMs > 2 * heartbeatMs) {
-        this.#loseConnection('the server is silent');
-        this.#reconnect(null);
-        return;
-      }
-      this.#ping();
-      this.#nextPing();
-    });
-  }
-
-  #ping() {
-    const id = ++this.#pingId;
-    this.#pings.set(id, this.#timers.now());
-    this.#connection?.send({ tag: 'ping', body: { id } });
-  }
 
   /**
    * @param {number} id
    * @param {number} serverMs
    */
   #pong(id, serverMs) {
-    const sentMs = this.#pings.get(id);
-    if (sentMs === undefined) {
-      return;
+    if (this.#heartbeat.pong(id, serverMs)) {
+      const { rtt, offset } = this.#heartbeat.clock;
+      this.emit('rtt', { rtt: rtt ?? 0, offset });
     }
-    // The server answers in order: an older ping without answer will have none.
-    for (const older of [...this.#pings.keys()]) {
-      if (older <= id) {
-        this.#pings.delete(older);
-      }
-    }
-    this.#clock.sample(sentMs, this.#timers.now(), serverMs);
-    this.emit('rtt', { rtt: this.#clock.rtt ?? 0, offset: this.#clock.offset });
   }
 
   #congested() {
     const congested = (this.#connection?.bufferedBytes ?? 0) > CONGESTED_BYTES;
     if (congested && !this.#due.has('congested')) {
-      this.#startTimer('congested', CONGESTED_RETRY_MS, () => {
+      this.#due.start('congested', CONGESTED_RETRY_MS, () => {
         for (const room of this.#rooms.values()) {
           room.flushLatest();
         }
@@ -770,31 +730,5 @@ export class Client extends Emitter {
   #nextRef() {
     this.#ref += 1;
     return this.#ref;
-  }
-
-  /**
-   * @param {string} name
-   * @param {number} ms
-   * @param {() => void} action
-   */
-  #startTimer(name, ms, action) {
-    this.#stopTimer(name);
-    const timer = this.#timers.setTimeout(() => {
-      this.#due.delete(name);
-      action();
-    }, ms);
-    this.#due.set(name, timer);
-  }
-
-  /** @param {string} name */
-  #stopTimer(name) {
-    this.#timers.clearTimeout(this.#due.get(name));
-    this.#due.delete(name);
-  }
-
-  #stopTimers() {
-    for (const name of [...this.#due.keys()]) {
-      this.#stopTimer(name);
-    }
   }
 }

@@ -7,7 +7,23 @@
  */
 
 import { DecodeError, UnknownTagError } from './errors.js';
-import { bool, bytes, fixed, list, oneOf, option, pair, struct, text, u16, u32, u53 } from './schema.js';
+import {
+  bool,
+  bytes,
+  fixed,
+  float,
+  int,
+  list,
+  oneOf,
+  option,
+  pair,
+  struct,
+  text,
+  triple,
+  u16,
+  u32,
+  u53,
+} from './schema.js';
 import { Reader, Writer } from './wire.js';
 
 /** @template S @typedef {import('./schema.js').Shape<S>} Shape */
@@ -125,6 +141,32 @@ const direct = struct({ channel: u32, cseq: u53, to: u32, type: typeRef, payload
 const request = struct({ channel: u32, cseq: u53, type: typeRef, payload });
 const setAttributes = struct({ channel: u32, cseq: u53, attributes });
 
+const part = oneOf({ members: null, team: u32, owner: null, cell: u32, spectators: null });
+const scalarValue = oneOf({
+  bool,
+  int,
+  uint: u53,
+  number: float,
+  text,
+  bytes,
+  vec2: pair(float, float),
+  vec3: triple(float, float, float),
+});
+const fieldValue = oneOf({ one: scalarValue, list: list(scalarValue) });
+const entityRef = oneOf({ id: u32, temp: u32 });
+const stateEdit = oneOf({
+  create: struct({ temp: u32, kind: u32, fields: list(pair(u32, fieldValue)) }),
+  set: struct({
+    entity: entityRef,
+    field: u32,
+    value: option(fieldValue),
+    if_version: option(u53),
+  }),
+  remove: struct({ entity: entityRef }),
+  give: struct({ entity: entityRef, to: u32 }),
+});
+const edit = struct({ channel: u32, cseq: u53, edits: list(stateEdit) });
+
 const limits = struct({
   message_bytes_max: u32,
   batch_bytes_max: u32,
@@ -171,7 +213,7 @@ const joined = struct({
   ext: extensions,
 });
 
-const leaveReason = oneOf({ left: null, gone: null, kicked: null, closed: null, lost: null });
+const leaveReason = oneOf({ left: null, gone: null, kicked: null, closed: null, lost: null, failed: null });
 const left = struct({ channel: u32, reason: leaveReason });
 const message = struct({
   channel: u32,
@@ -209,11 +251,38 @@ const stats = struct({
   queued_messages: u32,
   queued_bytes: u53,
   resumes: u32,
+  state: counts,
 });
 const errorRef = oneOf({
   session: null,
   join: u32,
   cseq: struct({ channel: u32, cseq: u53 }),
+});
+
+const snapshot = struct({ channel: u32, part, tick: u53, seq: u53, hash: u32, state: bytes });
+const delta = struct({
+  channel: u32,
+  part,
+  base_tick: u53,
+  tick: u53,
+  seq: u53,
+  hash: u32,
+  changes: bytes,
+});
+const editRefusal = oneOf({
+  unknown: null,
+  invalid: null,
+  not_owner: null,
+  changed: null,
+  full: null,
+  no_such_member: null,
+});
+const edited = struct({
+  channel: u32,
+  cseq: u53,
+  tick: u53,
+  created: list(pair(u32, u32)),
+  refused: list(pair(u32, editRefusal)),
 });
 
 /** By tag. */
@@ -227,6 +296,8 @@ const CLIENT = /** @type {const} */ ({
   set_attributes: setAttributes,
   ping: struct({ id: u53 }),
   get_stats: struct({ ref: u32 }),
+  resync: struct({ channel: u32, part, tick: u53, hash: u32 }),
+  edit,
 });
 
 /** By tag. */
@@ -249,6 +320,11 @@ const SERVER = /** @type {const} */ ({
   redirect: struct({ url: text }),
   moved: struct({ channel: u32, epoch }),
   types: struct({ channel: u32, first: u32, names: list(text) }),
+  snapshot,
+  delta,
+  input_ack: struct({ channel: u32, tick: u53, cseq: u53 }),
+  part_gone: struct({ channel: u32, part }),
+  edited,
 });
 
 /** @typedef {null | boolean | string | { int: number } | { float: number } | { bytes: Uint8Array }} WireValue */
@@ -268,6 +344,15 @@ const SERVER = /** @type {const} */ ({
 /** @typedef {Of<typeof presence>} Presence */
 /** @typedef {Of<typeof presenceEvent>} PresenceEvent */
 /** @typedef {Of<typeof stats>} Stats */
+/** @typedef {Of<typeof part>} Part */
+/** @typedef {Of<typeof snapshot>} Snapshot */
+/** @typedef {Of<typeof delta>} Delta */
+/** @typedef {Of<typeof scalarValue>} ScalarValue */
+/** @typedef {Of<typeof fieldValue>} FieldValue */
+/** @typedef {Of<typeof entityRef>} EntityRef */
+/** @typedef {Of<typeof stateEdit>} StateEdit */
+/** @typedef {Of<typeof edited>} Edited */
+/** @typedef {Of<typeof editRefusal>} EditRefusal */
 
 /**
  * A message: its name and its fields.

@@ -21,6 +21,7 @@ export const SUBPROTOCOL = 'madang.v1';
  * @typedef {object} Handlers
  * @property {() => void} opened
  * @property {(message: ServerMessage) => void} received
+ * @property {() => void} ended everything of a batch was received
  * @property {(code: number, reason: string) => void} closed
  * @property {(error: DecodeError) => void} garbled the server sent what is not a message
  */
@@ -132,6 +133,7 @@ export class Connection {
       // A message may be the reason to drop the connection: then the rest of its batch is void.
       this.#unlessDropped(() => this.#handlers.received(message));
     }
+    this.#unlessDropped(() => this.#handlers.ended());
   }
 
   /**

@@ -6,10 +6,17 @@
  */
 
 /**
+ * What a listener is called with: one value, or those of a tuple.
+ *
+ * @template T
+ * @typedef {T extends [any, ...any[]] ? T : [event: T]} Arguments
+ */
+
+/**
  * @template {Record<string, any>} E event names and what comes with them
  */
 export class Emitter {
-  /** @type {Map<keyof E, Set<(event: any) => void>>} */
+  /** @type {Map<keyof E, Set<(...event: any[]) => void>>} */
   #listeners = new Map();
 
   /**
@@ -17,7 +24,7 @@ export class Emitter {
    *
    * @template {keyof E} K
    * @param {K} name
-   * @param {(event: E[K]) => void} listener
+   * @param {(...event: Arguments<E[K]>) => void} listener
    * @returns {() => void}
    */
   on(name, listener) {
@@ -32,17 +39,30 @@ export class Emitter {
   /**
    * @template {keyof E} K
    * @param {K} name
-   * @param {E[K]} event
+   * @param {Arguments<E[K]>} event
    */
-  emit(name, event) {
-    for (const listener of [...(this.#listeners.get(name) ?? [])]) {
-      try {
-        listener(event);
-      } catch (error) {
-        queueMicrotask(() => {
-          throw error;
-        });
-      }
+  emit(name, ...event) {
+    const listeners = this.#listeners.get(name);
+    if (listeners !== undefined) {
+      callAll(listeners, event);
+    }
+  }
+}
+
+/**
+ * Calls each listener that there is now.
+ *
+ * @param {Iterable<(...event: any[]) => void>} listeners
+ * @param {readonly any[]} event
+ */
+export function callAll(listeners, event) {
+  for (const listener of [...listeners]) {
+    try {
+      listener(...event);
+    } catch (error) {
+      queueMicrotask(() => {
+        throw error;
+      });
     }
   }
 }

@@ -67,6 +67,33 @@ export class LeftError extends MadangError {
  */
 export class OutcomeUnknownError extends MadangError {}
 
+/**
+ * What was to be sent now or never was not: there is no connection, or it takes no more, or it was
+ * lost before the room had dealt with it. Nothing came of it.
+ */
+export class DroppedError extends MadangError {}
+
+/** Some changes of an edit were refused; the others were made. */
+export class EditRefusedError extends MadangError {
+  /**
+   * @param {{ change: number, field: string | null, reason: string }[]} refused
+   * @param {(number | null)[]} ids
+   * @param {number} tick
+   */
+  constructor(refused, ids, tick) {
+    super(refused.map(({ change, field, reason }) => `change ${change}${field ? ` (${field})` : ''}: ${reason}`).join('; '));
+    /**
+     * The refused changes, by their place in the edit; `field` where it was one of several. Reasons:
+     * `unknown`, `invalid`, `not_owner`, `changed`, `full`, `no_such_member`.
+     */
+    this.refused = refused;
+    /** The ids of the created entities in the order of their changes, null where it was refused. */
+    this.ids = ids;
+    /** The tick that shows the changes that were made. */
+    this.tick = tick;
+  }
+}
+
 /** Too much waits to be sent or answered already, or one message is larger than the server takes. */
 export class LimitError extends MadangError {}
 
@@ -83,6 +110,8 @@ const ERROR_NAMES = {
   108: 'already_joined',
   109: 'unknown_type',
   110: 'stale_cseq',
+  111: 'refused',
+  112: 'no_state',
   200: 'room_full',
   201: 'too_many_rooms',
   202: 'server_full',
@@ -90,6 +119,7 @@ const ERROR_NAMES = {
   204: 'busy',
   300: 'forbidden',
   500: 'internal',
+  501: 'room_failed',
 };
 
 /**

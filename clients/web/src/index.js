@@ -17,6 +17,8 @@ export { Client } from './client.js';
 export {
   ClosedError,
   DecodeError,
+  DroppedError,
+  EditRefusedError,
   LeftError,
   LimitError,
   MadangError,
@@ -25,3 +27,4 @@ export {
 } from './errors.js';
 export { Replica } from './replica.js';
 export { Room } from './room.js';
+export { RoomState } from './state.js';

@@ -7,13 +7,13 @@
  */
 
 /** @typedef {import('./codec.js').ClientMessage} ClientMessage */
-/** @typedef {{ seq: number | null, repeated: boolean, durability?: 'sequenced' | 'durable' }} Receipt */
+/** @typedef {{ seq: number | null, repeated: boolean, durability?: 'sequenced' | 'durable', tick?: number }} Receipt */
 
 /**
  * @typedef {object} Entry
  * @property {number} cseq
- * @property {'publish' | 'direct' | 'request' | 'attributes'} kind
- * @property {(cseq: number) => ClientMessage} build the message, anew for every sending: type numbers may change
+ * @property {'publish' | 'volatile' | 'direct' | 'request' | 'attributes' | 'edit'} kind
+ * @property {(head: { channel: number, cseq: number }) => ClientMessage} build the message, anew for every sending: type numbers may change
  * @property {any} local the application's own mark
  * @property {boolean} sent whether it ever went into a socket
  * @property {(value: any) => void} resolve

@@ -6,17 +6,22 @@
  * @module
  */
 
-import { encodeClient } from './codec.js';
+import { fromEdited, toWire } from './edits.js';
 import { Emitter } from './emitter.js';
-import { LeftError, LimitError, OutcomeUnknownError, RefusedError } from './errors.js';
-import { Pending } from './pending.js';
+import { LeftError, RefusedError } from './errors.js';
+import { EXT_SCHEMA, joinMessage } from './joining.js';
+import { Outbox } from './outbox.js';
+import { RoomState } from './state.js';
+import { readModel } from './statemodel.js';
 import { applyAttributes, describe, fromPayload, toAttributes, toMember, toPayload } from './values.js';
 
 /** @typedef {import('./codec.js').ClientMessage} ClientMessage */
 /** @typedef {import('./codec.js').ServerMessage} ServerMessage */
+/** @typedef {import('./codec.js').Edited} Edited */
 /** @typedef {import('./codec.js').Joined} Joined */
+/** @typedef {import('./codec.js').Part} Part */
 /** @typedef {import('./pending.js').Receipt} Receipt */
-/** @typedef {import('./pending.js').Entry} Entry */
+/** @typedef {import('./outbox.js').Socket} Socket */
 /** @typedef {import('./values.js').Attributes} Attributes */
 /** @typedef {import('./types.js').Member} Member */
 /** @typedef {import('./types.js').Origin} Origin */
@@ -25,20 +30,18 @@ import { applyAttributes, describe, fromPayload, toAttributes, toMember, toPaylo
 /** @typedef {import('./types.js').JoinOptions} JoinOptions */
 /** @typedef {import('./types.js').Target} Target */
 /** @typedef {import('./types.js').PublishOptions} PublishOptions */
+/** @typedef {import('./types.js').Input} Input */
+/** @typedef {import('./types.js').EditResult} EditResult */
+/** @typedef {import('./edits.js').Change} Change */
 
 /**
  * What a room needs of its client.
  *
- * @typedef {object} Link
- * @property {(message: ClientMessage) => void} send
- * @property {() => boolean} congested whether the socket has more than it can take for now
- * @property {() => number} messageBytesMax
- * @property {number} pendingMax most unanswered sendings of a room
- * @property {(room: Room) => Promise<void>} leave
+ * @typedef {Socket & { leave: (room: Room) => Promise<void>, report: (error: Error) => void }} Link
  */
 
-/** @type {Set<string>} */
-const REFUSED_FOR_NOW = new Set(['busy', 'server_full', 'room_full']);
+/** The error code of an edit to a room without state. */
+const NO_STATE = 112;
 
 /**
  * A room this client is in, was in, or is entering.
@@ -51,16 +54,11 @@ export class Room extends Emitter {
   #joined = null;
   #epoch = '';
   #seq = 0;
-  #cseq = 0;
-  #pending = new Pending();
-  /** @type {Map<number, ClientMessage & { tag: 'publish' }>} */
-  #latestWaiting = new Map();
+  #outbox;
   /** @type {string[]} */
   #types = [];
   /** @type {Map<string, number>} */
   #typeIds = new Map();
-  /** The channel is open for sending: joined, and not waiting for a resume. */
-  #live = false;
   /** Logged messages of the replay still to come. */
   #replayLeft = 0;
   #replaySeq = 0;
@@ -73,6 +71,10 @@ export class Room extends Emitter {
   /** @type {Attributes} */
   #attributes;
   #count = 0;
+  /** @type {RoomState | null} */
+  #state = null;
+  /** Why the room's rules failed, if they did. @type {RefusedError | null} */
+  #failure = null;
 
   /** The others and oneself, by id, while the room's presence is `full`. @type {Map<number, Member>} */
   members = new Map();
@@ -94,6 +96,7 @@ export class Room extends Emitter {
     this.target = target;
     this.options = options;
     this.#link = link;
+    this.#outbox = new Outbox(link, (type) => this.#typeRef(type));
     this.#attributes = { ...options.attributes };
   }
 
@@ -131,7 +134,7 @@ export class Room extends Emitter {
   get me() {
     const id = this.#joined?.member ?? 0;
     return (
-      this.members.get(id) ?? { id, user: null, away: !this.#live, attributes: { ...this.#attributes } }
+      this.members.get(id) ?? { id, user: null, away: !this.#outbox.live, attributes: { ...this.#attributes } }
     );
   }
 
@@ -140,14 +143,19 @@ export class Room extends Emitter {
     return this.#seq;
   }
 
-  /** Reliable sendings that were not answered yet. */
+  /** The room's state; null where it has none, and before it is entered. */
+  get state() {
+    return this.#state;
+  }
+
+  /** Sendings that were not answered yet. */
   get unanswered() {
-    return this.#pending.size;
+    return this.#outbox.unanswered;
   }
 
   /** Whether what is sent now leaves at once. */
   get live() {
-    return this.#live;
+    return this.#outbox.live;
   }
 
   /**
@@ -180,13 +188,67 @@ export class Room extends Emitter {
   publish(type, payload, options = {}) {
     const wire = toPayload(payload);
     if (options.class === 'latest' || options.class === 'volatile') {
-      this.#publishEphemeral(type, wire, options.class, options.key ?? 0);
+      this.#outbox.sendEphemeral(type, wire, options.class, options.key ?? 0);
       return undefined;
     }
-    return this.#sendPending('publish', options.local, (cseq) => ({
+    return this.#outbox.send('publish', options.local, (head) => ({
       tag: 'publish',
-      body: { ...this.#head(cseq), class: 'reliable', type: this.#typeRef(type), payload: wire },
-    }));
+      body: { ...head, class: 'reliable', type: this.#typeRef(type), payload: wire },
+    })).done;
+  }
+
+  /**
+   * Sends to the rules of a room, as `publish` does, and says under which number: whoever predicts
+   * what will come of it can drop the prediction once `room.state.acked.cseq` is as high.
+   *
+   * `volatile` (the default) goes now or never: `cseq` is 0 where it could not be sent, and `done`
+   * rejects with `DroppedError` then, or when the connection is lost before the room has dealt with
+   * it. `reliable` waits through reconnects. Only rooms with state say that they have dealt with
+   * something volatile; in others `done` is fulfilled as soon as it is sent.
+   *
+   * @param {string} type
+   * @param {unknown} payload
+   * @param {{ class?: 'reliable' | 'volatile' }} [options]
+   * @returns {Input}
+   */
+  input(type, payload, options = {}) {
+    const wire = toPayload(payload);
+    const deliveryClass = options.class ?? 'volatile';
+    const build = (/** @type {{ channel: number, cseq: number }} */ head) =>
+      /** @type {ClientMessage} */ ({
+        tag: 'publish',
+        body: { ...head, class: deliveryClass, type: this.#typeRef(type), payload: wire },
+      });
+    if (deliveryClass === 'reliable') {
+      return this.#outbox.send('publish', undefined, build);
+    }
+    const sent = this.#outbox.sendVolatile(build);
+    if (this.#state === null) {
+      this.#outbox.take(sent.cseq)?.resolve({ seq: null, repeated: false });
+    }
+    return sent;
+  }
+
+  /**
+   * Changes the state of a room of kind `shared`; `room.state.create`, `set`, `remove` and `give`
+   * make the changes. The room deals with them in their order, each by itself: those that are
+   * refused are named by an `EditRefusedError`, and the others are made.
+   *
+   * @param {readonly Change[]} changes at most 256 fields and entities
+   * @returns {Promise<EditResult>}
+   */
+  edit(changes) {
+    if (this.#state === null) {
+      return Promise.reject(new RefusedError(NO_STATE, ''));
+    }
+    let wire;
+    try {
+      wire = toWire(changes);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    const { edits, origin } = wire;
+    return this.#outbox.send('edit', origin, (head) => ({ tag: 'edit', body: { ...head, edits } })).done;
   }
 
   /**
@@ -200,10 +262,10 @@ export class Room extends Emitter {
   direct(member, type, payload) {
     const to = typeof member === 'number' ? member : member.id;
     const wire = toPayload(payload);
-    return this.#sendPending('direct', undefined, (cseq) => ({
+    return this.#outbox.send('direct', undefined, (head) => ({
       tag: 'direct',
-      body: { ...this.#head(cseq), to, type: this.#typeRef(type), payload: wire },
-    }));
+      body: { ...head, to, type: this.#typeRef(type), payload: wire },
+    })).done;
   }
 
   /**
@@ -215,10 +277,10 @@ export class Room extends Emitter {
    */
   request(type, payload = null) {
     const wire = toPayload(payload);
-    return this.#sendPending('request', undefined, (cseq) => ({
+    return this.#outbox.send('request', undefined, (head) => ({
       tag: 'request',
-      body: { ...this.#head(cseq), type: this.#typeRef(type), payload: wire },
-    }));
+      body: { ...head, type: this.#typeRef(type), payload: wire },
+    })).done;
   }
 
   /**
@@ -230,10 +292,10 @@ export class Room extends Emitter {
   setAttributes(changes) {
     const attributes = toAttributes(changes);
     applyAttributes(this.#attributes, attributes);
-    return this.#sendPending('attributes', undefined, (cseq) => ({
+    return this.#outbox.send('attributes', undefined, (head) => ({
       tag: 'set_attributes',
-      body: { ...this.#head(cseq), attributes },
-    }));
+      body: { ...head, attributes },
+    })).done;
   }
 
   /** Leaves the room. The promise is fulfilled once the server has said so. */
@@ -255,7 +317,7 @@ export class Room extends Emitter {
 
   /** The highest number used so far; goes into storage. */
   get cseq() {
-    return this.#cseq;
+    return this.#outbox.cseq;
   }
 
   /**
@@ -265,37 +327,12 @@ export class Room extends Emitter {
    * @returns {ClientMessage}
    */
   joinMessage(ref) {
-    const { target, options } = this;
-    const known = this.name;
-    const create = options.create;
-    // Whoever asked to create the room has done so: the second time it must only be entered.
-    const mode = options.mode === 'create' && this.#joined !== null ? 'either' : options.mode;
-    return {
-      tag: 'join',
-      body: {
-        ref,
-        target:
-          known !== '' || typeof target === 'string'
-            ? { name: known }
-            : { match: { kind: target.kind, filter: Object.entries(target.filter ?? {}) } },
-        mode: mode ?? 'either',
-        options: {
-          attributes: toAttributes(this.#attributes),
-          echo: options.echo ?? true,
-          create: create
-            ? {
-                capacity: create.capacity ?? null,
-                presence: create.presence ?? null,
-                public: create.public ?? null,
-                labels: Object.entries(create.labels ?? {}),
-              }
-            : null,
-        },
-        since: this.position,
-        history: options.history ?? 0,
-        ext: [],
-      },
-    };
+    return joinMessage(ref, this.target, this.options, {
+      name: this.name,
+      entered: this.#joined !== null,
+      since: this.position,
+      attributes: this.#attributes,
+    });
   }
 
   /**
@@ -306,7 +343,7 @@ export class Room extends Emitter {
   restore({ epoch, seq, cseq }) {
     this.#epoch = epoch;
     this.#seq = seq;
-    this.#cseq = cseq;
+    this.#outbox.cseq = cseq;
   }
 
   /** Keeps what comes until `release`. */
@@ -321,12 +358,20 @@ export class Room extends Emitter {
     for (const message of held) {
       this.handle(message);
     }
+    this.#state?.endBatch();
+  }
+
+  /** All messages of a batch were handled. */
+  endBatch() {
+    if (this.#held === null) {
+      this.#state?.endBatch();
+    }
   }
 
   /** The connection is gone: everything waits. */
   suspend() {
     this.release();
-    this.#live = false;
+    this.#outbox.live = false;
     this.#replayLeft = 0;
   }
 
@@ -336,7 +381,7 @@ export class Room extends Emitter {
    */
   forgetSession() {
     this.suspend();
-    this.#giveUpSent('the session was lost before the answer came');
+    this.#outbox.giveUpSent('the session was lost before the answer came');
   }
 
   /**
@@ -350,23 +395,26 @@ export class Room extends Emitter {
     if (!sameEpoch) {
       this.#ownIds.clear();
       this.#seq = 0;
-      this.#giveUpSent('the room was lost before the answer came');
+      this.#outbox.giveUpSent('the room was lost before the answer came');
+      this.#outbox.dropEdits();
     }
     this.#joined = joined;
     this.#epoch = joined.epoch;
     this.#ownIds.add(joined.member);
-    this.#cseq = Math.max(this.#cseq, joined.applied_cseq);
+    this.#outbox.channel = joined.channel;
+    this.#outbox.cseq = Math.max(this.#outbox.cseq, joined.applied_cseq);
     this.#types = [];
     this.#typeIds.clear();
     this.#learnTypes(0, joined.types);
+    this.#beginState(joined);
     this.#fillRoster(joined);
     this.#replayLeft = joined.replay;
     this.#replaySeq = joined.seq;
     this.#replayOrigin = first ? 'history' : 'missed';
-    this.#live = true;
+    this.#outbox.live = true;
     // Before the application hears of it: whatever it sends from its listeners has higher numbers,
     // and the room takes the lower ones only before those.
-    this.#sendAgain(joined.applied_cseq);
+    this.#outbox.sendAgain(joined.applied_cseq);
     if (!first) {
       this.emit('recovered', { recovered: joined.recovered, resumed, replay: joined.replay });
     }
@@ -386,7 +434,7 @@ export class Room extends Emitter {
       this.#held.push(message);
       return;
     }
-    if (!this.#live) {
+    if (!this.#outbox.live) {
       return; // What comes before the room was found again is part of what comes after.
     }
     const { tag, body } = message;
@@ -408,10 +456,10 @@ export class Room extends Emitter {
         this.emit('members', this.members);
         break;
       case 'ack':
-        this.#onAck(body);
+        this.#outbox.ack(body);
         break;
       case 'reply':
-        this.#pending.take(body.cseq)?.resolve(fromPayload(body.payload).payload);
+        this.#outbox.take(body.cseq)?.resolve(fromPayload(body.payload).payload);
         break;
       case 'gap':
         this.#seq = Math.max(this.#seq, body.to_seq);
@@ -422,11 +470,25 @@ export class Room extends Emitter {
         this.#seq = 0;
         this.#replayLeft = 0;
         this.#ownIds = new Set([this.me.id]);
-        this.#giveUpSent('the room moved before the answer came');
+        this.#outbox.giveUpSent('the room moved before the answer came');
+        this.#outbox.dropEdits();
+        this.#state?.begin(null, 0);
         this.emit('moved', { epoch: body.epoch });
         break;
       case 'types':
         this.#learnTypes(body.first, body.names);
+        break;
+      case 'input_ack':
+        this.#outbox.covered(body);
+        this.#state?.handle(message);
+        break;
+      case 'snapshot':
+      case 'delta':
+      case 'part_gone':
+        this.#state?.handle(message);
+        break;
+      case 'edited':
+        this.#onEdited(body);
         break;
       default:
         break;
@@ -440,7 +502,10 @@ export class Room extends Emitter {
    * @param {RefusedError} error
    */
   refuse(cseq, error) {
-    const entry = this.#pending.take(cseq);
+    const entry = this.#outbox.take(cseq);
+    if (error.reason === 'room_failed') {
+      this.#failure = error; // What follows is that everybody is out.
+    }
     if (entry === undefined) {
       this.emit('refused', error);
     } else {
@@ -456,141 +521,50 @@ export class Room extends Emitter {
   end(event) {
     this.suspend();
     this.#joined = null;
-    this.#latestWaiting.clear();
-    for (const entry of this.#pending.takeAll(() => true)) {
-      entry.reject(event.error ?? new LeftError(event.reason));
-    }
-    this.emit('left', event);
+    const error = event.error ?? (event.reason === 'failed' ? this.#failure : null);
+    this.#outbox.end(error ?? new LeftError(event.reason));
+    this.emit('left', error ? { ...event, error } : event);
   }
 
   /** Sends what waited for the socket to take more. */
   flushLatest() {
-    if (!this.#live || this.#link.congested()) {
-      return;
-    }
-    for (const message of this.#latestWaiting.values()) {
-      message.body.cseq = ++this.#cseq;
-      message.body.channel = this.#joined?.channel ?? 0;
-      this.#link.send(message);
-    }
-    this.#latestWaiting.clear();
+    this.#outbox.flushLatest();
   }
 
-  /**
-   * @param {string} type
-   * @param {import('./codec.js').WirePayload} payload
-   * @param {'latest' | 'volatile'} deliveryClass
-   * @param {number} key
-   */
-  #publishEphemeral(type, payload, deliveryClass, key) {
-    const open = this.#live && !this.#link.congested();
-    if (!open && deliveryClass === 'volatile') {
+  /** @param {Joined} joined */
+  #beginState({ ext, applied_cseq: appliedCseq }) {
+    const found = ext.find(([number]) => number === EXT_SCHEMA);
+    if (found === undefined) {
+      this.#state = null;
       return;
     }
-    /** @type {ClientMessage & { tag: 'publish' }} */
-    const message = {
-      tag: 'publish',
-      body: {
-        ...this.#head(open ? ++this.#cseq : 0),
-        class: deliveryClass === 'latest' ? { latest: key } : 'volatile',
-        // By name while it waits: the numbers may be others by then.
-        type: open ? this.#typeRef(type) : type,
-        payload,
-      },
+    let model;
+    try {
+      model = readModel(found[1]);
+    } catch (error) {
+      // The rest of the room is usable all the same.
+      this.#state = null;
+      this.#link.report(/** @type {Error} */ (error));
+      return;
+    }
+    const ask = (/** @type {Part} */ part, /** @type {number} */ tick, /** @type {number} */ hash) => {
+      this.#link.send({ tag: 'resync', body: { channel: this.channel ?? 0, part, tick, hash } });
     };
-    if (open) {
-      this.#latestWaiting.delete(key);
-      this.#link.send(message);
-    } else {
-      this.#latestWaiting.set(key, message);
-    }
+    this.#state ??= new RoomState(model, ask);
+    this.#state.begin(model, appliedCseq);
   }
 
-  /**
-   * @param {Entry['kind']} kind
-   * @param {any} local
-   * @param {(cseq: number) => ClientMessage} build
-   * @returns {Promise<any>}
-   */
-  #sendPending(kind, local, build) {
-    if (this.#joined === null) {
-      return Promise.reject(new LeftError('left'));
-    }
-    if (this.#pending.size >= this.#link.pendingMax) {
-      return Promise.reject(new LimitError(`${this.#pending.size} messages wait already`));
-    }
-    const cseq = this.#cseq + 1;
-    const encoded = encodeClient(build(cseq)).length;
-    if (encoded + 9 > this.#link.messageBytesMax()) {
-      return Promise.reject(new LimitError(`a message of ${encoded} bytes is more than the server takes`));
-    }
-    this.#cseq = cseq;
-    const promise = new Promise((resolve, reject) => {
-      const entry = { cseq, kind, local, build, sent: false, resolve, reject };
-      this.#pending.add(entry);
-      if (this.#live) {
-        this.#sendEntry(entry);
-      }
-    });
-    // Whoever does not care for the receipt need not catch.
-    promise.catch(() => {});
-    return promise;
-  }
-
-  /** @param {Entry} entry */
-  #sendEntry(entry) {
-    entry.sent = true;
-    this.#link.send(entry.build(entry.cseq));
-  }
-
-  /** @param {number} appliedCseq */
-  #sendAgain(appliedCseq) {
-    for (const entry of this.#pending.all()) {
-      if (entry.cseq > appliedCseq) {
-        this.#sendEntry(entry);
+  /** @param {Edited} edited */
+  #onEdited(edited) {
+    const entry = this.#outbox.take(edited.cseq);
+    if (entry?.kind === 'edit') {
+      const outcome = fromEdited(edited, entry.local);
+      if (outcome instanceof Error) {
+        entry.reject(outcome);
+      } else {
+        entry.resolve(outcome);
       }
     }
-    // Answers are not in the log, so a request that was dealt with is simply asked anew.
-    for (const entry of this.#pending.takeAll(
-      ({ cseq, kind }) => kind === 'request' && cseq <= appliedCseq,
-    )) {
-      this.#askAnew(entry);
-    }
-    this.flushLatest();
-  }
-
-  /** @param {Entry} entry a request that is not pending any more */
-  #askAnew(entry) {
-    entry.cseq = ++this.#cseq;
-    this.#pending.add(entry);
-    this.#sendEntry(entry);
-  }
-
-  /**
-   * What was sent and not answered has become unknown.
-   *
-   * @param {string} why
-   */
-  #giveUpSent(why) {
-    for (const entry of this.#pending.takeAll(({ sent }) => sent)) {
-      entry.reject(new OutcomeUnknownError(why));
-    }
-  }
-
-  /** @param {Extract<ServerMessage, { tag: 'ack' }>['body']} body */
-  #onAck({ cseq, seq, durability }) {
-    const entry = this.#pending.take(cseq);
-    if (entry?.kind === 'request') {
-      this.#askAnew(entry);
-    } else {
-      // A change of attributes has no number where presence is not logged.
-      entry?.resolve({ seq, repeated: seq === null && entry.kind !== 'attributes', durability });
-    }
-  }
-
-  /** @param {number} cseq */
-  #head(cseq) {
-    return { channel: this.#joined?.channel ?? 0, cseq };
   }
 
   /** @param {string} type */
@@ -663,10 +637,7 @@ export class Room extends Emitter {
    */
   #endReplay() {
     this.#seq = Math.max(this.#seq, this.#replaySeq);
-    const applied = this.#joined?.applied_cseq ?? 0;
-    for (const entry of this.#pending.takeAll(({ cseq }) => cseq <= applied)) {
-      entry.resolve({ seq: null, repeated: true });
-    }
+    this.#outbox.settle(this.#joined?.applied_cseq ?? 0);
   }
 
   /**
@@ -680,7 +651,7 @@ export class Room extends Emitter {
       const mine = this.#ownIds.has(body.from);
       // Only the present member's numbers are this session's.
       const answers = mine && !direct && body.from === this.#joined?.member;
-      const entry = answers ? this.#pending.take(cseq) : undefined;
+      const entry = answers ? this.#outbox.take(cseq) : undefined;
       this.emit('message', {
         type: this.#typeName(body.type),
         ...fromPayload(body.payload),
@@ -719,7 +690,7 @@ export class Room extends Emitter {
         this.#collapse(event.collapsed.count);
       }
       if ('attributes' in event && event.attributes.id === this.#joined?.member) {
-        this.#pending.take(event.attributes.cseq)?.resolve({ seq, repeated: false });
+        this.#outbox.take(event.attributes.cseq)?.resolve({ seq, repeated: false });
       }
       this.emit('presence', { ...change, seq, origin });
       if (origin === 'live') {
@@ -737,13 +708,4 @@ export class Room extends Emitter {
     this.members.clear();
     this.#count = count;
   }
-}
-
-/**
- * Whether a join that was refused may be tried again.
- *
- * @param {RefusedError} error
- */
-export function mayRetryJoin(error) {
-  return REFUSED_FOR_NOW.has(error.reason);
 }

@@ -33,6 +33,11 @@ export const text = { put: (w, value) => w.text(value), get: (r) => r.text() };
 /** @type {Shape<Uint8Array>} */
 export const bytes = { put: (w, value) => w.bytes(value), get: (r) => r.bytes() };
 
+/** @type {Shape<number>} */
+export const int = { put: (w, value) => w.int(value), get: (r) => r.int() };
+/** @type {Shape<number>} */
+export const float = { put: (w, value) => w.float(value), get: (r) => r.float() };
+
 /**
  * Fixed bytes; hexadecimal digits to the program.
  *
@@ -104,6 +109,26 @@ export function pair(first, second) {
       second.put(w, b);
     },
     get: (r) => [first.get(r), second.get(r)],
+  };
+}
+
+/**
+ * Three values in a row.
+ *
+ * @template A, B, C
+ * @param {Shape<A>} first
+ * @param {Shape<B>} second
+ * @param {Shape<C>} third
+ * @returns {Shape<[A, B, C]>}
+ */
+export function triple(first, second, third) {
+  return {
+    put(w, [a, b, c]) {
+      first.put(w, a);
+      second.put(w, b);
+      third.put(w, c);
+    },
+    get: (r) => [first.get(r), second.get(r), third.get(r)],
   };
 }
 

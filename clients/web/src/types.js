@@ -8,7 +8,9 @@
 /** @typedef {import('./codec.js').PresenceMode} PresenceMode */
 /** @typedef {import('./errors.js').RefusedError} RefusedError */
 /** @typedef {import('./memory.js').StorageLike} StorageLike */
+/** @typedef {import('./pending.js').Receipt} Receipt */
 /** @typedef {import('./values.js').Attributes} Attributes */
+/** @typedef {import('./cells.js').Schema} Schema */
 
 // --- The client ---
 
@@ -26,7 +28,7 @@
  * @property {StateEvent} state
  * @property {{ rtt: number, offset: number }} rtt a ping was answered
  * @property {{ resumed: boolean }} session a session began, or was taken up again
- * @property {Error} error something about the session was refused, or a token could not be had
+ * @property {Error} error something about the session was refused, a token could not be had, or a room's schema not be read
  */
 
 /**
@@ -125,6 +127,50 @@
  * @property {RefusedError} refused something sent without a promise was refused
  */
 
+// --- A room's state ---
+
+/**
+ * An entity of a room's state: its id, the name of its kind, and its fields by name. Numbers,
+ * texts, booleans, `Uint8Array`s, arrays of 2 or 3 numbers for vectors, and arrays of those for
+ * lists. A field that this member may not see is zero.
+ *
+ * @typedef {{ readonly id: number, readonly kind: string, [field: string]: any }} Entity
+ */
+
+/**
+ * How much of what this member sent the state shows: everything up to `cseq`, since `tick`.
+ *
+ * @typedef {{ readonly tick: number, readonly cseq: number }} Acked
+ */
+
+/**
+ * Told when all that a server's batch brought of a tick is there, in this order.
+ *
+ * @typedef {object} RoomStateEvents
+ * @property {{ tick: number }} reset the state came anew, with what was missed; what follows is the difference
+ * @property {[entity: Entity, fields: string[]]} remove an entity is gone; the object keeps its last values
+ * @property {[entity: Entity, fields: string[]]} add an entity came, with all its fields
+ * @property {[entity: Entity, fields: string[]]} change fields changed, by name; the room's own (id 0) as well
+ * @property {{ tick: number, seq: number, acked: Acked }} tick everything of a tick was told
+ * @property {Error} error the state is wrong, and asking for it anew did not help
+ */
+
+/**
+ * What became of an edit.
+ *
+ * @typedef {object} EditResult
+ * @property {number[]} ids of the created entities, in the order of their changes
+ * @property {number} tick that shows the changes; it may not have come yet
+ */
+
+/**
+ * Something sent to a room with rules.
+ *
+ * @typedef {object} Input
+ * @property {number} cseq its number, 0 if it was not sent; shown by the state once `state.acked.cseq` is as high
+ * @property {Promise<Receipt>} done the room has dealt with it
+ */
+
 /**
  * @typedef {object} JoinOptions
  * @property {'create' | 'join' | 'either'} [mode] whether the room may (default), must or must not be created
@@ -132,6 +178,8 @@
  * @property {number} [history] how many of the newest messages to receive
  * @property {boolean} [echo] whether one's own reliable messages come back as `message` events (default)
  * @property {{ capacity?: number, presence?: PresenceMode, public?: boolean, labels?: Record<string, string> }} [create]
+ * @property {Schema} [schema] of the state of a room of kind `shared`, if this join creates it
+ * @property {'keep' | 'remove' | 'hand_over'} [onLeave] what becomes there of the entities of a member that leaves; `keep` by default
  */
 
 /** @typedef {string | { kind: string, filter?: Record<string, string> }} Target */

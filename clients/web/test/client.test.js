@@ -3,60 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ClosedError, LimitError, OutcomeUnknownError, RefusedError } from '../src/errors.js';
-import { Client } from '../src/index.js';
-import { EPOCH, FakeSocket, KEYS, ManualTimers, fakeWebSocket, joined, said, settle, welcome } from './support/script.js';
-
-/** @typedef {import('../src/types.js').ClientOptions} ClientOptions */
-
-/** @param {ClientOptions} [options] */
-function start(options = {}) {
-  const timers = new ManualTimers();
-  const { WebSocket, sockets } = fakeWebSocket();
-  const client = new Client('ws://example/play', { WebSocket, timers, random: () => 0.5, ...options });
-  /** @type {any[]} */
-  const states = [];
-  client.on('state', ({ state }) => states.push(state));
-  return { client, timers, sockets, states };
-}
-
-/**
- * A client in the room `lobby`, as member 1 on channel 3.
- *
- * @param {ClientOptions} [options]
- * @param {import('../src/types.js').JoinOptions} [joinOptions]
- */
-async function inLobby(options = {}, joinOptions = {}) {
-  const set = start(options);
-  const joining = set.client.join('lobby', joinOptions);
-  await settle();
-  const socket = set.sockets[0];
-  await socket.open();
-  await socket.say(welcome());
-  await socket.say(joined({ ref: socket.last('join').ref }));
-  const room = await joining;
-  /** @type {any[]} */
-  const log = [];
-  room.on('message', (message) => log.push(message));
-  await set.timers.pass(1000);
-  return { ...set, socket, room, log, texts: () => log.map(({ payload }) => payload) };
-}
-
-/**
- * The next connection, as far as its hello.
- *
- * @param {{ timers: ManualTimers, sockets: FakeSocket[] }} set
- * @param {number} [ms]
- */
-async function nextSocket({ timers, sockets }, ms = 20_000) {
-  const before = sockets.length;
-  for (let waited = 0; sockets.length === before && waited <= ms; waited += 10) {
-    await timers.pass(10);
-  }
-  assert.equal(sockets.length, before + 1, 'the client connected again');
-  const socket = sockets[before];
-  await socket.open();
-  return socket;
-}
+import { EPOCH, KEYS, fakeWebSocket, inLobby, joined, nextSocket, said, settle, start, welcome } from './support/script.js';
 
 test('hello comes first, join after the welcome', async () => {
   const { client, sockets, states } = start({ token: 'secret' });
@@ -628,7 +575,7 @@ test('stats, round trip and the server\'s time', async () => {
   const counts = { sent: 1, dropped: 2, conflated: 3 };
   await socket.say({
     tag: 'stats',
-    body: { ref: socket.last('get_stats').ref, reliable: counts, latest: counts, volatile: counts, control: counts, queued_messages: 0, queued_bytes: 0, resumes: 0 },
+    body: { ref: socket.last('get_stats').ref, reliable: counts, latest: counts, volatile: counts, control: counts, queued_messages: 0, queued_bytes: 0, resumes: 0, state: counts },
   });
   assert.equal((await asked).latest.conflated, 3);
   await timers.pass(9000);

@@ -7,11 +7,13 @@
 import assert from 'node:assert/strict';
 import { packBatches, splitBatch } from '../../src/batch.js';
 import { decodeClient, encodeServer } from '../../src/codec.js';
+import { Client } from '../../src/index.js';
 
 /** @typedef {import('../../src/codec.js').ClientMessage} ClientMessage */
 /** @typedef {import('../../src/codec.js').ServerMessage} ServerMessage */
 /** @typedef {import('../../src/codec.js').Joined} Joined */
 /** @typedef {import('../../src/codec.js').Welcome} Welcome */
+/** @typedef {import('../../src/types.js').ClientOptions} ClientOptions */
 
 export const EPOCH = 'e0e1e2e3e4e5e6e7';
 export const KEYS = ['aa', 'bb', 'cc', 'dd', 'ee'].map((digits) => digits.repeat(24));
@@ -256,6 +258,61 @@ export function joined(some = {}) {
  */
 export function said(seq, text, { from = 2, cseq = 0, type = 'chat', channel = 3 } = {}) {
   return { tag: 'message', body: { channel, seq, from, at: seq * 10, cseq, type, payload: { text } } };
+}
+
+/**
+ * A client that is about to connect.
+ *
+ * @param {ClientOptions} [options]
+ */
+export function start(options = {}) {
+  const timers = new ManualTimers();
+  const { WebSocket, sockets } = fakeWebSocket();
+  const client = new Client('ws://example/play', { WebSocket, timers, random: () => 0.5, ...options });
+  /** @type {any[]} */
+  const states = [];
+  client.on('state', ({ state }) => states.push(state));
+  return { client, timers, sockets, states };
+}
+
+/**
+ * A client in the room `lobby`, as member 1 on channel 3.
+ *
+ * @param {ClientOptions} [options]
+ * @param {import('../../src/types.js').JoinOptions} [joinOptions]
+ * @param {Partial<Joined>} [joinedWith]
+ */
+export async function inLobby(options = {}, joinOptions = {}, joinedWith = {}) {
+  const set = start(options);
+  const joining = set.client.join('lobby', joinOptions);
+  await settle();
+  const socket = set.sockets[0];
+  await socket.open();
+  await socket.say(welcome());
+  await socket.say(joined({ ref: socket.last('join').ref, ...joinedWith }));
+  const room = await joining;
+  /** @type {any[]} */
+  const log = [];
+  room.on('message', (message) => log.push(message));
+  await set.timers.pass(1000);
+  return { ...set, socket, room, log, texts: () => log.map(({ payload }) => payload) };
+}
+
+/**
+ * The next connection, as far as its hello.
+ *
+ * @param {{ timers: ManualTimers, sockets: FakeSocket[] }} set
+ * @param {number} [ms]
+ */
+export async function nextSocket({ timers, sockets }, ms = 20_000) {
+  const before = sockets.length;
+  for (let waited = 0; sockets.length === before && waited <= ms; waited += 10) {
+    await timers.pass(10);
+  }
+  assert.equal(sockets.length, before + 1, 'the client connected again');
+  const socket = sockets[before];
+  await socket.open();
+  return socket;
 }
 
 /** Lets everything that waits in the event loop's current turn happen. */

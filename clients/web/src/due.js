@@ -1,0 +1,57 @@
+/**
+ * Timers by what they are for, one each: starting one again puts the old one off.
+ *
+ * @module
+ */
+
+/** @typedef {import('./types.js').Timers} Timers */
+
+/** @type {Timers} */
+export const REAL_TIMERS = {
+  now: () => Date.now(),
+  setTimeout: (callback, ms) => globalThis.setTimeout(callback, ms),
+  clearTimeout: (timer) => globalThis.clearTimeout(timer),
+};
+
+/** What is due, by name. */
+export class Due {
+  #timers;
+  /** @type {Map<string, any>} */
+  #due = new Map();
+
+  /** @param {Timers} timers */
+  constructor(timers) {
+    this.#timers = timers;
+  }
+
+  /** @param {string} name */
+  has(name) {
+    return this.#due.has(name);
+  }
+
+  /**
+   * @param {string} name
+   * @param {number} ms
+   * @param {() => void} action
+   */
+  start(name, ms, action) {
+    this.stop(name);
+    const timer = this.#timers.setTimeout(() => {
+      this.#due.delete(name);
+      action();
+    }, ms);
+    this.#due.set(name, timer);
+  }
+
+  /** @param {string} name */
+  stop(name) {
+    this.#timers.clearTimeout(this.#due.get(name));
+    this.#due.delete(name);
+  }
+
+  stopAll() {
+    for (const name of [...this.#due.keys()]) {
+      this.stop(name);
+    }
+  }
+}

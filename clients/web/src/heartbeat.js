@@ -1,0 +1,114 @@
+/**
+ * Pings: they measure the round trip and the server's clock, and show a connection that is dead
+ * without saying so.
+ *
+ * @module
+ */
+
+import { Clock } from './clock.js';
+
+/** @typedef {import('./types.js').Timers} Timers */
+/** @typedef {import('./due.js').Due} Due */
+
+/** How often to measure the round trip unless the application says otherwise. */
+const PING_MS = 10_000;
+/** Pings of a new connection in quick succession: the clock should be known soon. */
+const FIRST_PINGS_MS = [0, 300, 900];
+
+/**
+ * @typedef {object} Pulse
+ * @property {(id: number) => void} ping sends one
+ * @property {() => void} silent the server did not answer in time
+ */
+
+/** The pings of a client, over all its connections. */
+export class Heartbeat {
+  #timers;
+  #due;
+  #pulse;
+  #pingMs;
+  #heartbeatMs = PING_MS;
+  #pingId = 0;
+  /** When each unanswered ping was sent. @type {Map<number, number>} */
+  #pings = new Map();
+  #receivedAt = 0;
+
+  /** What the answers told. */
+  clock = new Clock();
+
+  /**
+   * @param {Timers} timers
+   * @param {Due} due
+   * @param {number | undefined} pingMs
+   * @param {Pulse} pulse
+   */
+  constructor(timers, due, pingMs, pulse) {
+    this.#timers = timers;
+    this.#due = due;
+    this.#pingMs = pingMs ?? PING_MS;
+    this.#pulse = pulse;
+  }
+
+  /** Something came from the server, or a connection to it begins. */
+  heard() {
+    this.#receivedAt = this.#timers.now();
+  }
+
+  /** @param {number} heartbeatMs the server's own bound of silence */
+  start(heartbeatMs) {
+    this.#heartbeatMs = heartbeatMs;
+    FIRST_PINGS_MS.forEach((ms, index) => {
+      if (ms === 0) {
+        this.#ping();
+      } else {
+        this.#due.start(`first ping ${index}`, ms, () => this.#ping());
+      }
+    });
+    this.#next();
+  }
+
+  /** The connection is gone; its pings will not be answered. */
+  stop() {
+    this.#pings.clear();
+  }
+
+  /**
+   * @param {number} id
+   * @param {number} serverMs
+   * @returns {boolean} whether it answers a ping of this connection
+   */
+  pong(id, serverMs) {
+    const sentMs = this.#pings.get(id);
+    if (sentMs === undefined) {
+      return false;
+    }
+    // The server answers in order: an older ping without answer will have none.
+    for (const older of [...this.#pings.keys()]) {
+      if (older <= id) {
+        this.#pings.delete(older);
+      }
+    }
+    this.clock.sample(sentMs, this.#timers.now(), serverMs);
+    return true;
+  }
+
+  #next() {
+    this.#due.start('ping', Math.min(this.#pingMs, this.#heartbeatMs), () => {
+      // A sleeping tab's timers sleep as well, so silence alone proves nothing: something must
+      // have been asked and not been answered.
+      const silentMs = this.#timers.now() - this.#receivedAt;
+      if (this.#pings.size > 0 && silentMs > 2 * this.#heartbeatMs) {
+        this.#pulse.silent();
+        return;
+      }
+      this.#ping();
+      this.#next();
+    });
+  }
+
+  #ping() {
+    const id = ++this.#pingId;
+    this.#pings.set(id, this.#timers.now());
+    this.#pulse.ping(id);
+  }
+}
