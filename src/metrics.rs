@@ -171,6 +171,8 @@ families! {
         "Events made for spectators, each once for all of them."
     Counter "madang_watch_gaps_total" { WatchGaps, }
         "Times that a spectator was told that something is missing."
+    Counter "madang_watch_conflated_total" { WatchConflated, }
+        "Times that a slow spectator of a room with state skipped to a snapshot."
 }
 
 /// How HTTP answers are counted: by the first digit of their status.

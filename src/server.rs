@@ -326,6 +326,7 @@ fn watch_settings(config: &Config) -> WatchSettings {
         history_bytes_max: watch.history_bytes_max as usize,
         bytes_max: watch.bytes_max as usize,
         delay_max_ms: watch.delay_max_ms.into(),
+        conflate_ms: watch.conflate_ms.into(),
         heartbeat_ms: watch.heartbeat_ms.into(),
         directory_ms: watch.directory_ms.into(),
         retry_ms: retry_ms(config),

@@ -225,12 +225,14 @@ configuration! {
         connections_max: u32 = 1_024, in 1..=COUNT_CAP;
         /// How long what happened in a room can still be watched.
         history_ms: u32 = 120_000, in 1_000..=86_400_000;
-        /// Most bytes of that for one room.
+        /// Most bytes of that for one room, its state included; a state that alone is larger is not shown.
         history_bytes_max: u32 = 8_388_608, in 1_024..=QUEUE_BYTES_CAP;
         /// Most bytes of that for all rooms of one of these threads.
         bytes_max: u32 = 268_435_456, in 65_536..=QUEUE_BYTES_CAP;
         /// Longest delay that a spectator may ask for.
         delay_max_ms: u32 = 60_000, in 0..=86_400_000;
+        /// How long a spectator of a room with state may be behind before it skips to a snapshot.
+        conflate_ms: u32 = 3_000, in 100..=3_600_000;
         /// Silence after which a spectator is sent a comment.
         heartbeat_ms: u32 = 15_000, in 10..=3_600_000;
         /// Least time between two changes of a room in the directory.

@@ -3,6 +3,7 @@
 
 use super::directory::{Change, Directory};
 use super::feed::{FeedBox, InFlight, WatchPacket};
+use super::log::Shown;
 use super::requests::DIRECTORY_THREAD;
 use super::rooms::{Bounds, LogKey, Rooms};
 use super::site::{Asked, Site};
@@ -46,6 +47,8 @@ pub struct WatchSettings {
     pub bytes_max: usize,
     /// Longest delay, in milliseconds.
     pub delay_max_ms: u64,
+    /// How long a stream of a room with state may be behind, in milliseconds.
+    pub conflate_ms: u64,
     /// Silence after which a comment is sent, in milliseconds.
     pub heartbeat_ms: u64,
     /// Least time between two changes of a room in the directory, in milliseconds.
@@ -88,14 +91,14 @@ pub struct WatchDriver {
     closing: Vec<ConnId>,
     timers: Wheel<TimerKey>,
     /// What those with a delay have been shown of a log, for each delay, and whether a timer waits.
-    shown: BTreeMap<(LogKey, u64), Shown>,
+    shown: BTreeMap<(LogKey, u64), Due>,
     /// News for the thread that keeps the directory, the newest for each room.
     news: BTreeMap<Box<str>, Change>,
     is_sweep_due: bool,
     is_listing_due: bool,
     is_draining: bool,
     pub(super) jitter: Jitter,
-    now: Time,
+    pub(super) now: Time,
     pub(super) wall_ms: u64,
 }
 
@@ -112,9 +115,8 @@ enum TimerKey {
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Shown {
-    /// The newest seq, and whether the end was shown.
-    upto: (u64, bool),
+struct Due {
+    upto: Shown,
     has_timer: bool,
 }
 
@@ -139,11 +141,11 @@ impl WatchDriver {
             block,
             rooms: Rooms::new(bounds, settings.rules.clone()),
             jitter: Jitter::new(settings.retry_ms),
-            settings,
+            spectators: Spectators::new(settings.conflate_ms),
             inbox,
+            settings,
             boxes: Vec::new(),
             directory: Directory::default(),
-            spectators: Spectators::default(),
             opening: None,
             closing: Vec::new(),
             timers: Wheel::new(Time(0), TIMER_US),
@@ -188,8 +190,7 @@ impl WatchDriver {
         let Some(state) = self.rooms.get(log) else { return };
         if delay_ms > 0 {
             let limit_ms = limit_ms(self.wall_ms, delay_ms);
-            let is_over = state.closed_at_ms().is_some_and(|at_ms| at_ms <= limit_ms);
-            let upto = (state.now(limit_ms), is_over);
+            let upto = state.shown(limit_ms);
             let next_at_ms = state.next_at_ms(limit_ms);
             let shown = self.shown.entry((log, delay_ms)).or_default();
             if let Some(at_ms) = next_at_ms
@@ -319,6 +320,7 @@ impl WatchDriver {
             (Counter::WatchEvents, counts.events),
             (Counter::WatchEncodes, counts.encodes),
             (Counter::WatchGaps, counts.gaps),
+            (Counter::WatchConflated, counts.conflations),
         ] {
             self.block.set(counter, value);
         }

@@ -183,6 +183,7 @@ fn cost(item: &WatchItem) -> u64 {
     ENVELOPE
         + match &item.event {
             WatchEvent::Entry { frame, .. } => frame.len() as u64,
+            WatchEvent::Snapshot(state) | WatchEvent::Delta(state) => state.bytes.len() as u64,
             WatchEvent::Opened(_) => 512,
             _ => 0,
         }

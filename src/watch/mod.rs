@@ -6,9 +6,9 @@
 //!
 //! Spectators: shards tell what happens in rooms that may be watched ([`Feed`], bounded, never
 //! waited for) to the thread that a room's name hashes to. That thread keeps a log of its own for
-//! each epoch (`log.rs`, `rooms.rs`), makes an event's text once when the first spectator asks for
-//! it, and writes it to every stream from that stream's position (`spectators.rs`): a slow stream
-//! holds nothing but its place. `requests.rs` and `asked.rs` say where a stream begins, `sse.rs`
+//! each epoch (`log.rs`, `rooms.rs`), with the room's state if it has one (`state.rs`, `plain.rs`),
+//! makes an event's text once when the first spectator asks for it, and writes it to every stream
+//! from that stream's position (`spectators.rs`): a slow stream holds nothing but its place. `requests.rs` and `asked.rs` say where a stream begins, `sse.rs`
 //! what events look like, `directory.rs` which rooms there are.
 //!
 //! Deliberately absent: anything that a room waits for, and any queue per spectator.
@@ -19,11 +19,13 @@ mod directory;
 mod driver;
 mod feed;
 mod log;
+mod plain;
 mod requests;
 mod rooms;
 mod site;
 mod spectators;
 mod sse;
+mod state;
 
 pub use directory::{Change, Listing};
 pub use driver::{WatchDriver, WatchInbox, WatchSettings};

@@ -1,12 +1,10 @@
 //! What requests for rooms and for the directory are answered, up to a stream's first event.
 
-use super::asked::{Delays, Start, Wish, wish};
+use super::asked::{Delays, Start, wish};
 use super::directory::Filter;
 use super::driver::WatchDriver;
-use super::log::Position;
-use super::rooms::LogKey;
 use super::site::{names, tag};
-use super::spectators::{Spectator, View, limit_ms};
+use super::spectators::{Spectator, View};
 use super::sse;
 use crate::net::Answer;
 use crate::net::http::{Request, Response};
@@ -111,44 +109,16 @@ impl WatchDriver {
         };
         let wish = wish(request.header("last-event-id"), pairs(request)?.into_iter(), delays)
             .map_err(|text| Response::text(400, &text))?;
-        let (log, position, recovered) = self.place(room, wish)?;
-        let first = self.rooms.get(log).map(|log| log.resume(position, recovered));
-        let view = View::Room { log: Some(log), seen: position.seq, delay_ms: wish.delay_ms };
-        Ok(self.stream(view, first.into_iter().collect(), request))
-    }
-
-    /// Where in which epoch somebody begins, and whether nothing is missing from where they wished.
-    fn place(&self, room: &str, wish: Wish) -> Result<(LogKey, Position, bool), Response> {
-        let returns = matches!(wish.start, Start::Behind(..));
-        let over = || {
+        let Some((log, seat, recovered)) = self.rooms.place(room, wish, self.wall_ms) else {
             // An EventSource that gets this does not come back.
-            if returns {
-                Response::new(204)
-            } else {
-                Response::text(404, "there is no such room, or it has ended")
-            }
+            return Err(match wish.start {
+                Start::Behind(..) => Response::new(204),
+                _ => Response::text(404, "there is no such room, or it has ended"),
+            });
         };
-        let newest = self.rooms.newest(room).ok_or_else(over)?;
-        let limit_ms = limit_ms(self.wall_ms, wish.delay_ms);
-        let wished = match wish.start {
-            Start::Behind(epoch, _) => self.rooms.epoch(room, epoch),
-            _ => None,
-        };
-        for key in wished.into_iter().chain([newest]) {
-            let Some(log) = self.rooms.get(key) else { continue };
-            let position = match wish.start {
-                Start::Behind(epoch, seq) if epoch == log.epoch() => log.behind(seq, limit_ms),
-                Start::At(seq) => log.behind(seq.saturating_sub(1), limit_ms),
-                Start::Ago(ms) => log.since(self.wall_ms.saturating_sub(ms), limit_ms),
-                Start::Now | Start::Behind(..) | Start::BehindUnknown => {
-                    Position { seq: log.now(limit_ms), complete: false }
-                }
-            };
-            if !log.is_over(position.seq, limit_ms) {
-                return Ok((key, position, position.complete));
-            }
-        }
-        Err(over())
+        let first = self.rooms.get(log).map(|log| log.resume(seat, recovered));
+        let view = View::Room { log: Some(log), seat, delay_ms: wish.delay_ms };
+        Ok(self.stream(view, first.into_iter().collect(), request))
     }
 
     fn stream(
@@ -160,7 +130,7 @@ impl WatchDriver {
         if request.method == "GET" {
             let retry = sse::retry(self.jitter.retry_ms());
             let first = std::iter::once(retry).chain(first).collect();
-            self.opening = Some(Spectator::new(view, first));
+            self.opening = Some(Spectator::new(view, first, self.now));
         }
         let head = Response::new(200)
             .header("Content-Type", sse::CONTENT_TYPE)

@@ -1,8 +1,10 @@
 //! The rooms of one thread: their logs by name, living and ended ones, and what all of them may
 //! cost together.
 
+use super::asked::{Start, Wish};
 use super::directory::{Change, Listing};
-use super::log::Log;
+use super::log::{Log, Position, Seat};
+use super::spectators::limit_ms;
 use madang_engine::watch::{WatchEvent, WatchItem, WatchRule};
 use madang_protocol::ids::Epoch;
 use slab::Slab;
@@ -75,6 +77,36 @@ impl Rooms {
         self.by_name.get(name)?.iter().copied().find(|key| self.logs[*key].epoch() == epoch)
     }
 
+    /// Where in which epoch somebody begins, and whether nothing is missing from where they wished;
+    /// none where there is nothing to be seen any more.
+    pub(super) fn place(
+        &self,
+        name: &str,
+        wish: Wish,
+        wall_ms: u64,
+    ) -> Option<(LogKey, Seat, bool)> {
+        let newest = self.newest(name)?;
+        let limit_ms = limit_ms(wall_ms, wish.delay_ms);
+        let wished = match wish.start {
+            Start::Behind(epoch, _) => self.epoch(name, epoch),
+            _ => None,
+        };
+        wished.into_iter().chain([newest]).find_map(|key| {
+            let log = self.logs.get(key)?;
+            let position = match wish.start {
+                Start::Behind(epoch, seq) if epoch == log.epoch() => log.behind(seq, limit_ms),
+                Start::At(seq) => log.behind(seq.saturating_sub(1), limit_ms),
+                Start::Ago(ms) => log.since(wall_ms.saturating_sub(ms), limit_ms),
+                Start::Now | Start::Behind(..) | Start::BehindUnknown => {
+                    Position { seq: log.now(limit_ms), complete: false }
+                }
+            };
+            let seen = Start::Behind(log.epoch(), position.seq) == wish.start;
+            (!log.is_over(position.seq, limit_ms))
+                .then(|| (key, log.seat(position, seen, limit_ms), position.complete))
+        })
+    }
+
     /// Calls `act` with a log and keeps account of what that costs.
     pub(super) fn with<T>(&mut self, key: LogKey, act: impl FnOnce(&mut Log) -> T) -> Option<T> {
         let log = self.logs.get_mut(key)?;
@@ -122,20 +154,19 @@ impl Rooms {
                 self.list(key);
             }
             (WatchEvent::TypeNamed(name), Some(key)) => self.logs[key].room.types.push(name),
-            (WatchEvent::Entry { seq, at_ms, frame, is_published: _ }, Some(key)) => {
-                let Bounds { history_ms, log_bytes_max, .. } = self.bounds;
-                self.with(key, |log| {
-                    log.push(seq, at_ms, frame);
-                    log.evict(now_ms.saturating_sub(history_ms), log_bytes_max);
-                });
-                self.grown.insert(key);
-                self.changed(key);
+            (WatchEvent::Entry { seq, at_ms, frame, is_published }, Some(key)) => {
+                self.append(key, now_ms, |log| log.push(seq, at_ms, frame, is_published));
+            }
+            (WatchEvent::Snapshot(told), Some(key)) => {
+                self.append(key, now_ms, |log| log.push_snapshot(&told));
+            }
+            (WatchEvent::Delta(told), Some(key)) => {
+                self.append(key, now_ms, |log| log.push_delta(&told));
             }
             (WatchEvent::Members(count), Some(key)) => {
                 self.logs[key].room.members = count;
                 self.changed(key);
             }
-            (WatchEvent::Snapshot(_) | WatchEvent::Delta(_), Some(_)) => {}
             (WatchEvent::Closed, Some(key)) => self.end(channel, key, now_ms),
             // Its beginning was lost and will be made up for.
             (_, None) => {}
@@ -196,7 +227,7 @@ impl Rooms {
     }
 
     /// Halves the largest logs until all of them fit; where only their own cost is left, ended
-    /// ones go altogether.
+    /// ones go altogether, and then the state of the largest.
     fn make_room(&mut self, gone: &mut Vec<LogKey>) {
         let mut freed: usize = gone.iter().map(|key| self.logs[*key].bytes()).sum();
         while self.bytes - freed > self.bounds.bytes_max {
@@ -212,11 +243,33 @@ impl Rooms {
                 .iter()
                 .filter(|(key, log)| log.closed_at_ms().is_some() && !gone.contains(key));
             let oldest = ended.min_by_key(|(_, log)| log.closed_at_ms()).map(|(key, _)| key);
-            // What is left are living rooms, whose number is bounded elsewhere.
-            let Some(key) = oldest else { return };
+            let Some(key) = oldest else {
+                let states = self.logs.iter().filter(|(_, log)| log.has_state());
+                let largest = states.max_by_key(|(_, log)| log.bytes()).map(|(key, _)| key);
+                // What is left are living rooms, whose number is bounded elsewhere.
+                let Some(key) = largest else { return };
+                self.with(key, forget_state);
+                self.grown.insert(key);
+                continue;
+            };
             freed += self.logs[key].bytes();
             gone.push(key);
         }
+    }
+
+    /// Adds to a log, and lets go of it what is too old or too much.
+    fn append(&mut self, key: LogKey, now_ms: u64, add: impl FnOnce(&mut Log)) {
+        let Bounds { history_ms, log_bytes_max, .. } = self.bounds;
+        self.with(key, |log| {
+            log.set_wall_ms(now_ms);
+            add(log);
+            log.evict(now_ms.saturating_sub(history_ms), log_bytes_max);
+            if log.bytes() > log_bytes_max && log.has_state() {
+                forget_state(log);
+            }
+        });
+        self.grown.insert(key);
+        self.changed(key);
     }
 
     fn end(&mut self, channel: u32, key: LogKey, now_ms: u64) {
@@ -251,11 +304,21 @@ impl Rooms {
     }
 }
 
+/// Memory comes first: spectators see no state of this room any more.
+fn forget_state(log: &mut Log) {
+    let (epoch, bytes) = (log.epoch(), log.bytes());
+    tracing::warn!(%epoch, bytes, "a room's state is too large for what spectators may cost");
+    log.forget_state();
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use madang_engine::frame::Frame;
-    use madang_engine::watch::WatchOpened;
+    use madang_engine::watch::{WatchOpened, WatchState};
+    use madang_protocol::replica::Replica;
+    use madang_protocol::state::{Field, FieldType, Kind, Scalar, Schema, Visibility, put_uint};
+    use std::sync::Arc;
 
     fn rooms() -> Rooms {
         let bounds = Bounds { history_ms: 1000, log_bytes_max: 64 << 10, bytes_max: 128 << 10 };
@@ -378,5 +441,55 @@ mod tests {
             })
             .collect();
         assert_eq!(listed, [("a1".into(), Some(1), 3), ("arena".into(), None, 0)]);
+    }
+
+    /// A room whose state is a text of so many bytes.
+    fn open_with_state(rooms: &mut Rooms, channel: u32, bytes: usize) -> LogKey {
+        let r#type = FieldType::One(Scalar::Text);
+        let field = Field { name: "text".into(), r#type, visibility: Visibility::Everyone };
+        let kinds = vec![Kind { name: "room".into(), fields: vec![field] }];
+        let mut replica = Replica::default();
+        let mut state = vec![0, 0, 1];
+        put_uint(&mut state, bytes as u64);
+        state.resize(state.len() + bytes, b'x');
+        let schema = Arc::new(Schema { kinds });
+        replica.apply_snapshot(&schema, &state).unwrap();
+        let room = WatchOpened {
+            name: format!("a{channel}").into(),
+            epoch: Epoch([channel as u8; 8]),
+            epoch_at_ms: 0,
+            kind: "big",
+            schema: Some(schema),
+            labels: Vec::new(),
+            public: false,
+            types: Vec::new(),
+            members: 0,
+            before: 0,
+        };
+        rooms.apply(item(channel, WatchEvent::Opened(Box::new(room))), 0);
+        let hash = replica.hash();
+        let told =
+            WatchState { seq: 0, at_ms: 0, base_tick: 0, tick: 0, hash, bytes: state.into() };
+        rooms.apply(item(channel, WatchEvent::Snapshot(Box::new(told))), 0);
+        rooms.newest(&format!("a{channel}")).unwrap()
+    }
+
+    #[test]
+    fn a_state_that_does_not_fit_is_let_go_and_the_largest_of_many_gives_way() {
+        let mut rooms = rooms();
+        let large = open_with_state(&mut rooms, 1, 70_000);
+        assert!(!rooms.get(large).unwrap().has_state());
+        check(&rooms);
+        let keys = [30_000, 45_000, 31_000, 32_000, 33_000]
+            .iter()
+            .zip(2..)
+            .map(|(bytes, channel)| open_with_state(&mut rooms, channel, *bytes));
+        let keys: Vec<_> = keys.collect();
+        assert!(rooms.is_over());
+        assert!(rooms.sweep(1).is_empty());
+        assert!(!rooms.is_over());
+        check(&rooms);
+        let shown: Vec<_> = keys.iter().map(|key| rooms.get(*key).unwrap().has_state()).collect();
+        assert_eq!(shown, [true, false, true, true, false]);
     }
 }

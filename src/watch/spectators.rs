@@ -1,7 +1,7 @@
 //! Those who watch on one thread: a position each, and no queue.
 
 use super::directory::{Directory, Follower};
-use super::log::Next;
+use super::log::{Next, Seat};
 use super::rooms::{LogKey, Rooms};
 use super::sse;
 use crate::net::Outbound;
@@ -28,6 +28,8 @@ pub(super) struct Spectator {
     is_quiet: bool,
     /// The stream ends when everything that may be shown is, with this.
     last: Option<Frame>,
+    /// When it had been written everything that could be shown, or was let skip the rest.
+    caught_up_at: Time,
 }
 
 /// What it watches.
@@ -37,8 +39,8 @@ pub(super) enum View {
     Room {
         /// The epoch's log; none when it is gone.
         log: Option<LogKey>,
-        /// The newest seq that was written.
-        seen: u64,
+        /// How far it was written.
+        seat: Seat,
         /// How much later than the members.
         delay_ms: u64,
     },
@@ -52,6 +54,7 @@ pub(super) struct Counts {
     pub(super) events: u64,
     pub(super) gaps: u64,
     pub(super) encodes: u64,
+    pub(super) conflations: u64,
 }
 
 /// All streams of a thread.
@@ -61,16 +64,79 @@ pub(super) struct Spectators {
     /// Who watches which log with which delay.
     groups: BTreeMap<(LogKey, u64), BTreeSet<ConnId>>,
     followers: BTreeSet<ConnId>,
+    /// Who has been behind for longer skips to a snapshot, in milliseconds.
+    conflate_ms: u64,
     pub(super) counts: Counts,
 }
 
 impl Spectator {
-    pub(super) fn new(view: View, first: Vec<Frame>) -> Self {
-        Self { view, first, last_sent: Time(0), is_quiet: false, last: None }
+    pub(super) fn new(view: View, first: Vec<Frame>, now: Time) -> Self {
+        Self { view, first, last_sent: Time(0), is_quiet: false, last: None, caught_up_at: now }
+    }
+
+    /// What it is told next.
+    fn next(
+        &mut self,
+        (rooms, directory): (&mut Rooms, &Directory),
+        (now, wall_ms): (Time, u64),
+        conflate_ms: u64,
+        counts: &mut Counts,
+    ) -> Step {
+        let (seat, log, delay_ms) = match &mut self.view {
+            View::Directory(follower) => {
+                return directory.next(follower).map_or(Step::Wait, |text| Step::Tell(None, text));
+            }
+            View::Room { log: None, .. } => return Step::Over(None),
+            View::Room { log: Some(log), seat, delay_ms } => (seat, *log, *delay_ms),
+        };
+        let limit_ms = limit_ms(wall_ms, delay_ms);
+        // Who began long ago in a room's past is not slow: what counts is also for how long it has
+        // not caught up.
+        let is_slow = self.caught_up_at.plus_ms(conflate_ms) < now;
+        let late_ms = wall_ms.saturating_sub(delay_ms).saturating_sub(conflate_ms);
+        let next = rooms.with(log, |log| {
+            if is_slow
+                && log.is_late(*seat, late_ms)
+                && let Some(next) = log.skip(*seat, limit_ms, &mut counts.encodes)
+            {
+                counts.conflations += 1;
+                self.caught_up_at = now;
+                return next;
+            }
+            log.next(*seat, limit_ms, &mut counts.encodes)
+        });
+        match next {
+            Some(Next::Event { gap, text, seat: behind, is_gap }) => {
+                *seat = behind;
+                counts.gaps += u64::from(is_gap || gap.is_some());
+                Step::Tell(gap, text)
+            }
+            Some(Next::End { text }) => Step::Over(Some(text)),
+            Some(Next::Wait { .. }) => {
+                self.caught_up_at = now;
+                Step::Wait
+            }
+            None => Step::Over(None),
+        }
     }
 }
 
+/// What a stream is told next.
+#[derive(Debug)]
+enum Step {
+    /// An event, and one before it.
+    Tell(Option<Frame>, Frame),
+    /// Nothing yet.
+    Wait,
+    /// Perhaps a last event, and nothing more.
+    Over(Option<Frame>),
+}
+
 impl Spectators {
+    pub(super) fn new(conflate_ms: u64) -> Self {
+        Self { conflate_ms, ..Self::default() }
+    }
+
     pub(super) fn len(&self) -> usize {
         self.all.len()
     }
@@ -168,42 +234,26 @@ impl Spectators {
         if std::mem::take(&mut spectator.is_quiet) {
             out.push(sse::heartbeat(), FrameKind::Text);
         }
-        let counts = &mut self.counts;
         while !out.is_full() {
-            let (frame, is_over) = match &mut spectator.view {
-                View::Directory(follower) => (directory.next(follower), false),
-                View::Room { log, seen, delay_ms } => {
-                    let limit_ms = limit_ms(wall_ms, *delay_ms);
-                    let next = log.and_then(|log| {
-                        rooms.with(log, |log| log.next(*seen, limit_ms, &mut counts.encodes))
-                    });
-                    match next {
-                        Some(Next::Event { text, seq, is_gap }) => {
-                            *seen = seq;
-                            counts.gaps += u64::from(is_gap);
-                            (Some(text), false)
-                        }
-                        Some(Next::End { text }) => (Some(text), true),
-                        Some(Next::Wait { .. }) => (None, false),
-                        None => (None, true),
-                    }
+            let from = (&mut *rooms, directory);
+            let counts = &mut self.counts;
+            let step = spectator.next(from, (now, wall_ms), self.conflate_ms, counts);
+            let (frames, is_over) = match step {
+                Step::Tell(gap, text) => ([gap, Some(text)], false),
+                Step::Over(last) => ([last, None], true),
+                Step::Wait => {
+                    let Some(last) = spectator.last.take() else { return Some(false) };
+                    out.push(last, FrameKind::Text);
+                    return None;
                 }
             };
-            let is_waiting = frame.is_none();
-            if let Some(frame) = frame {
+            for frame in frames.into_iter().flatten() {
                 counts.events += 1;
                 spectator.last_sent = now;
                 out.push(frame, FrameKind::Text);
             }
-            if is_waiting && let Some(last) = spectator.last.take() {
-                out.push(last, FrameKind::Text);
-                return None;
-            }
             if is_over {
                 return None;
-            }
-            if is_waiting {
-                return Some(false);
             }
         }
         Some(true)
@@ -218,3 +268,6 @@ impl Spectators {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

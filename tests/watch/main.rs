@@ -10,5 +10,7 @@ mod member;
 mod resume;
 mod server;
 mod slow;
+mod state;
 mod stream;
 mod stuck;
+mod theatre;

@@ -66,6 +66,11 @@ impl Member {
         self.socket.send(Message::text(text)).expect("the connection is open");
     }
 
+    /// Reads until a room with rules has done everything that was published.
+    pub(crate) fn until_applied(&mut self) {
+        while self.until("input_ack")["cseq"].as_u64() < Some(self.cseq) {}
+    }
+
     /// Says something to itself alone.
     pub(crate) fn whisper(&mut self, payload: &str) {
         self.cseq += 1;
