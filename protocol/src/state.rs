@@ -619,23 +619,13 @@ impl FieldType {
 /// rounds and the end are those of `MurmurHash3` (x86, 32 bit). A cell that is zero has no share, so that a
 /// field that was never set and one that was set back are the same.
 pub fn share(entity: u32, field: u8, cell: &Cell) -> u32 {
-    let mut hash = Murmur::new(entity, field);
-    match cell {
-        Cell::Word(0) | Cell::Pair([0, 0]) | Cell::Triple([0, 0, 0]) => return 0,
-        Cell::Blob(bytes) if bytes.is_empty() => return 0,
-        Cell::Word(word) => hash.word(*word),
-        Cell::Pair(words) => words.iter().for_each(|word| hash.word(*word)),
-        Cell::Triple(words) => words.iter().for_each(|word| hash.word(*word)),
-        Cell::Blob(bytes) => {
-            hash.round(bytes.len() as u32);
-            for chunk in bytes.chunks(4) {
-                let mut word = [0; 4];
-                word[..chunk.len()].copy_from_slice(chunk);
-                hash.round(u32::from_le_bytes(word));
-            }
-        }
-    }
-    hash.finish()
+    Murmur::new(entity, field).share(cell)
+}
+
+/// What the change of a field adds to a state hash: its new [`share`] less the old one.
+pub fn share_change(entity: u32, field: u8, old: &Cell, new: &Cell) -> u32 {
+    let start = Murmur::new(entity, field);
+    start.share(new).wrapping_sub(start.share(old))
 }
 
 /// The share of an entity's existence, as a field that every kind has.
@@ -643,6 +633,7 @@ pub fn existence(entity: u32, kind: u32) -> u32 {
     share(entity, u8::MAX, &Cell::Word(u64::from(kind) + 1))
 }
 
+#[derive(Clone, Copy)]
 struct Murmur(u32);
 
 impl Murmur {
@@ -661,6 +652,25 @@ impl Murmur {
     fn word(&mut self, word: u64) {
         self.round(word as u32);
         self.round((word >> 32) as u32);
+    }
+
+    fn share(mut self, cell: &Cell) -> u32 {
+        match cell {
+            Cell::Word(0) | Cell::Pair([0, 0]) | Cell::Triple([0, 0, 0]) => return 0,
+            Cell::Blob(bytes) if bytes.is_empty() => return 0,
+            Cell::Word(word) => self.word(*word),
+            Cell::Pair(words) => words.iter().for_each(|word| self.word(*word)),
+            Cell::Triple(words) => words.iter().for_each(|word| self.word(*word)),
+            Cell::Blob(bytes) => {
+                self.round(bytes.len() as u32);
+                for chunk in bytes.chunks(4) {
+                    let mut word = [0; 4];
+                    word[..chunk.len()].copy_from_slice(chunk);
+                    self.round(u32::from_le_bytes(word));
+                }
+            }
+        }
+        self.finish()
     }
 
     fn finish(self) -> u32 {

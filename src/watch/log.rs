@@ -197,11 +197,13 @@ impl Log {
         // Messages that are here already may be newer than the tick.
         let seq = told.seq.max(self.head);
         let at_ms = self.entries.back().map_or(0, |entry| entry.at_ms).max(told.at_ms);
-        let from = self.stale_from.take().unwrap_or(self.head + 1).min(seq);
+        let stale_from = self.stale_from.take();
+        let is_first = stale_from.is_none() && self.entries.is_empty() && self.lost.0.seq == seq;
+        let from = stale_from.unwrap_or(self.head + 1).min(seq);
         match state.snapshot(told, (seq, at_ms)) {
             Ok(Taken::Known) => self.head = seq,
             // Nobody can be here without having been told that a snapshot comes first.
-            Ok(Taken::Anew) if self.entries.is_empty() && self.lost.0.seq == seq => {}
+            Ok(Taken::Anew) if is_first => {}
             Ok(Taken::Anew) => {
                 self.put_hole(at_ms);
                 self.head = seq;
@@ -230,6 +232,7 @@ impl Log {
     pub(super) fn forget_state(&mut self) {
         let Some(state) = self.state.as_mut() else { return };
         state.forget();
+        self.stale_from.get_or_insert(self.head + 1);
         let newest = self.entries.back().map_or(self.lost.1, |entry| entry.at_ms);
         self.bytes -= self.entries.drain(..).map(|entry| entry.cost()).sum::<usize>();
         self.lost = (Place { seq: self.head, is_behind_break: true }, newest);

@@ -12,8 +12,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// A keyframe is made when the deltas since the last have as many bytes as it had, and at least
-/// these: then keyframes are at most half of a log, and who begins at one reads at most twice what a
-/// snapshot of that moment would cost.
+/// these: who begins at one reads little more than twice what a snapshot of the moment would cost.
 const KEYFRAME_BYTES_MIN: usize = 4 << 10;
 /// It is made after so long already when the deltas have an eighth of its bytes,
 const KEYFRAME_MS: u64 = 2_000;

@@ -396,3 +396,15 @@ fn what_a_backend_publishes_has_its_own_name_and_data() {
     // The server's own names are not for others.
     assert!(told[6..].iter().all(|text| text.contains("event: message\ndata: {\"channel\":3")));
 }
+
+#[test]
+fn an_id_from_a_time_without_state_is_no_proof_of_it() {
+    let mut log = counted(3);
+    log.forget_state();
+    log.push(5, 3_000, native(5, "1"), false);
+    log.evict(90_000, usize::MAX);
+    log.push_snapshot(&whole(5, 100_000, 9));
+    log.push_delta(&one_more(6, 100_500, 10));
+    let seen = log.seat(log.behind(5, u64::MAX), true, u64::MAX);
+    assert_eq!(shown(&mut log, seen, u64::MAX), ["- gap [3,5]", "5 snapshot 9", "6 delta 10"]);
+}

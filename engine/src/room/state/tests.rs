@@ -2,9 +2,10 @@
 
 use super::*;
 use madang_protocol::replica::Replica;
-use madang_protocol::state::{Field, FieldType, Kind, Number, Scalar, ScalarValue};
+use madang_protocol::state::{Field, FieldType, Kind, Number, Scalar, ScalarValue, Visibility};
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
+use std::collections::BTreeSet;
 
 const VISIBILITIES: [Visibility; 6] = [
     Visibility::Everyone,
@@ -161,12 +162,12 @@ fn change(state: &mut State, rng: &mut ChaCha12Rng) {
 fn sees_what_it_may(state: &State, replica: &Replica, part: Part) {
     for (id, entity) in &state.entities {
         let seen = replica.entities().get(id);
-        let is_in = state.is_in(entity, part);
+        let is_in = state.shape.is_in(entity, part);
         assert_eq!(seen.is_some(), is_in, "{part:?} {id}");
-        let mask = if is_in { state.mask(entity, part) } else { 0 };
+        let mask = if is_in { state.shape.mask(entity, part) } else { 0 };
         for (place, cell) in entity.cells.iter().enumerate() {
             let shown = seen.map(|seen| &seen.cells[place]);
-            let zero = state.schema.kinds[entity.kind as usize].fields[place].r#type.zero();
+            let zero = state.schema().kinds[entity.kind as usize].fields[place].r#type.zero();
             if mask >> place & 1 == 1 {
                 assert_eq!(shown, Some(cell));
             } else {
