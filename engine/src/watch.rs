@@ -11,7 +11,7 @@ use madang_protocol::ids::Epoch;
 use madang_protocol::state::Schema;
 use std::sync::Arc;
 
-/// Rooms of kind `relay` whose name begins with the prefix may be watched.
+/// Rooms, of any kind but `raw`, whose name begins with the prefix may be watched.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WatchRule {
     /// What their names begin with.

@@ -687,7 +687,8 @@ impl Schema {
         self.kinds.get(kind as usize)
     }
 
-    /// Whether the counts are within bounds and every number type is sound.
+    /// Whether the counts are within bounds, every number type is sound, and no kind has two fields of one
+    /// name or one that is called `id` or `kind`, which receivers show beside the fields.
     pub fn is_valid(&self) -> bool {
         let sound = |number: Number| match number {
             Number::Quantised { min, step, .. } => {
@@ -704,9 +705,14 @@ impl Schema {
             },
         };
         (1..=KINDS_MAX).contains(&self.kinds.len())
-            && self
-                .kinds
-                .iter()
-                .all(|kind| kind.fields.len() <= FIELDS_MAX && kind.fields.iter().all(fits))
+            && self.kinds.iter().all(|kind| {
+                let mut names: Vec<&str> =
+                    kind.fields.iter().map(|field| field.name.as_str()).collect();
+                names.extend(["id", "kind"]);
+                names.sort_unstable();
+                kind.fields.len() <= FIELDS_MAX
+                    && kind.fields.iter().all(fits)
+                    && names.windows(2).all(|pair| pair[0] != pair[1])
+            })
     }
 }

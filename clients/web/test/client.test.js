@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ClosedError, LimitError, OutcomeUnknownError, RefusedError } from '../src/errors.js';
-import { EPOCH, KEYS, fakeWebSocket, inLobby, joined, nextSocket, said, settle, start, welcome } from './support/script.js';
+import { Client } from '../src/index.js';
+import { EPOCH, KEYS, ManualTimers, fakeWebSocket, inLobby, joined, nextSocket, said, settle, start, welcome } from './support/script.js';
 
 test('hello comes first, join after the welcome', async () => {
   const { client, sockets, states } = start({ token: 'secret' });

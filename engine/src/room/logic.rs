@@ -244,7 +244,8 @@ pub struct Context<'a> {
 }
 
 impl Context<'_> {
-    /// The number of the tick that is being made.
+    /// The newest tick: in [`RoomLogic::on_tick`] the one that is being made, elsewhere the last one, so
+    /// that what is changed now shows in the next.
     pub fn tick(&self) -> u64 {
         self.tick
     }
