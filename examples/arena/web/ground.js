@@ -248,7 +248,7 @@ function paintAudience(c) {
   seats.sort((a, b) => a.y - b.y);
   const coats = ['#6b4038', '#4d4a5c', '#6d5a42', '#43525a', '#74484a', '#565068'];
   for (const { x, y, row, size, hue, hat } of seats) {
-    const dark = -0.12 - row * 0.2;
+    const dark = -0.24 - row * 0.17;
     const coat = coats[Math.floor(hue * coats.length)];
     const inX = -x / 24;
     const inY = -y / 20;

@@ -36,7 +36,7 @@ const me = {
 };
 
 const calm = matchMedia('(prefers-reduced-motion: reduce)').matches;
-const stage = new Stage(/** @type {HTMLCanvasElement} */ (element('stage')), { calm, zoom: 1.22, scaleMin: 19 });
+const stage = new Stage(/** @type {HTMLCanvasElement} */ (element('stage')), { calm, zoom: 1.22, scaleMin: 19, bottom: matchMedia('(hover: none)').matches ? 110 : 0 });
 const panel = new Panel();
 const clock = new TickClock();
 const prediction = new Prediction();
@@ -114,7 +114,7 @@ function enter() {
   joining = true;
   /** @type {HTMLButtonElement} */ (element('enter')).disabled = true;
   client
-    .join(roomName, { attributes: { name: me.name, color: me.color } })
+    .join(roomName, { attributes: { name: me.name, color: me.color }, create: { public: true, labels: labels() } })
     .then(entered)
     .catch((error) => {
       put(element('door-note'), `The gate stays shut: ${error.message}`);
@@ -124,6 +124,12 @@ function enter() {
       joining = false;
       /** @type {HTMLButtonElement} */ (element('enter')).disabled = false;
     });
+}
+
+/** What a match that begins with this page is like: `?bots=` seats and `?seconds=` of a round. */
+function labels() {
+  const asked = ['bots', 'seconds'].map((name) => [name, query.get(name) ?? '']);
+  return Object.fromEntries(asked.filter(([, value]) => value !== ''));
 }
 
 // --- The room ---
@@ -361,7 +367,9 @@ Object.defineProperty(window, 'arena', {
     get tick() { return timeline.last; },
     get entities() { return [...timeline.newest].map(([id, it]) => ({ ...it, id })); },
     get shown() { return prediction.body === null ? null : { x: prediction.body.x, y: prediction.body.y }; },
-    get prediction() { return { error: prediction.error, errorMax: prediction.errorMax, corrections: prediction.corrections, waiting: prediction.waiting }; },
+    get prediction() { return { error: prediction.error, errorMax: prediction.errorMax, errorMean: prediction.errorMean, corrections: prediction.corrections, waiting: prediction.waiting }; },
+    /** Everything of a tick, as it was told. */
+    at: (/** @type {number} */ tick) => Object.fromEntries(timeline.at(tick)),
     /** Where a place of the courtyard is on the page. */
     toPage: (/** @type {number} */ x, /** @type {number} */ y) => stage.toPage(x, y),
     /** Cuts the connection as a bad network would. */

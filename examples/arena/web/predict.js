@@ -25,11 +25,17 @@ export class Prediction {
   #load = 0;
   /** What of a correction is still hidden from the eye. */
   #slip = { x: 0, y: 0 };
-  /** How far the last correction was off, and the largest since a reset. */
+  /** How far the last correction was off, in units of the courtyard, and the largest so far. */
   error = 0;
   errorMax = 0;
+  #errorSum = 0;
   /** Corrections so far. */
   corrections = 0;
+
+  /** How far they were off on average. */
+  get errorMean() {
+    return this.corrections === 0 ? 0 : this.#errorSum / this.corrections;
+  }
 
   get body() {
     return this.#body;
@@ -96,6 +102,7 @@ export class Prediction {
       const offY = this.#body.y - body.y;
       this.error = Math.hypot(offX, offY);
       this.corrections += 1;
+      this.#errorSum += this.error;
       this.errorMax = Math.max(this.errorMax, this.error);
       if (this.error < JUMP) {
         this.#slip.x += offX;

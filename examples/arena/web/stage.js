@@ -39,7 +39,8 @@ export class Stage {
 
   /**
    * @param {HTMLCanvasElement} canvas
-   * @param {{ calm: boolean, zoom: number, scaleMin: number }} options `zoom` 1 shows the whole courtyard
+   * @param {{ calm: boolean, zoom: number, scaleMin: number, top?: number, bottom?: number }} options
+   *   `zoom` 1 shows the whole courtyard; `top` and `bottom` are pixels that something else covers
    */
   constructor(canvas, options) {
     this.#canvas = canvas;
@@ -50,6 +51,19 @@ export class Stage {
     this.#resize();
   }
 
+  get #top() {
+    return this.#options.top ?? 0;
+  }
+
+  get #bottom() {
+    return this.#options.bottom ?? 0;
+  }
+
+  /** Where the camera's middle is on the canvas, in pixels of the page. */
+  get #middle() {
+    return (this.#height + this.#top - this.#bottom) / 2;
+  }
+
   #resize() {
     const density = Math.min(DENSITY_MAX, devicePixelRatio || 1);
     const width = Math.max(1, this.#canvas.clientWidth);
@@ -58,7 +72,8 @@ export class Stage {
     [this.#width, this.#height, this.#density] = [width, height, density];
     this.#canvas.width = Math.round(width * density);
     this.#canvas.height = Math.round(height * density);
-    const whole = Math.min(width / (COURTYARD_RADIUS * 2 + 4), height / ((COURTYARD_RADIUS * 2 + 3) * TILT + 2));
+    const free = Math.max(200, height - this.#top - this.#bottom);
+    const whole = Math.min(width / (COURTYARD_RADIUS * 2 + 4), free / ((COURTYARD_RADIUS * 2 + 3) * TILT + 2));
     this.#scale = Math.max(whole * this.#options.zoom, this.#options.scaleMin);
     const pixels = Math.min(GROUND_PIXELS_MAX, this.#scale * density);
     if (Math.abs(pixels - this.#groundPixels) > 1) {
@@ -76,7 +91,7 @@ export class Stage {
     const box = this.#canvas.getBoundingClientRect();
     return {
       x: (x - box.left - this.#width / 2) / this.#scale + this.#camera.x,
-      y: ((y - box.top - this.#height / 2) / this.#scale + this.#camera.y) / TILT,
+      y: ((y - box.top - this.#middle) / this.#scale + this.#camera.y) / TILT,
     };
   }
 
@@ -85,7 +100,7 @@ export class Stage {
     const box = this.#canvas.getBoundingClientRect();
     return {
       x: box.left + this.#width / 2 + (x - this.#camera.x) * this.#scale,
-      y: box.top + this.#height / 2 + (y * TILT - this.#camera.y) * this.#scale,
+      y: box.top + this.#middle + (y * TILT - this.#camera.y) * this.#scale,
     };
   }
 
@@ -108,7 +123,7 @@ export class Stage {
     c.setTransform(1, 0, 0, 1, 0, 0);
     c.fillStyle = '#110c10';
     c.fillRect(0, 0, this.#canvas.width, this.#canvas.height);
-    c.setTransform(unit, 0, 0, unit, this.#canvas.width / 2 - (this.#camera.x + shakeX) * unit, this.#canvas.height / 2 - (this.#camera.y + shakeY) * unit);
+    c.setTransform(unit, 0, 0, unit, this.#canvas.width / 2 - (this.#camera.x + shakeX) * unit, this.#middle * this.#density - (this.#camera.y + shakeY) * unit);
     if (this.#ground !== null) c.drawImage(this.#ground, -EXTENT.x, -EXTENT.top, EXTENT.x * 2, EXTENT.top + EXTENT.bottom);
     this.#drawFireLight(c, clock);
     if (moment === null) {
@@ -128,7 +143,7 @@ export class Stage {
   #move(follow, seconds) {
     const camera = this.#camera;
     const halfX = this.#width / 2 / this.#scale;
-    const halfY = this.#height / 2 / this.#scale;
+    const halfY = Math.max(100, (this.#height - this.#top - this.#bottom) / 2) / this.#scale;
     const roomX = Math.max(0, COURTYARD_RADIUS + 3.4 - halfX);
     const roomY = Math.max(0, (COURTYARD_RADIUS + 1.2) * TILT + 2.2 - halfY);
     const wantedX = Math.max(-roomX, Math.min(roomX, follow?.x ?? 0));
@@ -359,14 +374,12 @@ export class Stage {
       c.translate(it.x, it.y * TILT - 2.12);
       c.scale(1 / this.#scale, 1 / this.#scale);
       c.font = `${it.id === own ? 700 : 600} ${size}px ui-sans-serif, system-ui, -apple-system, "Segoe UI", "Noto Sans KR", sans-serif`;
-      c.globalAlpha = it.member === 0 ? 0.62 : 1;
       c.lineWidth = 3.5;
       c.strokeStyle = 'rgba(18, 10, 10, .72)';
       c.strokeText(it.name, 0, 0);
-      c.fillStyle = it.id === own ? '#ffe6ae' : '#fbf0dc';
+      c.fillStyle = it.id === own ? '#ffdf9a' : it.member === 0 ? '#d8c3a4' : '#fff6e4';
       c.fillText(it.name, 0, 0);
       c.restore();
-      c.globalAlpha = 1;
       if (it.emote > 0) {
         c.save();
         c.translate(it.x + 0.1, it.y * TILT - 3.5 + Math.sin(this.#drawnAt / 180) * 0.06);
