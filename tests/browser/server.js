@@ -10,14 +10,10 @@ const ARGUMENTS = ['serve', '--listen', '127.0.0.1:0', '--watch-listen', '127.0.
 // The server takes every MADANG_ variable for a setting, and those of the tests are none.
 const ENVIRONMENT = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('MADANG_')));
 
-/**
- * The demo's address, and how to end the server.
- *
- * @param {string[]} settings `KEY=VALUE` each
- */
+/** The demo's address, and how to end the server; `settings` as `--set` takes them. */
 export async function startServer(settings = []) {
-  const all = [...ARGUMENTS, ...settings.flatMap((setting) => ['--set', setting])];
-  const child = spawn(BINARY, all, { env: ENVIRONMENT, stdio: ['ignore', 'pipe', 'inherit'] });
+  const flags = settings.flatMap((setting) => ['--set', setting]);
+  const child = spawn(BINARY, [...ARGUMENTS, ...flags], { env: ENVIRONMENT, stdio: ['ignore', 'pipe', 'inherit'] });
   const ended = new Promise((resolve) => child.once('exit', resolve));
   const demo = await new Promise((resolve, reject) => {
     child.once('error', reject);
