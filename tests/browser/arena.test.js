@@ -80,6 +80,17 @@ const own = (page) => page.evaluate(() => window.arena.own);
 const prediction = (page) => page.evaluate(() => window.arena.prediction);
 /** A player as a page has it. */
 const player = async (page, name) => (await entities(page)).find((it) => it.kind === 'player' && it.name === name) ?? null;
+/** Whether in any tick since one an entity was as wanted: what lasts for some ticks only is not missed. */
+const since = (page, tick, wanted) =>
+  page.evaluate(([tick, wanted]) => {
+    for (let at = Math.max(tick, window.arena.first); at <= window.arena.tick; at += 1) {
+      for (const [id, it] of Object.entries(window.arena.at(at))) {
+        if (Object.entries(wanted).every(([field, value]) => (field === 'id' ? Number(id) : it[field]) === value)) return true;
+      }
+    }
+    return false;
+  }, [tick, wanted]);
+const sees = (page, tick, wanted, what) => eventually(() => since(page, tick, wanted), Boolean, what);
 const trapsOf = async (page, by) => (await entities(page)).filter((it) => it.kind === 'trap' && it.by === by && it.laid);
 const ticksPass = async (page, count) => {
   const from = await tickOf(page);
@@ -130,26 +141,27 @@ test('two play, and see each other move', { timeout: 180_000 }, async (t) => {
   });
 
   await t.test('a dash is fast, and rests', async () => {
-    await eventually(() => player(fox, 'River Fox'), (it) => it.dash_ready === 0 || it.dash_ready < it.input, 'it can dash');
+    const from = await tickOf(crane);
     await fox.keyboard.press('ShiftLeft');
-    await eventually(() => player(crane, 'River Fox'), (it) => (it.pose & 1) === 1, 'the crane sees the dash');
+    await sees(crane, from, { id, pose: 1 }, 'the crane sees the dash');
     await fox.locator('#dash.resting').waitFor();
   });
 
   await t.test('a click dashes towards the mouse, and a right click throws', async () => {
     await fox.locator('#dash:not(.resting)').waitFor();
     await fox.mouse.move(640, 300);
-    const before = (await player(crane, 'River Fox')).score;
+    const from = await tickOf(crane);
     await fox.mouse.click(640, 300);
-    await eventually(() => player(crane, 'River Fox'), (it) => (it.pose & 1) === 1, 'the crane sees the dash');
+    await sees(crane, from, { id, pose: 1 }, 'the crane sees the dash');
     await fox.mouse.click(640, 300, { button: 'right' });
-    await eventually(() => entities(crane), (all) => all.some((it) => it.kind === 'bean' && it.by === id), 'a bean bag flies');
-    assert.equal(before, 0);
+    await sees(crane, from, { kind: 'bean', by: id }, 'a bean bag flies');
   });
 
   await t.test('an emote is seen', async () => {
     await crane.keyboard.press('2');
     await eventually(() => player(fox, 'Paper Crane'), (it) => it.emote === 2, 'a heart');
+    // Another one counts after half a second.
+    await ticksPass(fox, 12);
     await crane.getByRole('button', { name: 'blossom' }).click();
     await eventually(() => player(fox, 'Paper Crane'), (it) => it.emote === 4, 'a blossom');
   });
@@ -345,14 +357,15 @@ test('a phone plays with a thumb and three buttons', { timeout: 120_000 }, async
   await phone.locator('#stick.held').waitFor();
   await eventually(() => player(other, 'Pine Heron'), (it) => Math.abs(it.at[0] - before.at[0]) > 2, 'the thumb moves the dancer');
   const button = await phone.locator('#dash').boundingBox();
+  const from = await tickOf(other);
+  const id = await own(phone);
   // A second finger, while the thumb stays down.
   await touch('touchStart', [90 + way, 600], [button.x + 30, button.y + 30]);
-  await eventually(() => player(other, 'Pine Heron'), (it) => (it.pose & 1) === 1, 'it dashes');
+  await sees(other, from, { id, pose: 1 }, 'it dashes');
   await touch('touchEnd');
   await phone.locator('#stick:not(.held)').waitFor({ state: 'attached' });
   await phone.locator('#throw').tap();
-  const id = await own(phone);
-  await eventually(() => entities(other), (all) => all.some((it) => it.kind === 'bean' && it.by === id), 'it throws');
+  await sees(other, from, { kind: 'bean', by: id }, 'it throws');
   await phone.locator('#emotes-open').tap();
   await phone.getByRole('button', { name: 'drum' }).tap();
   await eventually(() => player(other, 'Pine Heron'), (it) => it.emote === 3, 'it drums');
@@ -374,9 +387,12 @@ test('pictures of the arena', { skip: !SCREENSHOT && 'MADANG_SCREENSHOT names no
   await eventually(() => player(fox, 'River Fox'), (it) => it.emote === 2, 'a heart');
   await fox.screenshot({ path: path('arena') });
   const audience = await watch('arena-2', '&from=-20s');
-  await eventually(() => entities(audience), (all) => all.filter((it) => it.kind === 'trap' && it.laid).length >= 2, 'traps lie');
+  await eventually(() => entities(audience), (all) => all.filter((it) => it.kind === 'trap' && it.laid).length >= 3 && all.find((it) => it.kind === 'arena').phase === 0, 'traps lie');
   await audience.locator('#matches [data-round]').first().waitFor();
   await audience.screenshot({ path: path('watch') });
+  const pocket = await open('/arena/watch/?room=arena-2', { viewport: { width: 390, height: 800 }, touch: true, density: 2 });
+  await pocket.locator('#matches [data-round]').first().waitFor();
+  await pocket.screenshot({ path: path('watch-phone') });
   const phone = await play('arena-3', { name: 'Pine Heron', color: 3, viewport: { width: 390, height: 800 }, touch: true, density: 2 });
   await phone.locator('#feed li').first().waitFor();
   await phone.screenshot({ path: path('arena-phone') });

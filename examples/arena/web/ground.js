@@ -45,7 +45,7 @@ function paintNight(c) {
   sky.addColorStop(1, '#140d10');
   c.fillStyle = sky;
   c.fillRect(-EXTENT.x, -EXTENT.top, EXTENT.x * 2, EXTENT.top + EXTENT.bottom);
-  const spread = c.createRadialGradient(0, 0, COURTYARD_RADIUS * 0.8, 0, 0, 30);
+  const spread = c.createRadialGradient(0, 0, COURTYARD_RADIUS * 0.8, 0, 0, 29);
   spread.addColorStop(0, 'rgba(150, 84, 44, .62)');
   spread.addColorStop(0.45, 'rgba(84, 45, 34, .36)');
   spread.addColorStop(1, 'rgba(30, 16, 20, 0)');
@@ -115,7 +115,7 @@ function paintHouse(c) {
   c.stroke(new Path2D(`M-19.3 ${eaves + 0.02}Q-14 ${eaves + 0.95}-10 ${eaves + 0.8}Q0 ${eaves + 0.3} 10 ${eaves + 0.8}Q14 ${eaves + 0.95} 19.3 ${eaves + 0.02}`));
   for (const side of [-1, 1]) {
     c.fillStyle = '#141a1c';
-    for (const [x, y, rx, ry] of [[24.5, -17, 4.6, 1.7], [26.5, -19.4, 4, 1.5], [22.8, -14.9, 3.6, 1.2], [27.5, -13.6, 3.4, 1.3]]) {
+    for (const [x, y, rx, ry] of [[24.3, -17, 4.6, 1.7], [25.6, -19.4, 3.8, 1.5], [22.8, -14.9, 3.6, 1.2], [26.2, -13.6, 3.1, 1.2]]) {
       c.beginPath();
       c.ellipse(side * x, y, rx, ry, side * 0.15, 0, Math.PI * 2);
       c.fill();

@@ -24,6 +24,8 @@ const THROW_REST = 30;
 const TRAP_REST = 8 * TICK_HZ;
 /** Newer places of one's own than this many steps without an answer: the room does not hear. */
 const UNHEARD_MAX = 30;
+/** Matches among which the one behind the door is looked for. */
+const LISTED_MAX = 100;
 const FIRST = ['Paper', 'River', 'Pine', 'Moon', 'Ginkgo', 'Barley', 'Cloud', 'Bamboo', 'Lotus', 'Rain'];
 const SECOND = ['Crane', 'Drum', 'Magpie', 'Kite', 'Fox', 'Tiger', 'Heron', 'Turtle', 'Rabbit', 'Plum'];
 
@@ -101,12 +103,18 @@ function openDoor(note = '') {
   clock.reset();
   entities = new Map();
   own = 0;
-  backdrop?.close();
-  const feed = new Feed(roomName, {}, { tick: (tick) => clock.heard(tick, performance.now()) });
-  backdrop = feed;
-  timeline = feed.timeline;
-  happenings = feed.happenings;
+  timeline = new Timeline();
+  happenings = new Happenings();
   nameField.select();
+  void showBackdrop();
+}
+
+/** A match that has not begun has nothing to show yet. */
+async function showBackdrop() {
+  const { rooms } = await (await fetch(`/rooms?kind=arena&limit=${LISTED_MAX}`)).json();
+  if (!rooms.some((/** @type {{ name: string }} */ { name }) => name === roomName) || element('door').hidden || backdrop !== null) return;
+  backdrop = new Feed(roomName, {}, { tick: (tick) => clock.heard(tick, performance.now()) });
+  ({ timeline, happenings } = backdrop);
 }
 
 function enter() {
@@ -215,6 +223,8 @@ function ticked(tick) {
 function left(reason, error) {
   if (room === null) return;
   room = null;
+  // The page goes, and the next one takes up its session; or the connection is over, which is said already.
+  if (reason === 'disconnected') return;
   forget('inside');
   const why = reason === 'left' ? 'You left the courtyard.'
     : reason === 'kicked' ? 'You stood still for so long that your place was given away.'
@@ -335,7 +345,7 @@ function showConnection(event = {}) {
   const state = event.state ?? client.state;
   element('pill').dataset.state = state;
   if (event.state !== undefined) clearInterval(countdown);
-  const isAway = room !== null && state !== 'open' && state !== 'draining';
+  const isAway = document.body.dataset.page === 'game' && state !== 'open' && state !== 'draining';
   element('away').hidden = !isAway;
   if (state === 'open') {
     put(element('pill-text'), client.rtt === null ? 'connected' : `${Math.max(1, Math.round(client.rtt))} ms`);
@@ -364,6 +374,7 @@ setInterval(() => put(element('tick'), timeline.isEmpty ? '' : `tick ${timeline.
 Object.defineProperty(window, 'arena', {
   value: {
     get own() { return own; },
+    get first() { return timeline.first; },
     get tick() { return timeline.last; },
     get entities() { return [...timeline.newest].map(([id, it]) => ({ ...it, id })); },
     get shown() { return prediction.body === null ? null : { x: prediction.body.x, y: prediction.body.y }; },

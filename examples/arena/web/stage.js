@@ -124,7 +124,12 @@ export class Stage {
     c.fillStyle = '#110c10';
     c.fillRect(0, 0, this.#canvas.width, this.#canvas.height);
     c.setTransform(unit, 0, 0, unit, this.#canvas.width / 2 - (this.#camera.x + shakeX) * unit, this.#middle * this.#density - (this.#camera.y + shakeY) * unit);
-    if (this.#ground !== null) c.drawImage(this.#ground, -EXTENT.x, -EXTENT.top, EXTENT.x * 2, EXTENT.top + EXTENT.bottom);
+    if (this.#ground !== null) {
+      const tall = EXTENT.top + EXTENT.bottom;
+      // On a wide screen the night goes on to the sides.
+      c.drawImage(this.#ground, 0, 0, 1, this.#ground.height, -EXTENT.x * 3, -EXTENT.top, EXTENT.x * 6, tall);
+      c.drawImage(this.#ground, -EXTENT.x, -EXTENT.top, EXTENT.x * 2, tall);
+    }
     this.#drawFireLight(c, clock);
     if (moment === null) {
       this.#drawFire(c, clock);
@@ -382,13 +387,13 @@ export class Stage {
       c.restore();
       if (it.emote > 0) {
         c.save();
-        c.translate(it.x + 0.1, it.y * TILT - 3.5 + Math.sin(this.#drawnAt / 180) * 0.06);
+        c.translate(it.x + 0.1, it.y * TILT - 3.75 + Math.sin(this.#drawnAt / 180) * 0.06);
         c.fillStyle = 'rgba(251, 243, 226, .95)';
         c.beginPath();
         c.arc(0, 0, 0.86, 0, Math.PI * 2);
-        c.moveTo(-0.26, 0.7);
-        c.lineTo(0, 1.2);
-        c.lineTo(0.26, 0.7);
+        c.moveTo(-0.3, 0.72);
+        c.lineTo(0, 1.12);
+        c.lineTo(0.3, 0.72);
         c.fill();
         c.scale(0.032, 0.032);
         drawEmote(c, it.emote);
