@@ -30,11 +30,37 @@ pub enum Bug {
     DirectLeaks,
     /// Quiescing does not wait for the second round.
     QuiescedEarly,
+    /// A member that is owed a snapshot gets deltas all the same.
+    DeltaToTheOwed,
+    /// Who is owed the state is never sent it.
+    OwedForgotten,
+    /// A snapshot says that it is of the tick that is to come.
+    SnapshotOfTheFuture,
+    /// What only an owner sees is sent to everybody.
+    OwnerPartLeaks,
+    /// Members on a shard that fell behind are not told that their state did.
+    StateLagForgotten,
+    /// A resume brings no state.
+    ResumeWithoutState,
+    /// Who changes teams is not sent what the new one sees.
+    TeamWithoutSnapshot,
+    /// Who moves away from a cell goes on having it.
+    CellStays,
+    /// Who enters a part is sent what changed in it and the whole of it.
+    DeltaBeforeSnapshot,
+    /// A delta says that it applies to an earlier tick only: the one before it.
+    DeltaBaseTooLate,
+    /// Inputs are acknowledged a tick late.
+    AckBehindDelta,
+    /// Those who watch are not told of the first tick.
+    WatchersMissDelta,
+    /// What was said before a member was removed is not sent to it.
+    RemovedBeforeTold,
 }
 
 impl Bug {
     /// Every planted defect.
-    pub const ALL: [Bug; 13] = [
+    pub const ALL: [Bug; 26] = [
         Bug::LostWelcome,
         Bug::LagClearedEarly,
         Bug::DoubleApply,
@@ -48,5 +74,18 @@ impl Bug {
         Bug::GhostMember,
         Bug::DirectLeaks,
         Bug::QuiescedEarly,
+        Bug::DeltaToTheOwed,
+        Bug::OwedForgotten,
+        Bug::SnapshotOfTheFuture,
+        Bug::OwnerPartLeaks,
+        Bug::StateLagForgotten,
+        Bug::ResumeWithoutState,
+        Bug::TeamWithoutSnapshot,
+        Bug::CellStays,
+        Bug::DeltaBeforeSnapshot,
+        Bug::DeltaBaseTooLate,
+        Bug::AckBehindDelta,
+        Bug::WatchersMissDelta,
+        Bug::RemovedBeforeTold,
     ];
 }

@@ -210,12 +210,17 @@ impl Engine {
             // no room's time goes on: nothing would be the end of it.
             self.deadlines.clear();
             for channel in self.home.channels() {
-                self.flush_room(channel);
-                self.with_room(channel, |room, _| room.flush = crate::room::Flush::Immediate);
+                self.gather_no_more(channel);
             }
             self.tell_quiesced(1);
             self.advance_quiesce();
         }
+    }
+
+    /// Has a room send everything at once from now on.
+    pub(super) fn gather_no_more(&mut self, channel: u32) {
+        self.with_room(channel, |room, _| room.flush = crate::room::Flush::Immediate);
+        self.flush_room(channel);
     }
 
     fn advance_quiesce(&mut self) {

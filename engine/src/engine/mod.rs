@@ -250,13 +250,16 @@ impl Engine {
             Effect::Broadcast(broadcast) => self.broadcast(broadcast),
             Effect::Send { to, down } if self.comes_from_log(to, &down) => {}
             Effect::Send { to, down } => self.send_down(to, down),
+            Effect::FlushDue { channel, .. } if self.quiescing > 0 => self.gather_no_more(channel),
             Effect::FlushDue { channel, ms } => {
                 let at = self.clock.now.plus_ms(ms);
                 self.deadlines.insert((at, Deadline::Flush(channel)));
             }
             Effect::TickDue { channel, tick_hz } => {
-                let at = self.clock.now + period_us(tick_hz);
-                self.deadlines.insert((at, Deadline::Tick(channel, tick_hz)));
+                self.tick_due(self.clock.now + period_us(tick_hz), channel, tick_hz);
+            }
+            Effect::Unsubscribed { channel, shard, members } => {
+                self.with_room(channel, |room, _| room.unsubscribe(shard, members));
             }
             Effect::Ended { channel } => {
                 let now = self.clock.now;

@@ -31,9 +31,10 @@ impl Engine {
     pub(super) fn ask_for_states(&mut self) {
         for slot in std::mem::take(&mut self.owing) {
             let Some(session) = self.sessions.get_mut(slot) else { continue };
-            session.queue.owes_state = !session.queue.is_empty();
+            session.queue.owes_state =
+                !session.queue.is_empty() && !planted!(self.config, OwedForgotten);
             let (attempt, rooms) = (session.attempt, session.rooms.clone());
-            if session.queue.owes_state || session.conn.is_none() {
+            if !session.queue.is_empty() || session.conn.is_none() {
                 continue;
             }
             let Some(session) = self.sessions.address(slot) else { continue };

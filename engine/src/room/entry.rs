@@ -92,7 +92,10 @@ impl Room {
     pub fn leave(&mut self, id: u32, reason: LeaveReason, ctx: &mut Ctx<'_>) {
         let Some(member) = self.members.remove(id) else { return };
         self.latest.remove_member(id);
-        self.remove_subscriber(member.session.shard, member.wire);
+        if planted!(ctx, RemovedBeforeTold) {
+            self.unsubscribe(member.session.shard, 1);
+        }
+        self.remove_subscriber(member.session.shard, member.wire, ctx);
         if self.presence == PresenceMode::Full {
             self.log_presence(PresenceEvent::Leave { id: wire_member(id), reason }, ctx);
         }
@@ -130,7 +133,9 @@ impl Room {
             for native in &replay {
                 frames.push(ctx.encoder.reframe(native, member.wire, &self.types));
             }
-            frames.extend(state);
+            if r#ref.is_some() || !planted!(ctx, ResumeWithoutState) {
+                frames.extend(state);
+            }
             for (_, native) in self.latest.iter().filter(|((from, _), _)| *from != id) {
                 frames.push(ctx.encoder.reframe(native, member.wire, &self.types));
             }
@@ -263,7 +268,7 @@ impl Room {
             let owed = resync_broadcast(channel, 0, 0, frames);
             may_send(Down::Broadcast(crate::peer::Broadcast { class, ..owed }));
         }
-        if done && self.play.is_some() {
+        if done && self.play.is_some() && !planted!(ctx, StateLagForgotten) {
             may_send(Down::StateLagged { channel });
         }
         if done {

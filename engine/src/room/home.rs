@@ -1,7 +1,8 @@
 //! The rooms of one shard: names, numbers, matching.
 
 use super::logic::RoomOptions;
-use super::play::Play;
+use super::play::{Failure, NotMade, Play};
+use super::stateful::CLOSED;
 use super::{Ctx, Effect, Refusal, Room, refuse};
 use crate::config::{Kind, RoomConfig};
 use crate::output::Event;
@@ -176,10 +177,11 @@ impl Home {
         let labels = &options.labels;
         let asked = RoomOptions { name, labels, capacity, extensions };
         let play = ctx.config.logic_of(kind).map(|logic| {
-            Play::new(logic, &asked, ctx.config, fresh.seed)
-                .map_err(|failure| (ErrorCode::REFUSED, failure.0.into()))
+            Play::make(logic, &asked, ctx.config, fresh.seed)
+                .map_err(|why| not_made(name, why, ctx))
         });
         let (play, actions) = play.transpose()?.unzip();
+        let has_rules = play.is_some();
         let place = self.allocate(now, ctx.config.rooms_max);
         let channel = (self.first + place) * self.shards + self.shard;
         let presence = match kind {
@@ -213,6 +215,7 @@ impl Home {
             failed: None,
             is_kept: false,
             is_ticking: false,
+            next_tick: now,
         };
         if room.public {
             self.public.insert(channel);
@@ -224,9 +227,10 @@ impl Home {
         }));
         ctx.effects.extend(room.watch_anew().into_iter().map(Effect::Watch));
         room.act(actions.unwrap_or_default(), ctx);
+        let is_closed = has_rules && room.play().is_none();
         self.rooms[place as usize] = Some(Box::new(room));
         self.len += 1;
-        Ok(channel)
+        if is_closed { refuse(ErrorCode::REFUSED, CLOSED) } else { Ok(channel) }
     }
 
     /// Removes a room that has no members.
@@ -267,6 +271,20 @@ impl Home {
         for room in self.iter() {
             assert_eq!(self.find(&room.name), Some(room.channel));
             assert_eq!(self.public.contains(&room.channel), room.public);
+        }
+    }
+}
+
+/// What somebody is told whose room was not made.
+fn not_made(name: &str, why: NotMade, ctx: &mut Ctx<'_>) -> Refusal {
+    match why {
+        NotMade::Refused(words) => (ErrorCode::REFUSED, words.into()),
+        NotMade::Failed(Failure(why)) => {
+            let why = format!("the rules of the room failed: {why}");
+            ctx.stats.rooms_failed += 1;
+            let (room, words) = (name.into(), why.as_str().into());
+            ctx.effects.push_back(Effect::Event(Event::RoomFailed { room, why: words }));
+            (ErrorCode::ROOM_FAILED, why.into())
         }
     }
 }

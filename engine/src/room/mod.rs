@@ -24,6 +24,7 @@ use crate::output::Event;
 use crate::peer::{Broadcast, Down, Echo, Wire};
 use crate::session::QueueClass;
 use crate::stats::Stats;
+use crate::time::Time;
 use crate::watch::{WatchEvent, WatchItem};
 use history::{Entry, EntryKind, History};
 use latest::LatestValues;
@@ -75,6 +76,15 @@ pub enum Effect {
     Emptied {
         /// The room.
         channel: u32,
+    },
+    /// A shard has so many members less: behind what they were still to be told.
+    Unsubscribed {
+        /// The room.
+        channel: u32,
+        /// The shard.
+        shard: ShardId,
+        /// How many.
+        members: u32,
     },
     /// The room's rules ended it: remove it now.
     Ended {
@@ -171,6 +181,8 @@ pub struct Room {
     pub(crate) is_kept: bool,
     /// Whether its next tick is due.
     is_ticking: bool,
+    /// When it is.
+    pub(crate) next_tick: Time,
 }
 
 /// When a room's messages leave.
@@ -405,12 +417,18 @@ impl Room {
         self.json_members += u32::from(wire == Wire::Json);
     }
 
-    fn remove_subscriber(&mut self, shard: ShardId, wire: Wire) {
+    fn remove_subscriber(&mut self, shard: ShardId, wire: Wire, ctx: &mut Ctx<'_>) {
+        let channel = self.channel;
+        ctx.effects.push_back(Effect::Unsubscribed { channel, shard, members: 1 });
+        self.json_members -= u32::from(wire == Wire::Json);
+    }
+
+    /// A shard has so many members less.
+    pub(crate) fn unsubscribe(&mut self, shard: ShardId, members: u32) {
         if let Some(subscriber) = self.subscriber_mut(shard) {
-            subscriber.members -= 1;
+            subscriber.members = subscriber.members.saturating_sub(members);
         }
         self.subscribers.retain(|subscriber| subscriber.members > 0);
-        self.json_members -= u32::from(wire == Wire::Json);
     }
 
     /// The number of members, for `PresenceCount`.

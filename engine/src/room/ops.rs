@@ -196,7 +196,7 @@ impl Room {
         };
     }
 
-    fn reject(&self, id: u32, cseq: Cseq, refusal: Refusal, ctx: &mut Ctx<'_>) {
+    pub(super) fn reject(&self, id: u32, cseq: Cseq, refusal: Refusal, ctx: &mut Ctx<'_>) {
         let Some(member) = self.members.get(id) else { return };
         let error = self.refusal(cseq, refusal, ctx);
         self.tell(member, &error, QueueClass::Control, ctx);

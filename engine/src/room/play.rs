@@ -21,7 +21,7 @@ use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -102,6 +102,21 @@ pub enum Answer {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure(pub String);
 
+/// Why there is no play.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotMade {
+    /// The kind does not want a room with these options, in its words.
+    Refused(String),
+    /// The making failed.
+    Failed(Failure),
+}
+
+impl From<Failure> for NotMade {
+    fn from(failure: Failure) -> Self {
+        NotMade::Failed(failure)
+    }
+}
+
 /// What the end of a tick brings.
 #[derive(Debug, Default)]
 pub struct Ticked {
@@ -109,9 +124,9 @@ pub struct Ticked {
     pub deltas: Vec<(PartDelta, u64)>,
     /// Members whose inputs were dealt with since the last tick, ascending.
     pub acked: Vec<u32>,
-    /// Members that are in another team now: who, the old and the new one.
+    /// Members that are in another team now, ascending: who, the old and the new one.
     pub teams: Vec<(u32, u32, u32)>,
-    /// Cells that members see now and did not before.
+    /// Cells that members see now and did not before: who, and which; ascending.
     pub entered: Vec<(u32, u32)>,
     /// Cells that members no longer see.
     pub left: Vec<(u32, u32)>,
@@ -123,6 +138,9 @@ pub(super) struct SnapshotFrames {
     pub(super) native: Option<Frame>,
     pub(super) json: Option<Frame>,
 }
+
+/// Parts whose ticks are kept though some may be empty.
+const PARTS_KEPT: usize = 64;
 
 /// A logic with its state and time.
 pub struct Play {
@@ -137,22 +155,27 @@ pub struct Play {
     members: Vec<u32>,
     /// By tick, then in the order they were set.
     timers: BTreeMap<u64, Vec<u32>>,
+    timers_waiting: usize,
     teams: BTreeMap<u32, u32>,
     /// The cells that each member sees, and who sees each cell.
     views: BTreeMap<u32, BTreeSet<u32>>,
     seen_by: BTreeMap<u32, BTreeSet<u32>>,
     /// What takes effect at the end of the tick.
-    teams_due: Vec<(u32, u32)>,
+    teams_due: BTreeMap<u32, u32>,
     views_due: BTreeMap<u32, [f64; 2]>,
     acks_due: BTreeSet<u32>,
-    /// The cseq of each member up to which the newest tick shows what it sent.
-    pub(super) shown: BTreeMap<u32, u64>,
     /// The tick at which each part last changed.
     part_ticks: BTreeMap<Part, u64>,
+    /// How many of them were left when those of empty parts were last forgotten.
+    parts_kept: usize,
     /// The room's seq of the newest tick that changed something.
     pub(crate) seq: u64,
     /// That tick's time, in milliseconds since 1970 UTC.
     pub(super) at_ms: u64,
+    /// Members that are gone and of whom the logic has not been told.
+    pub(super) leaving: VecDeque<u32>,
+    /// Whether a call, or what follows from one, is going on: then the next waits.
+    pub(super) is_busy: bool,
     /// Snapshots of this tick that somebody wanted.
     pub(super) snapshots: BTreeMap<Part, SnapshotFrames>,
     /// The schema as members get it.
@@ -171,7 +194,24 @@ impl Play {
         config: &RoomConfig,
         seed: [u8; 32],
     ) -> Result<(Self, Vec<Action>), Failure> {
-        let logic = catch(|| (kind.factory)(options))?.map_err(Failure)?;
+        Self::make(kind, options, config, seed).map_err(|why| match why {
+            NotMade::Refused(words) => Failure(words),
+            NotMade::Failed(failure) => failure,
+        })
+    }
+
+    /// As [`Self::new`], telling refusals and failures apart.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::new`].
+    pub fn make(
+        kind: &LogicKind,
+        options: &RoomOptions<'_>,
+        config: &RoomConfig,
+        seed: [u8; 32],
+    ) -> Result<(Self, Vec<Action>), NotMade> {
+        let logic = catch(|| (kind.factory)(options))?.map_err(NotMade::Refused)?;
         let schema = catch(|| logic.schema())?;
         let limits = StateLimits {
             entities_max: config.state_entities_max,
@@ -181,9 +221,8 @@ impl Play {
             interest.radius >= 0.0 && interest.radius <= interest.plane.cell * RADIUS_CELLS_MAX
         });
         if interest != kind.interest {
-            return Err(Failure(format!(
-                "a member sees at least 0 and at most {RADIUS_CELLS_MAX} cells far"
-            )));
+            let why = format!("a member sees at least 0 and at most {RADIUS_CELLS_MAX} cells far");
+            return Err(Failure(why).into());
         }
         let plane = interest.map(|interest| interest.plane);
         let schema_json = serde_json::to_vec(&*schema).unwrap_or_default().into();
@@ -199,16 +238,19 @@ impl Play {
             operations_max: config.logic_operations_max,
             members: Vec::new(),
             timers: BTreeMap::new(),
+            timers_waiting: 0,
             teams: BTreeMap::new(),
             views: BTreeMap::new(),
             seen_by: BTreeMap::new(),
-            teams_due: Vec::new(),
+            teams_due: BTreeMap::new(),
             views_due: BTreeMap::new(),
             acks_due: BTreeSet::new(),
-            shown: BTreeMap::new(),
             part_ticks: BTreeMap::new(),
+            parts_kept: 0,
             seq: 0,
             at_ms: 0,
+            leaving: VecDeque::new(),
+            is_busy: false,
             snapshots: BTreeMap::new(),
             schema_json,
         };
@@ -261,10 +303,11 @@ impl Play {
         if asked.is_over {
             return Err(Failure("the state is larger than it may be".to_owned()));
         }
+        self.timers_waiting += asked.timers.len();
         for (tick, timer) in asked.timers {
             self.timers.entry(tick).or_default().push(timer);
         }
-        if self.timers.len() > self.operations_max as usize {
+        if self.timers_waiting > self.operations_max as usize {
             return Err(Failure("more timers wait than a call has operations".to_owned()));
         }
         self.teams_due.extend(asked.teams);
@@ -280,11 +323,11 @@ impl Play {
             let base = self.part_ticks.insert(delta.part, tick).unwrap_or(0);
             ticked.deltas.push((delta, base));
         }
-        if self.interest.is_some() {
-            // Empty cells are forgotten: there may be any number of them.
+        if self.part_ticks.len() > 2 * self.parts_kept + PARTS_KEPT {
+            // Empty parts are forgotten: of cells, and of members that are gone, there may be any number.
             let state = &self.state;
-            self.part_ticks
-                .retain(|part, at| *at == tick || !is_cell(*part) || state.hash(*part) != 0);
+            self.part_ticks.retain(|part, at| *at == tick || state.hash(*part) != 0);
+            self.parts_kept = self.part_ticks.len();
         }
         ticked.acked = std::mem::take(&mut self.acks_due).into_iter().collect();
         for (member, team) in std::mem::take(&mut self.teams_due) {
@@ -362,8 +405,8 @@ impl Play {
     fn forget(&mut self, member: u32) {
         self.members.retain(|id| *id != member);
         self.teams.remove(&member);
+        self.teams_due.remove(&member);
         self.acks_due.remove(&member);
-        self.shown.remove(&member);
         self.views_due.remove(&member);
         for cell in self.views.remove(&member).into_iter().flatten() {
             self.unsee(member, cell);
@@ -372,7 +415,10 @@ impl Play {
 
     fn due_timers(&mut self) -> Vec<u32> {
         let later = self.timers.split_off(&(self.tick + 1));
-        std::mem::replace(&mut self.timers, later).into_values().flatten().collect()
+        let due = std::mem::replace(&mut self.timers, later);
+        let due: Vec<u32> = due.into_values().flatten().collect();
+        self.timers_waiting -= due.len();
+        due
     }
 
     /// Moves the point near which a member sees.
@@ -408,6 +454,18 @@ impl Play {
 }
 
 impl Ticked {
+    /// Whether a member sees a part from this tick on: it is sent the whole of it, and not what changed.
+    pub fn is_new_to(&self, member: u32, part: Part) -> bool {
+        match part {
+            Part::Team(team) => self
+                .teams
+                .binary_search_by_key(&member, |(id, ..)| *id)
+                .is_ok_and(|at| self.teams[at].2 == team),
+            Part::Cell(cell) => self.entered.binary_search(&(member, cell)).is_ok(),
+            Part::Members | Part::Owner(_) | Part::Spectators => false,
+        }
+    }
+
     /// Whether there is nothing to tell.
     pub fn is_empty(&self) -> bool {
         self.deltas.is_empty()
@@ -416,10 +474,6 @@ impl Ticked {
             && self.entered.is_empty()
             && self.left.is_empty()
     }
-}
-
-fn is_cell(part: Part) -> bool {
-    matches!(part, Part::Cell(_))
 }
 
 fn dispatch(logic: &mut dyn RoomLogic, context: &mut Context<'_>, call: &Call<'_>) -> Answer {

@@ -28,7 +28,15 @@ use madang_protocol::state::Part as WirePart;
 use madang_protocol::value::{Payload, TypeRef};
 use std::borrow::Cow;
 
+/// What somebody is told whose join has the rules close the room.
+pub(super) const CLOSED: &str = "the room was closed";
+
 impl Room {
+    /// The room's rules, state and time, if it has any.
+    pub fn play(&self) -> Option<&Play> {
+        self.play.as_deref()
+    }
+
     /// Whether a session may enter, as far as the room's rules say.
     pub(super) fn may_join(
         &mut self,
@@ -41,6 +49,9 @@ impl Room {
             let call = Call::MayJoin { user, attributes: Cow::Borrowed(attributes) };
             if let Some(Answer::Refused(words)) = self.call(&call, ctx) {
                 return refuse(ErrorCode::REFUSED, words);
+            }
+            if self.play.is_none() && self.failed.is_none() {
+                return refuse(ErrorCode::REFUSED, CLOSED);
             }
         }
         match &self.failed {
@@ -63,11 +74,27 @@ impl Room {
 
     /// Tells the rules of a member that is gone.
     pub(super) fn left(&mut self, member: u32, ctx: &mut Ctx<'_>) {
-        if self.play.is_some() {
-            self.call(&Call::Leave { member }, ctx);
-            if self.members.is_empty() {
-                self.call(&Call::Empty, ctx);
+        let Some(play) = self.play.as_mut() else { return };
+        play.leaving.push_back(member);
+        // Who is removed by a call is told of when that is over: calls do not nest.
+        if !play.is_busy {
+            self.tell_leaving(ctx);
+        }
+    }
+
+    fn tell_leaving(&mut self, ctx: &mut Ctx<'_>) {
+        while let Some(member) = self.play.as_mut().and_then(|play| play.leaving.pop_front()) {
+            let left = Call::Leave { member };
+            self.make(&left, ctx);
+            self.end_call(&left, ctx);
+            let is_last = self.play.as_ref().is_some_and(|play| play.leaving.is_empty());
+            if is_last && self.members.is_empty() {
+                self.make(&Call::Empty, ctx);
+                self.end_call(&Call::Empty, ctx);
             }
+        }
+        if let Some(play) = &mut self.play {
+            play.is_busy = false;
         }
     }
 
@@ -87,10 +114,14 @@ impl Room {
             class: op.class,
             payload: op.payload.borrowed(),
         };
-        match self.call(&call, ctx) {
-            Some(Answer::Refused(words)) => refuse(ErrorCode::REFUSED, words),
-            _ => Ok(()),
+        let answer = self.make(&call, ctx);
+        if let Some(Answer::Refused(words)) = answer {
+            // Before the tick that says that the input has been dealt with.
+            self.reject(id, op.cseq, (ErrorCode::REFUSED, words.into()), ctx);
         }
+        self.end_call(&call, ctx);
+        self.tell_leaving(ctx);
+        Ok(())
     }
 
     /// A request that rooms do not answer by themselves.
@@ -167,16 +198,28 @@ impl Room {
 
     /// Makes a call and does what follows from it. Nothing if the room has no rules (any more).
     fn call(&mut self, call: &Call<'_>, ctx: &mut Ctx<'_>) -> Option<Answer> {
+        let answer = self.make(call, ctx);
+        self.end_call(call, ctx);
+        self.tell_leaving(ctx);
+        answer
+    }
+
+    /// Ends the tick, if this call is one.
+    fn end_call(&mut self, call: &Call<'_>, ctx: &mut Ctx<'_>) {
+        let is_tick = |play: &Play| {
+            *call == Call::Tick || (play.tick_hz() == 0 && !matches!(call, Call::MayJoin { .. }))
+        };
+        if self.play.as_deref().is_some_and(is_tick) {
+            self.end_tick(ctx);
+        }
+    }
+
+    fn make(&mut self, call: &Call<'_>, ctx: &mut Ctx<'_>) -> Option<Answer> {
         let play = self.play.as_mut()?;
-        let ends_tick =
-            *call == Call::Tick || (play.tick_hz() == 0 && !matches!(call, Call::MayJoin { .. }));
-        let result = play.call(call);
-        match result {
+        play.is_busy = true;
+        match play.call(call) {
             Ok((answer, actions)) => {
                 self.act(actions, ctx);
-                if ends_tick {
-                    self.end_tick(ctx);
-                }
                 Some(answer)
             }
             Err(failure) => {
@@ -300,12 +343,10 @@ impl Room {
             play.seq = self.seq;
             play.at_ms = self.epoch_at_ms + at;
         }
-        for id in &ticked.acked {
-            let Some(member) = self.members.get(*id) else { continue };
-            play.shown.insert(*id, member.applied_cseq);
-            self.tell_ack(*id, play, ctx);
+        let is_late = planted!(ctx, AckBehindDelta);
+        if !is_late {
+            self.tell_acks(ticked, play.tick(), ctx);
         }
-        self.tell_moves(play, ticked, ctx);
         for (delta, base_tick) in &ticked.deltas {
             if delta.part == Part::Spectators {
                 let state = || WatchState {
@@ -316,38 +357,46 @@ impl Room {
                     hash: delta.hash,
                     bytes: delta.bytes.as_slice().into(),
                 };
-                self.watched(ctx, || WatchEvent::Delta(Box::new(state())));
+                if *base_tick > 0 || !planted!(ctx, WatchersMissDelta) {
+                    self.watched(ctx, || WatchEvent::Delta(Box::new(state())));
+                }
             } else {
-                self.tell_delta(play, delta, *base_tick, ctx);
+                self.tell_delta(play, ticked, (delta, *base_tick), ctx);
             }
         }
-    }
-
-    /// Tells members of parts that they see now, or no longer. Comes before the deltas of the tick: the
-    /// snapshots hold what those bring, and whoever has a snapshot of a tick ignores its delta.
-    fn tell_moves(&mut self, play: &mut Play, ticked: &Ticked, ctx: &mut Ctx<'_>) {
+        if is_late {
+            self.tell_acks(ticked, play.tick(), ctx);
+        }
         for (id, old, new) in &ticked.teams {
             let has_teams = play.state().has_private_parts().1;
             if has_teams && *old != 0 {
                 self.tell_gone(*id, Part::Team(*old), ctx);
             }
-            if has_teams && *new != 0 {
+            if has_teams && *new != 0 && !planted!(ctx, TeamWithoutSnapshot) {
                 self.tell_snapshot(*id, Part::Team(*new), play, ctx);
             }
         }
         for (id, cell) in &ticked.left {
-            self.tell_gone(*id, Part::Cell(*cell), ctx);
+            if !planted!(ctx, CellStays) {
+                self.tell_gone(*id, Part::Cell(*cell), ctx);
+            }
         }
         for (id, cell) in &ticked.entered {
             self.tell_snapshot(*id, Part::Cell(*cell), play, ctx);
         }
     }
 
-    fn tell_delta(&mut self, play: &Play, delta: &PartDelta, base_tick: u64, ctx: &mut Ctx<'_>) {
+    fn tell_delta(
+        &mut self,
+        play: &Play,
+        ticked: &Ticked,
+        (delta, base_tick): (&PartDelta, u64),
+        ctx: &mut Ctx<'_>,
+    ) {
         let message = ServerMessage::Delta(Delta {
             channel: self.wire_channel(),
             part: wire_part(delta.part),
-            base_tick,
+            base_tick: if planted!(ctx, DeltaBaseTooLate) { play.tick() - 1 } else { base_tick },
             tick: play.tick(),
             seq: Seq(self.seq),
             hash: delta.hash,
@@ -368,12 +417,18 @@ impl Room {
                 );
             }
             Part::Team(team) => play.team_members(team).collect(),
+            Part::Owner(_) if planted!(ctx, OwnerPartLeaks) => {
+                self.members.iter().map(|member| member.id).collect()
+            }
             Part::Owner(owner) => vec![owner],
             Part::Cell(cell) => play.cell_members(cell).collect(),
             Part::Spectators => return,
         };
         let mut frames = SnapshotFrames::default();
         for id in receivers {
+            if ticked.is_new_to(id, delta.part) && !planted!(ctx, DeltaBeforeSnapshot) {
+                continue;
+            }
             let Some(member) = self.members.get(id).filter(|member| !member.away) else { continue };
             let frame =
                 frames.of(member.wire, || ctx.encoder.frame(&message, member.wire, &self.types));
@@ -382,17 +437,18 @@ impl Room {
         }
     }
 
-    fn tell_ack(&mut self, id: u32, play: &Play, ctx: &mut Ctx<'_>) {
-        if let Some(ack) = self.input_ack(id, play) {
-            self.tell_state(id, &ack, ctx);
+    fn tell_acks(&mut self, ticked: &Ticked, tick: u64, ctx: &mut Ctx<'_>) {
+        for id in &ticked.acked {
+            self.tell_ack(*id, tick, ctx);
         }
     }
 
-    /// How much of what a member sent the newest tick shows, if it sent anything.
-    fn input_ack(&self, id: u32, play: &Play) -> Option<ServerMessage<'static>> {
-        let cseq = Cseq(*play.shown.get(&id)?);
-        let ack = InputAck { channel: self.wire_channel(), tick: play.tick(), cseq };
-        Some(ServerMessage::InputAck(ack))
+    fn tell_ack(&mut self, id: u32, tick: u64, ctx: &mut Ctx<'_>) {
+        let Some(member) = self.members.get_mut(id) else { return };
+        member.shown_cseq = member.applied_cseq;
+        let cseq = Cseq(member.shown_cseq);
+        let ack = InputAck { channel: self.wire_channel(), tick, cseq };
+        self.tell_state(id, &ServerMessage::InputAck(ack), ctx);
     }
 
     fn tell_gone(&mut self, id: u32, part: Part, ctx: &mut Ctx<'_>) {
@@ -422,7 +478,7 @@ impl Room {
             let message = ServerMessage::Snapshot(Snapshot {
                 channel: self.wire_channel(),
                 part: wire_part(part),
-                tick: play.tick(),
+                tick: play.tick() + u64::from(planted!(ctx, SnapshotOfTheFuture)),
                 seq: Seq(play.seq),
                 hash: play.state().hash(part),
                 state: Cow::Owned(play.state().snapshot(part)),
@@ -438,9 +494,6 @@ impl Room {
         let Some(mut play) = self.play.take() else { return Vec::new() };
         let mut frames = Vec::new();
         if let Some(member) = self.members.get(id) {
-            // One that told of it may have been discarded with the state that it was about.
-            let ack = self.input_ack(id, &play);
-            frames.extend(ack.map(|ack| ctx.encoder.frame(&ack, member.wire, &self.types)));
             for part in play.parts_of(id) {
                 frames.push(self.snapshot_frame(part, member.wire, &mut play, ctx));
             }
@@ -467,7 +520,15 @@ impl Room {
             return;
         }
         self.flush_held(ctx);
-        let frames = self.state_frames(member, ctx);
+        let mut frames = self.state_frames(member, ctx);
+        // An acknowledgement may have been dropped with the deltas.
+        if let (Some(member), Some(play)) = (self.members.get(member), &self.play)
+            && member.shown_cseq > 0
+        {
+            let (channel, cseq) = (self.wire_channel(), Cseq(member.shown_cseq));
+            let ack = ServerMessage::InputAck(InputAck { channel, tick: play.tick(), cseq });
+            frames.insert(0, ctx.encoder.frame(&ack, member.wire, &self.types));
+        }
         let channel = self.channel;
         let down = Down::State { session, attempt, channel, member, frames };
         ctx.effects.push_back(Effect::Send { to: session.shard, down });
@@ -522,9 +583,15 @@ impl Room {
         self.play = None;
         self.is_kept = false;
         let channel = self.channel;
-        for subscriber in std::mem::take(&mut self.subscribers) {
+        let mut members = std::collections::BTreeMap::new();
+        for member in self.members.iter() {
+            *members.entry(member.session.shard).or_insert(0) += 1;
+        }
+        // Behind all that they are still to be told.
+        for (shard, members) in members {
             let down = Down::Removed { channel, member: 0, reason };
-            ctx.effects.push_back(Effect::Send { to: subscriber.shard, down });
+            ctx.effects.push_back(Effect::Send { to: shard, down });
+            ctx.effects.push_back(Effect::Unsubscribed { channel, shard, members });
         }
         self.members.clear();
         self.latest = super::latest::LatestValues::default();

@@ -30,7 +30,8 @@ pub enum QueueClass {
         /// The room.
         channel: u32,
     },
-    /// Snapshots that were owed: bounded as replay is, discarded as state is.
+    /// Snapshots that were owed: bounded as replay is, and not discarded, or a client for whom they wait long
+    /// would be owed the next ones before it has any.
     Snapshot {
         /// The room.
         channel: u32,
@@ -106,7 +107,7 @@ pub struct Queue {
     replay_bytes: u32,
     control_messages: u32,
     control_bytes: u32,
-    /// Messages of class state that wait, and since when some do, in milliseconds.
+    /// Changes of state that wait, and since when some do, in milliseconds.
     state_messages: u32,
     state_since: u32,
     /// Whether some room's state is owed when nothing waits any more.
@@ -268,7 +269,7 @@ impl Pool {
             self.nodes[queue.tail as usize].next = at;
         }
         queue.tail = at;
-        if class.index() == ClassIndex::State && queue.state_messages == 0 {
+        if is_change(class) && queue.state_messages == 0 {
             queue.state_since = moment.ms;
         }
         queue.charge(class, len);
@@ -319,20 +320,14 @@ impl Pool {
         waiting
     }
 
-    /// Discards what waits of a room's state, and counts it.
+    /// Discards what waits of the changes of a room's state, and counts it.
     pub fn discard_state(&mut self, queue: &mut Queue, channel: u32) {
         let (mut discarded, mut kept) = (0, NIL);
         let mut at = queue.head;
         while at != NIL {
             let node = &mut self.nodes[at as usize];
             let next = node.next;
-            let is_state = match node.class {
-                QueueClass::State { channel: of } | QueueClass::Snapshot { channel: of } => {
-                    of == channel
-                }
-                _ => false,
-            };
-            if is_state {
+            if node.class == (QueueClass::State { channel }) {
                 let len = node.frame.take().map_or(0, |frame| frame.len() as u32);
                 queue.discharge(node.class, len);
                 self.free.push(at);
@@ -459,6 +454,10 @@ impl Pool {
     }
 }
 
+fn is_change(class: QueueClass) -> bool {
+    matches!(class, QueueClass::State { .. })
+}
+
 /// Replay has no bound in messages of its own: each is at least a byte.
 fn replay_messages(queue: &Queue) -> u32 {
     queue.replay_bytes
@@ -488,7 +487,7 @@ impl Queue {
     }
 
     fn charge(&mut self, class: QueueClass, len: u32) {
-        self.state_messages += u32::from(class.index() == ClassIndex::State);
+        self.state_messages += u32::from(is_change(class));
         match class {
             QueueClass::Control => {
                 self.control_messages += 1;
@@ -503,7 +502,7 @@ impl Queue {
     }
 
     fn discharge(&mut self, class: QueueClass, len: u32) {
-        self.state_messages -= u32::from(class.index() == ClassIndex::State);
+        self.state_messages -= u32::from(is_change(class));
         match class {
             QueueClass::Control => {
                 self.control_messages -= 1;

@@ -6,6 +6,7 @@ use crate::support::node::Node;
 use crate::support::replica::Replica;
 use crate::support::world::World;
 use madang_engine::room::Room;
+use madang_engine::room::state::Part;
 use madang_protocol::client::PresenceMode;
 use madang_protocol::codec;
 use madang_protocol::server::{MemberInfo, ServerMessage};
@@ -23,7 +24,20 @@ pub(crate) fn everybody_agrees(world: &mut World) {
             }
         }
     }
+    let rooms = node.engines.iter().flat_map(|engine| engine.home().iter());
+    wrong.extend(rooms.filter_map(|room| watchers_agree(node, room)));
     node.violations.extend(wrong);
+}
+
+/// Whoever watches a room has what spectators see of it.
+fn watchers_agree(node: &Node, room: &Room) -> Option<String> {
+    let play = room.play()?;
+    let mut there = madang_protocol::replica::Replica::default();
+    let bytes = play.state().snapshot(Part::Spectators);
+    let decoded = there.apply_snapshot(play.schema(), &bytes);
+    let watched = node.feed.state(room.channel).map(|(_, replica)| replica);
+    let agrees = decoded.is_ok() && watched == Some(&there);
+    (!agrees).then(|| format!("watchers of {} have {watched:?}, there {there:?}", room.name))
 }
 
 fn agrees(node: &Node, replica: &Replica) -> Result<(), String> {
@@ -49,8 +63,13 @@ fn agrees(node: &Node, replica: &Replica) -> Result<(), String> {
         }
         _ => {}
     }
+    match &replica.state {
+        Some(state) => state.agrees(room, replica.member)?,
+        None if room.play().is_some() => return Err("it knows of no state".to_owned()),
+        None => {}
+    }
     let there = current_values(room, replica.member);
-    let is_known = |sender: u32| room.members.get(sender).is_some();
+    let is_known = |sender: u32| sender == 0 || room.members.get(sender).is_some();
     let here: BTreeMap<_, _> = replica.latest.clone();
     // What a room that keeps no more keys passed on all the same is nowhere but with its receivers.
     let is_kept = |key: &(u32, u32)| there.contains_key(key);
@@ -130,7 +149,7 @@ fn was_told(node: &Node, client: &Client) -> Option<String> {
         // Comings and goings may be on their way still; what members said may not.
         let missed = (replica.position + 1..=log.head()).find(|seq| {
             log.entry(*seq).is_some_and(|entry| {
-                entry.payload().is_some() && entry.is_visible_to(replica.member, replica.echo)
+                entry.is_from_member() && entry.is_visible_to(replica.member, replica.echo)
             })
         })?;
         Some(format!(

@@ -6,6 +6,7 @@
 //!   `MADANG_SIM_BUG=DoubleApply` with a planted bug. Prints all that happens (`--nocapture`).
 
 mod check;
+mod commands;
 mod plan;
 mod reach;
 mod run;

@@ -1,8 +1,11 @@
 //! What a seed stands for: bounds, clients, a mix of faults, and a list of steps.
 
 use crate::support::draw::Draw;
+use crate::support::field;
 use madang_engine::Config;
 use madang_engine::bugs::Bug;
+use madang_engine::room::Flush;
+use madang_engine::watch::WatchRule;
 
 /// One thing that happens. Its numbers are read modulo what there is when it happens, so that
 /// every part of a list of steps is a list of steps.
@@ -38,6 +41,9 @@ steps! {
     Direct 4 false;
     Attributes 3 false;
     Request 2 false;
+    Command 30 false;
+    Resync 1 false;
+    Tick 9 false;
     Ask 1 false;
     Turn 26 true;
     Deliver 22 true;
@@ -68,7 +74,8 @@ pub(crate) struct Plan {
     /// Whether each speaks JSON, and what the kernel takes for it.
     pub(crate) clients: Vec<(bool, usize)>,
     pub(crate) raws: usize,
-    pub(crate) rooms: u32,
+    /// The names of the rooms that they join.
+    pub(crate) rooms: Vec<&'static str>,
     pub(crate) answers_at_once: bool,
     pub(crate) ending: Ending,
     pub(crate) steps: Vec<Step>,
@@ -87,8 +94,9 @@ impl Plan {
             })
             .collect();
         let raws = [0, 0, 2, 3][pick(&mut draw, 4)];
-        let rooms = 1 + pick(&mut draw, 4) as u32;
-        let weights = weights(&mut draw, raws > 0);
+        let rooms = rooms(&mut draw);
+        let has_state = rooms.iter().any(|name| name.contains('-'));
+        let weights = weights(&mut draw, raws > 0, has_state);
         let count = 60 + pick(&mut draw, 500);
         let arrival = arrival(&clients);
         let steps = arrival.into_iter().chain((0..count).map(|_| step(&mut draw, &weights)));
@@ -117,6 +125,19 @@ fn arrival(clients: &[(bool, usize)]) -> Vec<Step> {
     steps.extend(all(What::Join));
     steps.extend([round, round]);
     steps
+}
+
+/// Rooms of kind relay, or some, or most, of the kinds with rules.
+fn rooms(draw: &mut Draw) -> Vec<&'static str> {
+    const RELAYS: [&str; 4] = ["a", "b", "c", "d"];
+    const FIELDS: [&str; 6] = ["field-a", "still-a", "plain-a", "maze-a", "field-b", "still-b"];
+    let mix = pick(draw, 4);
+    let count = 1 + pick(draw, 4);
+    let room = |place: usize| match (mix, pick(draw, 2)) {
+        (0, _) | (1, 0) => RELAYS[place],
+        _ => FIELDS[(pick(draw, FIELDS.len()) + place) % FIELDS.len()],
+    };
+    (0..count).map(room).collect()
 }
 
 /// A number below `below`.
@@ -151,15 +172,28 @@ fn bounds(config: &mut Config, draw: &mut Draw) {
     room.presence_count_ms = 50;
     room.linger_ms = [0, 100, 2_000][pick(draw, 3)];
     room.flush_ms = [0, 0, 5, 40][pick(draw, 4)];
+    field::add_kinds(room);
+    for (prefix, ..) in field::KINDS {
+        let flush = [Flush::Immediate, Flush::Tick, Flush::Window(7)][pick(draw, 3)];
+        room.flush.push((prefix.into(), flush));
+        room.watch.push(WatchRule { prefix: prefix.into(), delay_min_ms: 0 });
+    }
+    room.state_entities_max = [5, 50, 50][pick(draw, 3)];
+    room.state_bytes_max = [400, 1 << 16, 1 << 16][pick(draw, 3)];
+    room.logic_operations_max = [40, 1_000][pick(draw, 2)];
+    room.catch_up_ticks_max = [0, 2, 5][pick(draw, 3)];
+    session.state_wait_ms = [5, 40, 250][pick(draw, 3)];
 }
 
 /// Each seed has its own mix: some kinds of step not at all, some often.
-fn weights(draw: &mut Draw, has_raw: bool) -> Vec<(What, u64)> {
+fn weights(draw: &mut Draw, has_raw: bool, has_state: bool) -> Vec<(What, u64)> {
     let weigh = |(what, weight, is_needed): &(What, u64, bool)| {
         let is_raw = matches!(what, What::RawConnect | What::RawSend | What::RawCut);
+        let is_state = matches!(what, What::Command | What::Resync | What::Tick);
         let factor = [0, 1, 1, 2, 4][pick(draw, 5)];
         let factor = if *is_needed { factor.max(1) } else { factor };
-        (*what, if is_raw && !has_raw { 0 } else { weight * factor })
+        let is_out = (is_raw && !has_raw) || (is_state && !has_state);
+        (*what, if is_out { 0 } else { weight * factor })
     };
     KINDS.iter().map(weigh).collect()
 }

@@ -6,7 +6,7 @@ use crate::support::draw::Draw;
 use crate::support::raw::RawClient;
 use crate::support::socket::Gone;
 use crate::support::world::World;
-use crate::{check, reach};
+use crate::{check, commands, reach};
 use madang_engine::Input;
 use madang_protocol::client::{
     Class, CreateOptions, Join, JoinMode, JoinOptions, JoinTarget, PresenceMode,
@@ -194,6 +194,23 @@ impl<'p> Run<'p> {
                     client.request(node, channel, name, "{}");
                 }
             }
+            What::Command => {
+                let stateful = client.rooms.values().filter(|room| room.state.is_some());
+                let channels: Vec<u32> = stateful.map(|room| room.channel).collect();
+                if let Some(channel) = channels.get(x % channels.len().max(1)) {
+                    let line = commands::command(&words(client, 1), x, b);
+                    client.publish(node, *channel, Class::Reliable, "do", text(&line));
+                }
+            }
+            What::Resync => {
+                if let Some(channel) = held(client, x) {
+                    client.resync(node, channel);
+                }
+            }
+            What::Tick => {
+                node.advance_us([20_000, 50_000, 50_000, 400_000][y % 4]);
+                node.turn(a as usize % shards, 1 + y / 4 % 4);
+            }
             What::Ask if client.is_ready() => {
                 client.ping(node, u64::from(b));
                 client.get_stats(node);
@@ -258,8 +275,9 @@ impl<'p> Run<'p> {
         let World { node, clients, .. } = &mut self.world;
         let count = clients.len();
         let client = &mut clients[a as usize % count];
-        let room = b % self.plan.rooms;
-        let name = ["a", "b", "c", "d"][room as usize];
+        let rooms = self.plan.rooms.len() as u32;
+        let room = b % rooms;
+        let name = self.plan.rooms[room as usize];
         if client.rooms.values().find(|room| room.name == name).is_some_and(|room| !room.is_leaving)
         {
             return;
@@ -269,9 +287,12 @@ impl<'p> Run<'p> {
             4 => PresenceMode::None,
             _ => PresenceMode::Full,
         };
-        let b = b / self.plan.rooms;
+        let b = b / rooms;
         let since = client.positions.get(name).copied().filter(|_| b.is_multiple_of(2));
-        let attributes = vec![("name".to_owned(), Value::Text(format!("c{}", client.index)))];
+        let mut attributes = vec![("name".to_owned(), Value::Text(format!("c{}", client.index)))];
+        if b % 16 == 9 {
+            attributes.push(("banned".to_owned(), Value::Bool(true)));
+        }
         let create = CreateOptions { presence: Some(presence), ..CreateOptions::default() };
         let join = Join {
             mode: [JoinMode::Either, JoinMode::Either, JoinMode::Join, JoinMode::Create]
@@ -360,6 +381,11 @@ impl<'p> Run<'p> {
             }
             // A count, the longest window behind it, and what that made lag.
             self.world.pass_ms(120, 10);
+            // What moves by itself comes to rest.
+            if self.plan.rooms.iter().any(|room| room.contains('-')) {
+                self.world.pass_ms(300, 25);
+                self.world.pass_ms(12, 4);
+            }
             for _ in 0..1000 {
                 let engines = &self.world.node.engines;
                 let is_lagging =

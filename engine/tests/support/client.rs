@@ -1,6 +1,7 @@
 //! A client that speaks the wire as SPEC.md asks, native or JSON, and complains about a server
 //! that does not.
 
+use super::copy::{Against, StateCopy};
 use super::log::What;
 use super::node::Node;
 use super::replica::{Before, Pending, Replica};
@@ -9,12 +10,13 @@ use madang_engine::frame::{Frame, FrameKind};
 use madang_engine::input::Entry;
 use madang_protocol::client::{
     Class, ClientMessage, Direct, GetStats, Hello, Join, JoinMode, JoinOptions, JoinTarget, Leave,
-    Ping, Position, PresenceMode, Publish, Request, Resume, SetAttributes,
+    Ping, Position, PresenceMode, Publish, Request, Resume, Resync, SetAttributes,
 };
 use madang_protocol::ids::{Channel, Cseq, MemberId, ResumeKey, Seq, SessionId};
 use madang_protocol::server::{
-    Ack, ErrorRef, Joined, PresenceEvent, ServerMessage, Stats, Welcome,
+    Ack, ErrorRef, Joined, LeaveReason, PresenceEvent, ServerMessage, Stats, Welcome,
 };
+use madang_protocol::state::Part;
 use madang_protocol::value::{Payload, TypeRef, Value};
 use madang_protocol::{CloseCode, ErrorCode, VERSION, codec, json};
 use std::borrow::Cow;
@@ -70,6 +72,7 @@ pub(crate) struct Client {
     pub(crate) errors: Vec<(ErrorCode, ErrorRef)>,
     pub(crate) lefts: Vec<madang_protocol::server::Left>,
     pub(crate) replies: Vec<(u64, String)>,
+    pub(crate) edited: Vec<madang_protocol::server::Edited>,
     pub(crate) stats: Vec<Stats>,
     pub(crate) pongs: Vec<u64>,
     pub(crate) draining: Option<u32>,
@@ -107,6 +110,7 @@ impl Client {
             errors: Vec::new(),
             lefts: Vec::new(),
             replies: Vec::new(),
+            edited: Vec::new(),
             stats: Vec::new(),
             pongs: Vec::new(),
             draining: None,
@@ -319,12 +323,38 @@ impl Client {
         let id = self.socket.filter(|_| self.phase == Phase::Ready)?;
         room.cseq += 1;
         let cseq = room.cseq;
-        let bytes = encode(self.is_json, &build(Channel(channel), Cseq(cseq)));
+        let message = build(Channel(channel), Cseq(cseq));
+        let is_publication = matches!(message, ClientMessage::Publish(_));
+        let is_input = is_publication && room.state.is_some();
+        if let Some(state) = room.state.as_mut().filter(|_| is_input) {
+            state.inputs.insert(cseq);
+        }
+        let bytes = encode(self.is_json, &message);
         if is_answered {
-            room.unacked.insert(cseq, Pending { bytes: bytes.clone(), payload, is_retried: false });
+            let pending = Pending { bytes: bytes.clone(), payload, is_input, is_retried: false };
+            room.unacked.insert(cseq, pending);
         }
         node.send(id, FromClient::Message { data: bytes, text: self.is_json });
         Some(cseq)
+    }
+
+    /// Says that its copy of a part is wrong, and waits for everything anew.
+    pub(crate) fn resync(&mut self, node: &mut Node, channel: u32) {
+        if !self.is_ready() {
+            return;
+        }
+        let Some(room) = self.rooms.get_mut(&channel).filter(|room| room.is_ready()) else {
+            return;
+        };
+        let state = room.state.as_mut();
+        let Some(state) = state.filter(|state| !state.is_resyncing && !state.parts.is_empty())
+        else {
+            return;
+        };
+        state.is_resyncing = true;
+        let (part, tick, hash) = (Part::Members, state.tick().unwrap_or(0), 7);
+        let resync = Resync { channel: Channel(channel), part, tick, hash };
+        self.send(node, &ClientMessage::Resync(resync));
     }
 
     pub(crate) fn ping(&mut self, node: &mut Node, id: u64) {
@@ -417,6 +447,12 @@ impl Client {
             ServerMessage::Joined(joined) => self.joined(node, joined),
             ServerMessage::Left(left) => {
                 self.lefts.push(left.clone());
+                match left.reason {
+                    LeaveReason::Kicked => node.reach("kicked"),
+                    LeaveReason::Closed => node.reach("room closed by its rules"),
+                    LeaveReason::Failed => node.reach("room failed under its members"),
+                    _ => {}
+                }
                 let room = self.rooms.remove(&left.channel.0);
                 let room = room.ok_or_else(|| format!("{left:?} of no room"))?;
                 self.forget_room(room);
@@ -469,18 +505,54 @@ impl Client {
                         self.joining.remove(&r#ref).ok_or("an error about no join")?;
                     }
                     ErrorRef::Cseq { channel, cseq } => {
-                        if let Some(room) = self.rooms.get_mut(&channel.0) {
-                            room.unacked.remove(&cseq.0);
+                        let Some(room) = self.rooms.get_mut(&channel.0) else { return Ok(()) };
+                        room.unacked.remove(&cseq.0);
+                        let state = room.state.as_ref();
+                        let is_late = |state: &StateCopy| {
+                            state.acked >= cseq.0 && state.inputs.contains(&cseq.0)
+                        };
+                        if state.is_some_and(is_late) {
+                            return Err(format!("cseq {cseq} was refused behind its input ack"));
                         }
                     }
                 }
                 Ok(())
             }
-            ServerMessage::Snapshot(_)
-            | ServerMessage::Delta(_)
-            | ServerMessage::InputAck(_)
-            | ServerMessage::PartGone(_)
-            | ServerMessage::Edited(_) => Err("state of a room without one".to_owned()),
+            ServerMessage::Snapshot(snapshot) => {
+                let ((_, state), against) = self.state_of(node, snapshot.channel)?;
+                let reached = match snapshot.part {
+                    Part::Team(_) if state.beginnings > 0 => Some("team entered"),
+                    Part::Cell(_) => Some("cell entered"),
+                    Part::Members if state.is_resyncing => Some("resync answered"),
+                    Part::Members if state.beginnings > 0 => Some("state began anew"),
+                    _ => None,
+                };
+                state.snapshot(snapshot, against)?;
+                if let Some(situation) = reached {
+                    node.reach(situation);
+                }
+                Ok(())
+            }
+            ServerMessage::Delta(delta) => {
+                let ((_, state), against) = self.state_of(node, delta.channel)?;
+                state.delta(delta, against)
+            }
+            ServerMessage::PartGone(gone) => {
+                node.reach(if matches!(gone.part, Part::Team(_)) { "team left" } else { "cell left" });
+                self.state_of(node, gone.channel)?.0.1.gone(gone)
+            }
+            ServerMessage::InputAck(ack) => {
+                let ((cseq, state), _) = self.state_of(node, ack.channel)?;
+                state.acked(*ack, cseq)?;
+                let room = self.held(ack.channel)?;
+                room.unacked.retain(|cseq, pending| !pending.is_input || *cseq > ack.cseq.0);
+                Ok(())
+            }
+            ServerMessage::Edited(edited) => {
+                self.held(edited.channel)?.unacked.remove(&edited.cseq.0);
+                self.edited.push(edited.clone());
+                Ok(())
+            }
             ServerMessage::Draining(draining) => {
                 self.draining = Some(draining.retry_after_ms);
                 Ok(())
@@ -502,6 +574,21 @@ impl Client {
                 Err(format!("{message:?} without a cluster"))
             }
         }
+    }
+
+    /// The copy of a room's state with the highest cseq used there, and what it is held against.
+    fn state_of<'n>(
+        &mut self,
+        node: &'n Node,
+        channel: Channel,
+    ) -> Result<((u64, &mut StateCopy), Against<'n>), String> {
+        let room = self.held(channel)?;
+        let (epoch, member) = (room.epoch, room.member);
+        if room.is_replaying() {
+            return Err("state in the middle of a replay".to_owned());
+        }
+        let state = room.state.as_mut().ok_or("state of a room without one")?;
+        Ok(((room.cseq, state), Against { projections: &node.projections, epoch, member }))
     }
 
     fn held(&mut self, channel: Channel) -> Result<&mut Replica, String> {
@@ -656,7 +743,7 @@ impl Client {
             Some(What::Message { from, cseq, .. }) => *from == room.member && *cseq == ack.cseq.0,
             Some(What::Direct { from, .. }) => *from == room.member,
             Some(What::Presence(_)) => false,
-            None => seq.0 <= log.head(),
+            None => log.may_hold(seq.0),
         };
         if is_own { Ok(()) } else { Err(format!("{ack:?} is not in the log")) }
     }

@@ -54,6 +54,14 @@ impl What {
         }
     }
 
+    /// Whether a member said it.
+    pub(crate) fn is_from_member(&self) -> bool {
+        match self {
+            What::Message { from, .. } | What::Direct { from, .. } => *from != 0,
+            What::Presence(_) => false,
+        }
+    }
+
     pub(crate) fn payload(&self) -> Option<&Payload<'static>> {
         match self {
             What::Message { payload, .. } | What::Direct { payload, .. } => Some(payload),
@@ -72,7 +80,8 @@ pub(crate) fn type_name<T: AsRef<str>>(r#type: &TypeRef<'_>, types: &[T]) -> Opt
 /// One incarnation of a room.
 #[derive(Debug, Default)]
 pub(crate) struct RoomLog {
-    /// By seq - 1; absent where it had gone from the history before anyone looked.
+    /// By seq - 1; absent where it had gone from the history before anyone looked, and for ticks of the
+    /// room's state.
     pub(crate) entries: Vec<Option<What>>,
     /// The oldest seq that the history held when the room's head was at seq - 1; 0 if nobody saw.
     oldest: Vec<u64>,
@@ -81,11 +90,18 @@ pub(crate) struct RoomLog {
     last_cseq: BTreeMap<u32, u64>,
     last_at: u64,
     channel: u32,
+    /// Its room is gone: what was logged in the input that ended it was seen by nobody here.
+    is_over: bool,
 }
 
 impl RoomLog {
     pub(crate) fn head(&self) -> u64 {
         self.entries.len() as u64
+    }
+
+    /// Whether there may be such an entry, whatever it says.
+    pub(crate) fn may_hold(&self, seq: u64) -> bool {
+        self.is_over || seq <= self.head()
     }
 
     pub(crate) fn entry(&self, seq: u64) -> Option<&What> {
@@ -126,7 +142,11 @@ impl RoomLog {
 
     fn append(&mut self, seq: u64, what: What) -> Result<(), String> {
         if let Some(payload) = what.payload() {
-            let bytes = payload_bytes(payload).to_vec();
+            let mut bytes = payload_bytes(payload).to_vec();
+            // A room says the same to several members, one by one.
+            if let What::Direct { from: 0, to, .. } = &what {
+                bytes.extend(format!(" to {to}").into_bytes());
+            }
             if let Some(first) = self.by_payload.insert(bytes, seq) {
                 return Err(format!("seq {first} was applied again as {seq}: {what:?}"));
             }
@@ -136,7 +156,7 @@ impl RoomLog {
             What::Presence(PresenceEvent::Attributes { id, cseq, .. }) => Some((id.0, cseq.0)),
             _ => None,
         };
-        if let Some((from, cseq)) = numbered {
+        if let Some((from, cseq)) = numbered.filter(|(from, _)| *from != 0) {
             let last = self.last_cseq.entry(from).or_default();
             if cseq <= *last {
                 return Err(format!("member {from}: cseq {cseq} after {last} at seq {seq}"));
@@ -172,9 +192,16 @@ impl Logs {
         self.rooms.get(&epoch)?.get(name)
     }
 
+    /// A room is gone.
+    pub(crate) fn over(&mut self, name: &str) {
+        for log in self.rooms.values_mut().filter_map(|rooms| rooms.get_mut(name)) {
+            log.is_over = true;
+        }
+    }
+
     /// Takes over what was logged on a shard since it was last looked at.
     pub(crate) fn observe(&mut self, engine: &Engine) -> Result<(), String> {
-        for room in engine.home().iter().filter(|room| room.kind == Kind::Relay) {
+        for room in engine.home().iter().filter(|room| room.kind != Kind::Raw) {
             self.observe_room(room).map_err(|why| format!("room {}: {why}", room.name))?;
         }
         Ok(())
@@ -211,8 +238,13 @@ impl Logs {
             }
             log.append(seq, what)?;
         }
-        let new = &log.entries[before as usize..];
-        log.unobserved += new.iter().filter(|entry| entry.is_none()).count() as u64;
+        // What is missing behind the history's end is a tick of the room's state.
+        let floor = room.history.floor().max(before);
+        log.unobserved += floor - before;
+        let logged = &log.entries[floor as usize..];
+        if room.kind == Kind::Relay && logged.iter().any(Option::is_none) {
+            return Err(format!("seqs are missing behind {floor}"));
+        }
         Ok(())
     }
 }

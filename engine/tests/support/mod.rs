@@ -2,9 +2,13 @@
 //! room, all deterministic and in virtual time. Shared by the scenarios and by the simulator.
 
 pub(crate) mod client;
+pub(crate) mod copy;
 pub(crate) mod draw;
+pub(crate) mod feed;
+pub(crate) mod field;
 pub(crate) mod log;
 pub(crate) mod node;
+pub(crate) mod projection;
 pub(crate) mod raw;
 pub(crate) mod replica;
 pub(crate) mod socket;

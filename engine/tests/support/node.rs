@@ -1,13 +1,16 @@
 //! The virtual node: engines, the links between them, sockets, and the clock.
 
 use super::draw::Draw;
+use super::feed::Feed;
 use super::log::Logs;
+use super::projection::Projections;
 use super::socket::{FromClient, Gone, Incoming, Socket, SocketId};
 use madang_engine::frame::{Frame, FrameKind};
 use madang_engine::id::{ConnId, SessionRef, ShardId};
 use madang_engine::input::{Entry, Identity};
 use madang_engine::output::Event;
 use madang_engine::peer::{Down, Encoded, PeerMsg, Up};
+use madang_engine::session::QueueClass;
 use madang_engine::time::Time;
 use madang_engine::watch::WatchItem;
 use madang_engine::{Clock, Config, Engine, Input, Output, Stats};
@@ -43,6 +46,9 @@ pub(crate) struct Node {
     /// How often each shard has crashed.
     pub(crate) crashes: Vec<u32>,
     pub(crate) logs: Logs,
+    pub(crate) projections: Projections,
+    /// Somebody who watches every room that may be watched.
+    pub(crate) feed: Feed,
     pub(crate) events: Vec<Event>,
     /// What those who watch were told.
     pub(crate) watched: Vec<WatchItem>,
@@ -80,6 +86,8 @@ impl Node {
             quiesced: vec![false; shards.into()],
             crashes: vec![0; shards.into()],
             logs: Logs::default(),
+            projections: Projections::default(),
+            feed: Feed::default(),
             events: Vec::new(),
             watched: Vec::new(),
             violations: Vec::new(),
@@ -148,6 +156,11 @@ impl Node {
     fn after(&mut self, shard: usize) {
         if let Err(why) = self.logs.observe(&self.engines[shard]) {
             self.violate(why);
+        }
+        for room in self.engines[shard].home().iter() {
+            if let Err(why) = self.projections.observe(room) {
+                self.violations.push(format!("room {}: {why}", room.name));
+            }
         }
         while let Some(output) = self.engines[shard].poll_output() {
             self.output(shard, output);
@@ -219,10 +232,16 @@ impl Node {
             }
             Output::Event(event) => {
                 self.mix(9);
+                if let Event::RoomRemoved { room } = &event {
+                    self.logs.over(room);
+                }
                 self.events.push(event);
             }
             Output::Watch(item) => {
                 self.mix(10 + (u64::from(item.channel) << 8));
+                if let Err(why) = self.feed.told(&item, &self.projections) {
+                    self.violate(why);
+                }
                 self.watched.push(item);
             }
         }
@@ -242,6 +261,7 @@ impl Node {
                 self.reach("session end told to another shard");
             }
             PeerMsg::Down(Down::RawLagged { .. }) => self.reach("raw lagged"),
+            PeerMsg::Down(Down::StateLagged { .. }) => self.reach("state lagged"),
             _ => {}
         }
     }
@@ -373,14 +393,16 @@ impl Node {
                     .and_then(Result::ok)
                     .and_then(|bytes| codec::decode_server(bytes).ok());
                 // A presence that came late may bring current values along, but nothing new.
-                if matches!(message, Some(ServerMessage::Message(_))) {
+                if matches!(message, Some(ServerMessage::Message(message)) if message.from.0 != 0) {
                     self.violate("a publication came after quiesced");
                 }
             }
             PeerMsg::Up(Up::Op { .. } | Up::Raw { .. }) if self.quiesced[to] => {
                 self.violate("an operation came after quiesced");
             }
-            PeerMsg::Down(Down::Member { seq, .. }) if *seq > 0 && self.quiesced[to] => {
+            PeerMsg::Down(Down::Member { seq, class: QueueClass::Reliable, .. })
+                if *seq > 0 && self.quiesced[to] =>
+            {
                 self.violate("a direct message came after quiesced");
             }
             _ => {}
@@ -446,6 +468,7 @@ impl Node {
         self.past.push(self.engines[shard].stats());
         self.crashes[shard] += 1;
         self.config.first_room = self.engines[shard].rooms_numbered();
+        self.feed.forget(|channel| channel as usize % shards == shard);
         self.engines[shard] = self.engine(shard as u16);
         for other in (0..shards).filter(|other| *other != shard) {
             self.input(other, Input::PeerReset { peer: ShardId(shard as u16) });

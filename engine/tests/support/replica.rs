@@ -1,6 +1,7 @@
 //! What a client makes of one room, by SPEC.md alone, held against the room's full log at every
 //! message.
 
+use super::copy::StateCopy;
 use super::log::{RoomLog, What, payload_bytes, type_name};
 use madang_protocol::client::{PresenceMode, RoomPosition};
 use madang_protocol::ids::{Channel, Epoch, Seq};
@@ -17,6 +18,8 @@ pub(crate) struct Pending {
     pub(crate) bytes: Vec<u8>,
     /// The payload of a reliable publication: once acknowledged it has to be in the log.
     pub(crate) payload: Option<Vec<u8>>,
+    /// Whether it is input to a room with rules: an input ack answers it.
+    pub(crate) is_input: bool,
     /// Whether it was sent a second time on this connection: the answer to that cannot be missed.
     pub(crate) is_retried: bool,
 }
@@ -61,6 +64,8 @@ pub(crate) struct Replica {
     /// Changes of the member list may have been in a gap: not to be relied on until the next
     /// `joined`.
     pub(crate) is_roster_stale: bool,
+    /// What it has of the room's state, if the room has one.
+    pub(crate) state: Option<StateCopy>,
 }
 
 /// Where a client stood before a `joined`.
@@ -94,6 +99,7 @@ impl Replica {
             ephemerals: Vec::new(),
             gaps: Vec::new(),
             is_roster_stale: false,
+            state: None,
         }
     }
 
@@ -138,6 +144,7 @@ impl Replica {
         }
         self.is_awaiting = false;
         self.is_roster_stale = false;
+        self.state = StateCopy::of(joined)?;
         self.name.clone_from(&joined.name);
         self.epoch = joined.epoch;
         self.member = joined.member.0;
@@ -155,7 +162,8 @@ impl Replica {
                 if !self.members.contains_key(&self.member) {
                     return Err("the roster lacks the client itself".to_owned());
                 }
-                self.latest.retain(|(sender, _), _| self.members.contains_key(sender));
+                let is_there = |sender: u32| sender == 0 || self.members.contains_key(&sender);
+                self.latest.retain(|(sender, _), _| is_there(*sender));
             }
             Roster::Count(count) => self.count = Some(*count),
             Roster::None => {}
@@ -194,7 +202,7 @@ impl Replica {
                     return Err(format!("seq {seq} is not for member {}: {what:?}", self.member));
                 }
             }
-            None if seq > log.head() => return Err(format!("seq {seq} is not in the log")),
+            None if !log.may_hold(seq) => return Err(format!("seq {seq} is not in the log")),
             _ => {}
         }
         let is_replay = self.replaying.is_some();
@@ -342,6 +350,8 @@ impl Pending {
     /// What a room has dealt with and does not refuse is in its log.
     pub(crate) fn check_applied(&self, cseq: u64, log: &RoomLog) -> Result<(), String> {
         match &self.payload {
+            // What rules make of it is theirs.
+            _ if self.is_input => Ok(()),
             Some(payload) if log.unobserved == 0 && !log.holds(payload) => {
                 Err(format!("cseq {cseq} was acknowledged and is not in the log"))
             }
