@@ -171,6 +171,22 @@ families! {
         "Events made for spectators, each once for all of them."
     Counter "madang_watch_gaps_total" { WatchGaps, }
         "Times that a spectator was told that something is missing."
+    Counter "madang_publish_events_total" { PublishEvents, }
+        "Events that backends published."
+    Counter "madang_publish_repeats_total" { PublishRepeats, }
+        "Requests to publish that were recognised as retries and not applied again."
+    Counter "madang_publish_refused_total" by "reason" {
+        PublishOff = "off",
+        PublishUnauthorized = "unauthorized",
+        PublishInvalid = "invalid",
+        PublishNoRoom = "no_room",
+        PublishRawRoom = "raw_room",
+        PublishRoomFailed = "room_failed",
+        PublishKeyReused = "key_reused",
+        PublishBusy = "busy",
+        PublishDraining = "draining",
+        PublishTimeout = "timeout",
+    } "Requests to publish that were refused, or not answered by the room in time."
     Counter "madang_watch_conflated_total" { WatchConflated, }
         "Times that a slow spectator of a room with state skipped to a snapshot."
 }

@@ -8,8 +8,8 @@ use crate::rooms::Meter;
 use crate::shard::{self, Mailbox, Packet, Shard};
 use crate::sys::{self, StartError};
 use crate::watch::{
-    Feed, FeedBox, InFlight, Readiness, Site, WATCH_PACKETS_MAX, WatchDriver, WatchInbox,
-    WatchPacket, WatchSettings,
+    Feed, FeedBox, InFlight, PublishSettings, Readiness, Site, WATCH_PACKETS_MAX, WatchDriver,
+    WatchInbox, WatchPacket, WatchSettings,
 };
 use crossbeam_channel::Receiver;
 use madang_engine::Engine;
@@ -24,6 +24,10 @@ use std::time::{Duration, Instant};
 /// What spectators have at least and at most, once the players' threads have ended, to take the last
 /// events.
 const WATCH_DRAIN: Duration = Duration::from_millis(200);
+
+/// Most requests of one connection to the side listener: a backend that publishes a stream word by
+/// word keeps its connection.
+const WATCH_REQUESTS_MAX: u16 = 60_000;
 
 /// A running server. Dropping it leaves it running; [`Server::drain`] ends it.
 #[derive(Debug)]
@@ -81,7 +85,7 @@ impl Server {
         let watch_boxes = watch.boxes.clone();
         let (shards, shards_end) = start_shards(&config, players, &watch_boxes)?;
         let watch_stop = Arc::new(AtomicBool::new(false));
-        let (watchers, watchers_end) = start_watch(&config, watch, &watch_stop)?;
+        let (watchers, watchers_end) = start_watch(&config, watch, &mailboxes, &watch_stop)?;
         readiness.set_ready();
         Ok(Self {
             play_addr,
@@ -273,6 +277,10 @@ fn make_watch(
         connections_max: capacity.watchers as usize,
         connections_per_ip_max: config.watch.connections_per_ip_max,
         retry_after_s: config.server.retry_after_max_ms.div_ceil(1000),
+        // Only what is published has a body.
+        body_bytes_max: config.watch.publish_bytes_max as usize,
+        body_ms: config.watch.publish_body_ms.into(),
+        requests_max: WATCH_REQUESTS_MAX,
         ..NetConfig::default()
     };
     let (mut boxes, mut reactors, mut wakers) = (Vec::new(), Vec::new(), Vec::new());
@@ -296,12 +304,13 @@ fn make_watch(
 fn start_watch(
     config: &Config,
     watch: Watch,
+    shards: &[Mailbox],
     stop: &Arc<AtomicBool>,
 ) -> Result<Threads, StartError> {
     let mut threads = Vec::new();
     let (held, end) = crossbeam_channel::bounded(0);
     for (number, mut reactor) in watch.reactors.into_iter().enumerate() {
-        reactor.driver_mut().connect(watch.boxes.clone());
+        reactor.driver_mut().connect(watch.boxes.clone(), shards.to_vec());
         let (stop, held) = (Arc::clone(stop), held.clone());
         let nice = config.watch.nice;
         threads.push(spawn(format!("watch-{number}"), move || {
@@ -318,7 +327,8 @@ fn start_watch(
     Ok((threads, end))
 }
 
-fn watch_settings(config: &Config) -> WatchSettings {
+/// The configuration in the words of the side listener.
+pub fn watch_settings(config: &Config) -> WatchSettings {
     let watch = &config.watch;
     WatchSettings {
         rules: shard::watch_rules(config),
@@ -331,6 +341,11 @@ fn watch_settings(config: &Config) -> WatchSettings {
         directory_ms: watch.directory_ms.into(),
         retry_ms: retry_ms(config),
         cors_origins: watch.cors_origins.iter().map(|origin| origin.0.clone()).collect(),
+        publish: PublishSettings {
+            keys: watch.publish_keys.clone(),
+            answer_ms: watch.publish_answer_ms.into(),
+            retry_after_s: config.server.retry_after_max_ms.div_ceil(1000),
+        },
     }
 }
 

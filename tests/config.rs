@@ -488,6 +488,11 @@ fn keys_that_do_not_go_together_are_both_named() {
              a member's attributes travel in one message",
         ),
         (
+            &[("watch.publish_keys", "0123456789abcdef"), ("watch.publish_bytes_max", "65537")],
+            "watch.publish_bytes_max is 65537, above play.batch_bytes_max, which is 65536: \
+             what a backend may publish must fit into what members may get",
+        ),
+        (
             &[("watch.listen", "127.0.0.1:7700")],
             "play.listen and watch.listen are both 127.0.0.1:7700: each needs a port of its own",
         ),

@@ -30,6 +30,8 @@ pub enum Bug {
     DirectLeaks,
     /// Quiescing does not wait for the second round.
     QuiescedEarly,
+    /// A backend's retry is published again.
+    RetryPublished,
     /// A member that is owed a snapshot gets deltas all the same.
     DeltaToTheOwed,
     /// Who is owed the state is never sent it.
@@ -60,7 +62,7 @@ pub enum Bug {
 
 impl Bug {
     /// Every planted defect.
-    pub const ALL: [Bug; 26] = [
+    pub const ALL: [Bug; 27] = [
         Bug::LostWelcome,
         Bug::LagClearedEarly,
         Bug::DoubleApply,
@@ -74,6 +76,7 @@ impl Bug {
         Bug::GhostMember,
         Bug::DirectLeaks,
         Bug::QuiescedEarly,
+        Bug::RetryPublished,
         Bug::DeltaToTheOwed,
         Bug::OwedForgotten,
         Bug::SnapshotOfTheFuture,

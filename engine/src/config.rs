@@ -115,6 +115,10 @@ pub struct RoomConfig {
     pub kinds: Vec<(Box<str>, Kind)>,
     /// Which rooms may be watched; the longest prefix decides.
     pub watch: Vec<WatchRule>,
+    /// Idempotency keys of publications by backends that a room remembers; 0 is none.
+    pub publish_keys_max: usize,
+    /// How long it remembers each, in milliseconds.
+    pub publish_keys_ms: u64,
     /// The kinds of rooms with state and rules.
     pub logic: Vec<LogicKind>,
     /// Entities of a room's state.
@@ -264,6 +268,8 @@ impl Default for RoomConfig {
             presence_count_ms: 500,
             linger_ms: 30_000,
             flush_ms: 0,
+            publish_keys_max: 1024,
+            publish_keys_ms: 300_000,
             flush: Vec::new(),
             kinds: vec![("raw.".into(), Kind::Raw)],
             logic: Vec::new(),

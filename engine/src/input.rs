@@ -2,6 +2,7 @@
 
 use crate::id::{ConnId, ShardId};
 use crate::peer::PeerMsg;
+use crate::publish::Publish;
 use madang_protocol::CloseCode;
 use madang_protocol::client::CreateOptions;
 
@@ -99,6 +100,8 @@ pub enum Input<'a> {
         /// The item's [`crate::watch::WatchItem::name_hash`], for a room that is gone.
         name_hash: u64,
     },
+    /// A backend publishes into a room homed here: [`crate::Output::Published`] follows at once.
+    Publish(Box<Publish>),
 }
 
 /// Who an authenticated session belongs to.

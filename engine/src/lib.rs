@@ -31,6 +31,7 @@ pub mod index;
 pub mod input;
 pub mod output;
 pub mod peer;
+pub mod publish;
 pub mod room;
 pub mod session;
 pub mod stats;

@@ -2,6 +2,7 @@
 
 use crate::id::{ConnId, ShardId};
 use crate::peer::PeerMsg;
+use crate::publish::{PublishRefusal, Receipt, Ticket};
 use crate::watch::WatchItem;
 use madang_protocol::CloseCode;
 
@@ -55,6 +56,13 @@ pub enum Output {
     /// Something happened in a room that may be watched. May be lost: see
     /// [`crate::Input::WatchResync`].
     Watch(WatchItem),
+    /// The answer to [`crate::Input::Publish`].
+    Published {
+        /// Whom it is for.
+        ticket: Ticket,
+        /// What became of the events.
+        result: Result<Receipt, PublishRefusal>,
+    },
 }
 
 /// Something an operator may want to read. No payloads, no credentials.

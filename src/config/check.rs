@@ -106,6 +106,13 @@ pub(super) fn conflicts(config: &Config) -> Vec<Conflict> {
             "the largest message could never be kept",
         );
     }
+    if !config.watch.publish_keys.is_empty() {
+        let (most, why) = (value!(watch.publish_bytes_max), "what a backend may publish must fit");
+        not_above(most, value!(play.batch_bytes_max), &format!("{why} into what members may get"));
+        if config.rooms.history_messages_max > 0 {
+            not_above(most, value!(rooms.history_bytes_max), &format!("{why} into what is kept"));
+        }
+    }
     let listen = config.play.listen;
     if listen.port() != 0 && listen == config.watch.listen {
         let message =

@@ -1,6 +1,7 @@
 //! The declaration of every key: name, type, default, bounds and meaning, once.
 
 use super::rules::{FlushRule, KindRule, RoomKind, RoomName};
+use super::secret::Secret;
 use super::value::{Bad, Level, LogFormat, Raw, Value};
 use super::watching::{Origin, WatchRule};
 use super::{Key, Section};
@@ -243,6 +244,18 @@ configuration! {
         cors_origins: Vec<Origin> = Vec::new();
         /// Most connections from one address, which may be a proxy's; loopback is exempt.
         connections_per_ip_max: u32 = 256, in 1..=COUNT_CAP;
+        /// Secrets of backends that may publish by `POST /rooms/{room}/publish`; without one nobody may. Better set by the environment than in a file that others read.
+        publish_keys: Vec<Secret> = Vec::new();
+        /// Largest body of such a request.
+        publish_bytes_max: u32 = 65_536, in 256..=BYTES_CAP;
+        /// From its complete head to its complete body.
+        publish_body_ms: u32 = 10_000, in 1..=600_000;
+        /// How long its room may take to answer.
+        publish_answer_ms: u32 = 5_000, in 1..=600_000;
+        /// Most idempotency keys that a room remembers; 0 remembers none, so that a retry publishes again.
+        publish_repeats_max: u32 = 1_024, in 0..=65_536;
+        /// How long it remembers each.
+        publish_repeat_ms: u32 = 300_000, in 1_000..=86_400_000;
         /// Whether the demo is served at `/`.
         demo: bool = true;
     }

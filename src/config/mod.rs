@@ -13,6 +13,7 @@ mod document;
 mod keys;
 mod load;
 mod rules;
+mod secret;
 mod value;
 mod watching;
 
@@ -20,6 +21,7 @@ pub use document::{help, markdown, sample};
 pub use keys::{Config, KEYS, Log, Play, Rooms, SECTIONS, Server, Watch};
 pub use load::{Flag, Problems, Sources, load};
 pub use rules::{FlushPolicy, FlushRule, KindRule, RoomKind, RoomName};
+pub use secret::Secret;
 pub use value::{Level, LogFormat};
 pub use watching::{Origin, WatchRule};
 

@@ -35,9 +35,11 @@ pub struct NetConfig {
     pub target_bytes_max: usize,
     /// Largest HTTP body; larger ones are answered 413.
     pub body_bytes_max: usize,
-    /// From accept, or from the first byte of a later request, to its complete head and body; then
-    /// 408.
+    /// From accept, or from the first byte of a later request, to its complete head; then 408.
     pub head_ms: u64,
+    /// From a request's complete head to its complete body, where that did not come with it; then
+    /// 408.
+    pub body_ms: u64,
     /// From an answer to the next request's first byte; then the connection is closed.
     pub idle_ms: u64,
     /// Most requests of a connection; the last answer says `Connection: close`.
@@ -66,6 +68,7 @@ impl Default for NetConfig {
             target_bytes_max: 4 << 10,
             body_bytes_max: 64 << 10,
             head_ms: 10_000,
+            body_ms: 10_000,
             idle_ms: 30_000,
             requests_max: 1000,
             linger_ms: 2_000,

@@ -23,6 +23,17 @@ pub(super) enum Phase {
     Ended,
 }
 
+/// Whether a request waits for an answer that the driver gives later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Owed {
+    /// None does.
+    Nothing,
+    /// One does, and the connection may be kept.
+    Answer,
+    /// One does, and it is the last.
+    LastAnswer,
+}
+
 #[derive(Debug)]
 pub(super) struct Conn {
     pub(super) socket: TcpStream,
@@ -57,6 +68,8 @@ pub(super) struct Conn {
     pub(super) wants_fill: bool,
     /// The deadline is that of a request's head and body.
     pub(super) in_head: bool,
+    /// An answer that the driver has promised.
+    pub(super) owed: Owed,
     /// The answer in the tail is the last one.
     pub(super) close_after: bool,
     /// The end of the stream was sent.
@@ -112,6 +125,7 @@ impl Conn {
             paused: false,
             wants_fill: false,
             in_head: false,
+            owed: Owed::Nothing,
             close_after: false,
             shut: false,
             in_ready: false,
@@ -125,7 +139,10 @@ impl Conn {
             Phase::Ended => false,
             Phase::Closing => true,
             // The next request waits until the answer to the last one is written.
-            Phase::Http => !self.paused && !reads_paused && self.tail.is_none(),
+            Phase::Http => {
+                let is_answered = self.tail.is_none() && self.owed == Owed::Nothing;
+                !self.paused && !reads_paused && is_answered
+            }
             // A peer that does not read its pongs is not read either.
             Phase::Open(_) => !self.paused && !reads_paused && !self.pong_is_stuck(),
         }

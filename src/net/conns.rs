@@ -2,7 +2,8 @@
 //! transport's timers, and the transitions that every part of the turn uses.
 
 use super::budget::{Full, Permit};
-use super::conn::{Conn, Detached, Input, NEVER, Phase, Progress};
+use super::conn::{Conn, Detached, Input, NEVER, Owed, Phase, Progress};
+use super::http::Response;
 use super::{Framing, NetConfig, NetCounters};
 use madang_engine::id::ConnId;
 use madang_engine::time::Time;
@@ -147,10 +148,63 @@ impl Conns {
         for id in all {
             let Some(conn) = self.get_mut(id) else { continue };
             match conn.phase {
+                Phase::Http if conn.owed != Owed::Nothing => conn.owed = Owed::LastAnswer,
                 Phase::Http if conn.tail.is_none() => self.end(id),
                 Phase::Http => conn.close_after = true,
                 Phase::Open(_) | Phase::Closing | Phase::Ended => {}
             }
+        }
+    }
+
+    /// Queues an answer. The next request is looked at when it is written.
+    pub(super) fn respond(
+        &mut self,
+        id: ConnId,
+        response: Response,
+        is_head: bool,
+        keep_alive: bool,
+    ) {
+        let requests_max = self.config.requests_max;
+        let Some(conn) = self.get_mut(id) else { return };
+        conn.requests = conn.requests.saturating_add(1);
+        conn.close_after |= response.close || !keep_alive || conn.requests >= requests_max;
+        let connection = if conn.close_after { "close" } else { "keep-alive" };
+        let tail = conn.tail.get_or_insert_default();
+        tail.put(&response.head(connection));
+        let class = usize::from(response.status / 100).clamp(1, 5) - 1;
+        if !is_head && !matches!(response.status, 204 | 304) {
+            tail.put_body(response.body);
+        }
+        conn.in_head = false;
+        self.counters.http_answers[class] += 1;
+        let deadline = self.now.plus_ms(self.config.idle_ms);
+        self.set_deadline(id, deadline);
+        self.queue_flush(id);
+    }
+
+    /// Starts the clock of a body whose head is complete.
+    pub(super) fn wait_for_body(&mut self, id: ConnId) {
+        let deadline = self.now.plus_ms(self.config.body_ms);
+        if let Some(conn) = self.get_mut(id) {
+            conn.in_head = true;
+            self.set_deadline(id, deadline);
+        }
+    }
+
+    /// The driver answers later: until then nothing is read and nothing is due.
+    pub(super) fn owe_answer(&mut self, id: ConnId, keep_alive: bool) {
+        let Some(conn) = self.get_mut(id) else { return };
+        conn.owed = if keep_alive { Owed::Answer } else { Owed::LastAnswer };
+        conn.in_head = false;
+        conn.deadline = NEVER;
+    }
+
+    /// The answer that was owed, if one was.
+    pub(super) fn pay_answer(&mut self, id: ConnId, response: Response) {
+        let Some(conn) = self.get_mut(id) else { return };
+        let owed = std::mem::replace(&mut conn.owed, Owed::Nothing);
+        if owed != Owed::Nothing && conn.phase == Phase::Http {
+            self.respond(id, response, false, owed == Owed::Answer);
         }
     }
 

@@ -41,6 +41,9 @@ pub enum Answer {
         /// Whatever the driver wants to find in [`Driver::on_open`].
         tag: u32,
     },
+    /// The driver answers later, by [`Io::respond`]; until then nothing more of the connection is
+    /// looked at, and no deadline but the driver's own holds. Not for `HEAD`.
+    Later,
     /// Another thread shall answer: [`Driver::on_detached`] follows with the socket and every byte
     /// read so far, for that thread's [`Io::adopt`].
     Handoff {
@@ -65,6 +68,22 @@ pub enum Ended {
 pub trait Driver {
     /// A complete request head (and body, where the method has one) came.
     fn on_request(&mut self, io: &mut Io<'_>, conn: ConnId, request: &Request<'_>) -> Answer;
+
+    /// A complete request head came whose body, of so many bytes, has not all come with it: whether
+    /// to wait for it, or the last answer of this connection. Said at least once before the
+    /// [`Driver::on_request`] of such a request.
+    ///
+    /// # Errors
+    ///
+    /// The answer, when the body is not to be waited for.
+    fn on_body(
+        &mut self,
+        _io: &mut Io<'_>,
+        _request: &Request<'_>,
+        _bytes: usize,
+    ) -> Result<(), Response> {
+        Ok(())
+    }
 
     /// The WebSocket handshake is complete: messages may follow. Or a stream's head is on its way.
     fn on_open(&mut self, io: &mut Io<'_>, conn: ConnId, tag: u32);

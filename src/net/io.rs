@@ -2,6 +2,7 @@
 
 use super::conn::Phase;
 use super::conns::Conns;
+use super::http::Response;
 use super::{Detached, NetCounters};
 use madang_engine::id::ConnId;
 use madang_engine::time::Time;
@@ -51,6 +52,11 @@ impl<'a> Io<'a> {
             }
             Phase::Closing | Phase::Ended => {}
         }
+    }
+
+    /// Gives the answer that was promised with [`super::Answer::Later`].
+    pub fn respond(&mut self, conn: ConnId, response: Response) {
+        self.conns.pay_answer(conn, response);
     }
 
     /// Delivers nothing from this connection until [`Self::resume_read`], not even what has been

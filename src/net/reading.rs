@@ -276,13 +276,23 @@ impl<D: Driver> Core<D> {
             Ok(head) => head,
             Err(refusal) => {
                 // Where the next request would begin is unknown.
-                self.respond(id, refusal, false, false);
+                self.conns.respond(id, refusal, false, false);
                 return Ok(bytes.len());
             }
         };
         let head_bytes = head.bytes;
         let used = head_bytes + head.body_bytes;
         if bytes.len() < used {
+            if progress.need == 0 {
+                let mut io = Io::new(&mut self.conns);
+                let welcome = self.driver.on_body(&mut io, &head.request, head.body_bytes);
+                if let Err(refusal) = welcome {
+                    // What is left of the body is not told from a next request.
+                    self.conns.respond(id, refusal, false, false);
+                    return Ok(bytes.len());
+                }
+                self.conns.wait_for_body(id);
+            }
             if head.expects_continue && !progress.continued && bytes.len() == head_bytes {
                 self.send_continue(id);
             }
@@ -298,17 +308,18 @@ impl<D: Driver> Core<D> {
         }
         match answer {
             Answer::Respond(response) => {
-                self.respond(id, response, request.method == "HEAD", request.keep_alive);
+                self.conns.respond(id, response, request.method == "HEAD", request.keep_alive);
             }
             Answer::Upgrade { subprotocol, framing, tag } => {
                 match upgrade::accept(&request, subprotocol) {
                     Ok(head) => self.open(id, &head, framing, tag, &bytes[used..]),
-                    Err(refusal) => self.respond(id, refusal, false, request.keep_alive),
+                    Err(refusal) => self.conns.respond(id, refusal, false, request.keep_alive),
                 }
             }
             Answer::Stream { head, tag } => {
                 self.stream(id, &head, request.method == "HEAD", tag);
             }
+            Answer::Later => self.conns.owe_answer(id, request.keep_alive),
             Answer::Handoff { to } => {
                 if let Some(detached) = self.conns.detach(id, bytes) {
                     self.driver.on_detached(&mut Io::new(&mut self.conns), to, detached);
@@ -362,26 +373,6 @@ impl<D: Driver> Core<D> {
         }
     }
 
-    /// Queues an answer. The next request is looked at when it is written.
-    fn respond(&mut self, id: ConnId, response: Response, is_head: bool, keep_alive: bool) {
-        let requests_max = self.conns.config.requests_max;
-        let Some(conn) = self.conns.get_mut(id) else { return };
-        conn.requests = conn.requests.saturating_add(1);
-        conn.close_after |= response.close || !keep_alive || conn.requests >= requests_max;
-        let connection = if conn.close_after { "close" } else { "keep-alive" };
-        let tail = conn.tail.get_or_insert_default();
-        tail.put(&response.head(connection));
-        let class = usize::from(response.status / 100).clamp(1, 5) - 1;
-        if !is_head && !matches!(response.status, 204 | 304) {
-            tail.put_body(response.body);
-        }
-        conn.in_head = false;
-        self.conns.counters.http_answers[class] += 1;
-        let deadline = self.conns.now.plus_ms(self.conns.config.idle_ms);
-        self.conns.set_deadline(id, deadline);
-        self.conns.queue_flush(id);
-    }
-
     fn send_continue(&mut self, id: ConnId) {
         if let Some(conn) = self.conns.get_mut(id) {
             conn.tail.get_or_insert_default().put(b"HTTP/1.1 100 Continue\r\n\r\n");
@@ -409,7 +400,7 @@ impl<D: Driver> Core<D> {
                 Phase::Http if conn.tail.is_none() && conn.in_head => {
                     self.conns.counters.head_timeouts += 1;
                     let text = "The request was not complete in time.";
-                    self.respond(id, Response::text(408, text).closing(), false, false);
+                    self.conns.respond(id, Response::text(408, text).closing(), false, false);
                 }
                 // Idle, or an answer that the peer does not take.
                 Phase::Http => self.conns.end(id),

@@ -1,10 +1,12 @@
 //! What threads send each other: bounded inboxes, batches, and one wake for many packets.
 
 use crate::net::Detached;
+use crate::watch::Waiting;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use madang_engine::id::ShardId;
 use madang_engine::input::Entry;
 use madang_engine::peer::PeerMsg;
+use madang_engine::publish::Publish;
 use mio::Waker;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -36,6 +38,13 @@ pub enum Packet {
         entry: Entry,
         /// The hello, as it came.
         first: Box<[u8]>,
+    },
+    /// What a backend publishes into a room that is homed here.
+    Publish {
+        /// What, and who waits for the answer.
+        publish: Box<Publish>,
+        /// The place that it takes until it is dealt with.
+        waiting: Waiting,
     },
     /// Begin to drain: tell clients.
     Drain,

@@ -149,6 +149,7 @@ impl Shard {
                 Output::Quiesced => self.drain.quiesced(),
                 Output::Event(event) => log(self.number, &event),
                 Output::Watch(item) => self.feed.push(item),
+                Output::Published { ticket, result } => self.feed.answer(ticket, result),
             }
         }
     }
@@ -192,6 +193,9 @@ impl Shard {
                 return;
             }
             let Ok(packet) = self.inbox.try_recv() else { return };
+            if let Packet::Publish { publish, .. } = &packet {
+                messages += publish.events.len();
+            }
             self.packet(io, packet);
             packets += 1;
         }
@@ -211,6 +215,10 @@ impl Shard {
                 self.entries.insert(conn, entry.clone());
                 self.input(io, Input::Connected { conn, entry });
                 self.input(io, Input::Message { conn, data: &first, text });
+            }
+            Packet::Publish { publish, waiting } => {
+                self.input(io, Input::Publish(publish));
+                drop(waiting);
             }
             Packet::Drain => self.start_drain(io),
             Packet::Quiesce => self.start_quiesce(io),

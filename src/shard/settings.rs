@@ -69,6 +69,8 @@ pub fn engine_config(
         kinds: Vec::new(),
         flush: flush.collect(),
         watch: watch_rules(config),
+        publish_keys_max: config.watch.publish_repeats_max as usize,
+        publish_keys_ms: config.watch.publish_repeat_ms.into(),
         logic: rooms::kinds().iter().map(|kind| rooms::timed(kind, meter)).collect(),
     };
     // Every kind that a configuration can name is one that the engine has.

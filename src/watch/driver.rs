@@ -4,15 +4,16 @@
 use super::directory::{Change, Directory};
 use super::feed::{FeedBox, InFlight, WatchPacket};
 use super::log::Shown;
+use super::publish::{PublishSettings, Publishing};
 use super::requests::DIRECTORY_THREAD;
 use super::rooms::{Bounds, LogKey, Rooms};
 use super::site::{Asked, Site};
 use super::spectators::{Spectator, Spectators, View, limit_ms};
 use super::sse;
 use crate::metrics::{Block, Counter};
-use crate::net::http::Request;
+use crate::net::http::{Request, Response};
 use crate::net::{Answer, Detached, Driver, Ended, Io, Outbound};
-use crate::shard::Signal;
+use crate::shard::{Mailbox, Signal};
 use crossbeam_channel::Receiver;
 use madang_engine::id::ConnId;
 use madang_engine::time::Time;
@@ -31,6 +32,9 @@ const STUCK_HEARTBEATS: u64 = 4;
 const SWEEP_MS: u64 = 1_000;
 /// When the inbox of the thread that keeps the directory was full, it is tried again after this long.
 const NEWS_RETRY_MS: u64 = 50;
+/// While the thread goes away it looks so often whether its last connection has ended: that makes
+/// no event.
+const LEAVE_MS: u64 = 10;
 /// Granularity of timers in microseconds.
 const TIMER_US: u64 = 5_000;
 
@@ -57,6 +61,8 @@ pub struct WatchSettings {
     pub retry_ms: (u32, u32),
     /// Origins whose pages may read; `*` for all.
     pub cors_origins: Vec<Box<str>>,
+    /// Backends.
+    pub publish: PublishSettings,
 }
 
 /// One thread's inbox.
@@ -82,6 +88,7 @@ pub struct WatchDriver {
     /// The way to all threads of the side listener.
     boxes: Vec<FeedBox>,
     pub(super) rooms: Rooms,
+    pub(super) publishing: Publishing,
     /// Used on one thread.
     pub(super) directory: Directory,
     spectators: Spectators,
@@ -140,6 +147,7 @@ impl WatchDriver {
             site,
             block,
             rooms: Rooms::new(bounds, settings.rules.clone()),
+            publishing: Publishing::new(settings.publish.clone()),
             jitter: Jitter::new(settings.retry_ms),
             spectators: Spectators::new(settings.conflate_ms),
             inbox,
@@ -159,9 +167,28 @@ impl WatchDriver {
         }
     }
 
-    /// Makes all threads of the side listener known, each at the index of its number.
-    pub fn connect(&mut self, boxes: Vec<FeedBox>) {
+    /// Makes all threads of the side listener known, and the players' shards, each at the index of
+    /// its number.
+    pub fn connect(&mut self, boxes: Vec<FeedBox>, shards: Vec<Mailbox>) {
         self.boxes = boxes;
+        self.publishing.connect(shards);
+    }
+
+    /// Whether nothing new is begun any more.
+    pub(super) fn is_going_away(&self) -> bool {
+        self.is_draining || self.site.is_draining()
+    }
+
+    /// The answer to a request that is not to publish.
+    pub(super) fn answer_without_body(&mut self, request: &Request<'_>) -> Answer {
+        self.answer_rooms(request).unwrap_or_else(|| {
+            Answer::Respond(self.site.answer(&Asked {
+                method: request.method,
+                path: request.path,
+                host: request.header("host"),
+                if_none_match: request.header("if-none-match"),
+            }))
+        })
     }
 
     fn take_packets(&mut self, io: &mut Io<'_>) {
@@ -180,6 +207,9 @@ impl WatchDriver {
                 }
             }
             WatchPacket::Request { socket } => drop(io.adopt(*socket)),
+            WatchPacket::Published { number, result } => {
+                self.publishing.answered(io, number, result);
+            }
             WatchPacket::Directory(changes) => self.list(io, changes),
             WatchPacket::Drain => self.drain(io),
         }
@@ -294,6 +324,7 @@ impl WatchDriver {
     fn drain(&mut self, io: &mut Io<'_>) {
         self.is_draining = true;
         io.stop_accepting();
+        self.publishing.give_up(io);
         for conn in self.spectators.ids() {
             self.spectators.dismiss(conn, sse::retry(self.jitter.retry_ms()));
             io.flush(conn);
@@ -324,23 +355,22 @@ impl WatchDriver {
         ] {
             self.block.set(counter, value);
         }
+        self.publishing.count(&self.block);
         self.block.set_net(io.counters());
     }
 }
 
 impl Driver for WatchDriver {
-    fn on_request(&mut self, io: &mut Io<'_>, _: ConnId, request: &Request<'_>) -> Answer {
+    fn on_request(&mut self, io: &mut Io<'_>, conn: ConnId, request: &Request<'_>) -> Answer {
         self.wall_ms = wall_ms();
         // Who has heard of something in a room finds it: it came before the request did.
         self.take_packets(io);
-        self.answer_rooms(request).unwrap_or_else(|| {
-            Answer::Respond(self.site.answer(&Asked {
-                method: request.method,
-                path: request.path,
-                host: request.header("host"),
-                if_none_match: request.header("if-none-match"),
-            }))
-        })
+        let published = self.answer_publish(io, conn, request);
+        published.unwrap_or_else(|| self.answer_without_body(request))
+    }
+
+    fn on_body(&mut self, _: &mut Io<'_>, request: &Request<'_>, _: usize) -> Result<(), Response> {
+        self.expect_body(request)
     }
 
     fn on_open(&mut self, io: &mut Io<'_>, conn: ConnId, _: u32) {
@@ -402,6 +432,7 @@ impl Driver for WatchDriver {
         while let Some(key) = self.timers.pop(now) {
             self.expired(io, key);
         }
+        self.publishing.expire(io, now);
         if self.rooms.is_over() {
             self.sweep(io);
         }
@@ -427,7 +458,11 @@ impl Driver for WatchDriver {
             return Some(self.now);
         }
         let news = (!self.news.is_empty()).then(|| self.now.plus_ms(NEWS_RETRY_MS));
-        [self.timers.next(), news].into_iter().flatten().min()
+        let leave = self.is_draining.then(|| self.now.plus_ms(LEAVE_MS));
+        [self.timers.next(), news, leave, self.publishing.next_timeout()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     // There are no WebSocket connections here, and a stream's peer says nothing.

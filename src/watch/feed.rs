@@ -5,6 +5,7 @@
 use super::directory::Change;
 use crate::net::Detached;
 use crate::shard::Mailbox;
+use madang_engine::publish::{PublishRefusal, Receipt, Ticket};
 use madang_engine::time::Time;
 use madang_engine::watch::{WatchEvent, WatchItem};
 use std::collections::BTreeMap;
@@ -33,6 +34,13 @@ pub enum WatchPacket {
         /// The socket and what was read of it.
         socket: Box<Detached>,
     },
+    /// What became of something that this thread published.
+    Published {
+        /// That thread's number for it.
+        number: u64,
+        /// What.
+        result: Result<Receipt, PublishRefusal>,
+    },
     /// News of rooms for the directory.
     Directory(Vec<Change>),
     /// The process is going away: let spectators go once they have been shown everything.
@@ -50,7 +58,7 @@ impl InFlight {
     }
 
     /// Takes place for a batch, if there is any. A thread that waits for nothing takes any batch.
-    fn take(&self, bytes: u64, bytes_max: u64) -> bool {
+    pub(super) fn take(&self, bytes: u64, bytes_max: u64) -> bool {
         let fits = |taken: u64| {
             (taken == 0 || taken.saturating_add(bytes) <= bytes_max).then_some(taken + bytes)
         };
@@ -87,6 +95,8 @@ struct Post {
     bytes: u64,
     /// Rooms of which something was left out, with the hashes of their names.
     broken: BTreeMap<u32, u64>,
+    /// What those who published are told.
+    answers: Vec<(u64, Result<Receipt, PublishRefusal>)>,
     /// They are made up for from then on: what the shard does for it must not add up.
     retry_at: Time,
 }
@@ -100,6 +110,7 @@ impl Feed {
             batch: Vec::new(),
             bytes: 0,
             broken: BTreeMap::new(),
+            answers: Vec::new(),
             retry_at: Time(0),
         });
         Self { posts: posts.collect(), bytes_max, dropped: 0 }
@@ -120,10 +131,24 @@ impl Feed {
         post.batch.push(item);
     }
 
+    /// Adds the answer to a publication, which leaves behind this turn's batches: so that who has
+    /// it finds the events when it watches.
+    pub fn answer(&mut self, ticket: Ticket, result: Result<Receipt, PublishRefusal>) {
+        if let Some(post) = self.posts.get_mut(usize::from(ticket.asker)) {
+            post.answers.push((ticket.number, result));
+        }
+    }
+
     /// Sends this turn's batches.
     pub fn flush(&mut self, now: Time) {
         for post in &mut self.posts {
             self.dropped += post.flush(self.bytes_max, now);
+        }
+        for post in &mut self.posts {
+            for (number, result) in post.answers.drain(..) {
+                // Where there is no place the deadline of the one who asked is the answer.
+                let _ = post.feed_box.mailbox.send(WatchPacket::Published { number, result });
+            }
         }
     }
 

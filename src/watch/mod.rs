@@ -11,6 +11,9 @@
 //! from that stream's position (`spectators.rs`): a slow stream holds nothing but its place. `requests.rs` and `asked.rs` say where a stream begins, `sse.rs`
 //! what events look like, `directory.rs` which rooms there are.
 //!
+//! Backends: what they publish goes the other way, from `publish/` to the home of the room, and
+//! comes back by the feed like all else that happens there.
+//!
 //! Deliberately absent: anything that a room waits for, and any queue per spectator.
 
 mod asked;
@@ -20,6 +23,7 @@ mod driver;
 mod feed;
 mod log;
 mod plain;
+mod publish;
 mod requests;
 mod rooms;
 mod site;
@@ -30,6 +34,7 @@ mod state;
 pub use directory::{Change, Listing};
 pub use driver::{WatchDriver, WatchInbox, WatchSettings};
 pub use feed::{Feed, FeedBox, InFlight, WATCH_PACKETS_MAX, WatchPacket};
+pub use publish::{PublishSettings, Waiting};
 pub use site::{Asked, Site};
 
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -52,6 +57,11 @@ impl Readiness {
     /// The process is going away, for good.
     pub fn set_draining(&self) {
         self.0.store(DRAINING, Ordering::Release);
+    }
+
+    /// Whether it is.
+    pub fn is_draining(&self) -> bool {
+        self.0.load(Ordering::Acquire) == DRAINING
     }
 
     /// Why it is not ready; none when it is.

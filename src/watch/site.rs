@@ -68,6 +68,11 @@ impl Site {
         response
     }
 
+    /// Whether the process is going away.
+    pub(super) fn is_draining(&self) -> bool {
+        self.readiness.is_draining()
+    }
+
     /// What is at a path, if anything.
     fn resource(&self, asked: &Asked<'_>) -> Option<Response> {
         match asked.path {

@@ -20,6 +20,8 @@ pub(crate) struct TestDriver {
     /// Of all reactors, this one included.
     pub(crate) outboxes: Vec<(Sender<Command>, Arc<mio::Waker>)>,
     pub(crate) queues: BTreeMap<(u32, u32), VecDeque<(Frame, FrameKind)>>,
+    /// Connections that were promised an answer.
+    pub(crate) owed: Vec<ConnId>,
     pub(crate) seen: Arc<Seen>,
     /// Whether to ask for turns without end, so that what tests wait for is up to date.
     pub(crate) is_restless: bool,
@@ -31,6 +33,8 @@ pub(crate) enum Command {
     /// To every open connection.
     Broadcast(Frame, FrameKind),
     ResumeAll,
+    /// Every connection that was promised an answer gets this one.
+    Pay(&'static str),
     PauseReads,
     ResumeReads,
     /// Every open connection goes to the other reactor.
@@ -56,6 +60,9 @@ pub(crate) struct State {
     pub(crate) connections: usize,
     pub(crate) opened: u64,
     pub(crate) ended: Vec<Ended>,
+    /// Promises of an answer, and questions whether a body is wanted.
+    pub(crate) promised: u64,
+    pub(crate) bodies: u64,
     pub(crate) messages: Vec<Vec<u8>>,
     /// Frames that were taken out of the queues.
     pub(crate) popped: u64,
@@ -114,7 +121,21 @@ impl TestDriver {
 }
 
 impl Driver for TestDriver {
-    fn on_request(&mut self, _: &mut Io<'_>, _: ConnId, request: &Request<'_>) -> Answer {
+    fn on_body(
+        &mut self,
+        _: &mut Io<'_>,
+        request: &Request<'_>,
+        bytes: usize,
+    ) -> Result<(), Response> {
+        assert!(bytes > 0 && request.body.is_empty());
+        self.seen.note(|state| state.bodies += 1);
+        if request.path == "/bodiless" {
+            return Err(Response::text(403, "No body is wanted here."));
+        }
+        Ok(())
+    }
+
+    fn on_request(&mut self, _: &mut Io<'_>, conn: ConnId, request: &Request<'_>) -> Answer {
         let upgrade = |framing| Answer::Upgrade {
             subprotocol: request.subprotocols().find(|one| *one == "two").map(|_| "two"),
             framing,
@@ -128,6 +149,11 @@ impl Driver for TestDriver {
             "/body" => {
                 let text = format!("{} {}", request.method, request.body.len());
                 Answer::Respond(Response::with_body(200, "text/plain", text.into_bytes()))
+            }
+            "/later" => {
+                self.owed.push(conn);
+                self.seen.note(|state| state.promised += 1);
+                Answer::Later
             }
             "/path" => Answer::Respond(Response::text(200, request.query)),
             _ => Answer::Respond(Response::text(404, "There is nothing here.")),
@@ -210,6 +236,13 @@ impl Driver for TestDriver {
                 Command::ResumeAll => {
                     for (slot, generation) in self.queues.keys() {
                         io.resume_read(ConnId { slot: *slot, generation: *generation });
+                    }
+                }
+                Command::Pay(text) => {
+                    for conn in std::mem::take(&mut self.owed) {
+                        io.respond(conn, Response::text(200, text));
+                        // The second one means nothing.
+                        io.respond(conn, Response::text(200, "too much"));
                     }
                 }
                 Command::PauseReads => io.pause_all_reads(),

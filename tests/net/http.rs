@@ -42,8 +42,81 @@ fn each_refusal_is_on_the_wire_and_says_why() {
 }
 
 #[test]
+fn an_answer_may_come_later_and_holds_back_what_follows() {
+    let config = NetConfig { head_ms: 60, idle_ms: 60, ..NetConfig::default() };
+    let server = serve(&config);
+    let promised = |count| server.seen[0].wait("promises", |state| state.promised == count);
+    let mut client = connect(server.addr);
+    let request = "POST /later HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx";
+    let other = "GET /path?x HTTP/1.1\r\nHost: h\r\n\r\n";
+    client.write_all([request, other, request].concat().as_bytes()).unwrap();
+    promised(1);
+    // No deadline of the reactor's holds meanwhile: another connection is closed for one.
+    let mut idle = connect(server.addr);
+    assert!(read_head(&mut idle).starts_with("HTTP/1.1 408 "));
+    assert_eq!(server.seen[0].get().promised, 1, "the next request waits");
+    server.tell(Command::Pay("first"));
+    let (head, body) = read_answer(&mut client);
+    assert!(head.contains("\r\nConnection: keep-alive\r\n"), "{head}");
+    assert_eq!(body, b"first\n");
+    assert_eq!(read_answer(&mut client).1, b"x\n");
+    promised(2);
+    server.tell(Command::Pay("second"));
+    assert_eq!(read_answer(&mut client).1, b"second\n");
+
+    // The last one of its connection, because the client says so or because reading has ended.
+    client.write_all(request.replace("Host", "Connection: close\r\nHost").as_bytes()).unwrap();
+    promised(3);
+    server.tell(Command::Pay("third"));
+    assert!(read_answer(&mut client).0.contains("\r\nConnection: close\r\n"));
+    assert_eq!(read_all(&mut client), b"");
+    let mut client = connect(server.addr);
+    client.write_all(request.as_bytes()).unwrap();
+    promised(4);
+    server.tell(Command::PauseReads);
+    server.tell(Command::Pay("fourth"));
+    assert!(read_answer(&mut client).0.contains("\r\nConnection: close\r\n"));
+    assert_eq!(read_all(&mut client), b"");
+    server.tell(Command::ResumeReads);
+
+    // Who has gone meanwhile is not missed.
+    let mut client = connect(server.addr);
+    client.write_all(request.as_bytes()).unwrap();
+    promised(5);
+    drop(client);
+    server.tell(Command::Pay("fifth"));
+    server.wait_empty();
+}
+
+#[test]
+fn a_body_may_be_refused_before_it_comes() {
+    let server = serve(&NetConfig::default());
+    for expect in ["", "Expect: 100-continue\r\n"] {
+        let mut client = connect(server.addr);
+        let head =
+            format!("POST /bodiless HTTP/1.1\r\nHost: h\r\n{expect}Content-Length: 9\r\n\r\n");
+        client.write_all(head.as_bytes()).unwrap();
+        let (head, _) = read_answer(&mut client);
+        assert!(head.starts_with("HTTP/1.1 403 ") && head.contains("\r\nConnection: close\r\n"));
+        assert_eq!(read_all(&mut client), b"");
+    }
+    assert_eq!(server.seen[0].get().bodies, 2);
+    // What comes byte by byte is asked about once.
+    let mut client = connect(server.addr);
+    client.write_all(b"POST /body HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\n").unwrap();
+    for byte in [b"a", b"b"] {
+        let bytes_in = server.seen[0].wait("the head", |state| state.bodies == 3).counters.bytes_in;
+        client.write_all(byte).unwrap();
+        server.seen[0].wait("a byte", |state| state.counters.bytes_in > bytes_in);
+    }
+    client.write_all(b"c").unwrap();
+    assert_eq!(read_answer(&mut client).1, b"POST 3");
+    assert_eq!(server.seen[0].get().bodies, 3);
+}
+
+#[test]
 fn a_slow_head_is_answered_408_and_an_idle_connection_is_closed() {
-    let config = NetConfig { head_ms: 40, idle_ms: 150, ..NetConfig::default() };
+    let config = NetConfig { head_ms: 40, body_ms: 60, idle_ms: 150, ..NetConfig::default() };
     let server = serve(&config);
     // From here on only the reactor's own timers make it turn.
     server.tell(Command::Rest);

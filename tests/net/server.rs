@@ -70,6 +70,7 @@ pub(crate) fn reactor(
         inbox,
         outboxes: Vec::new(),
         queues: BTreeMap::new(),
+        owed: Vec::new(),
         seen: Arc::clone(&seen),
         is_restless: true,
     };

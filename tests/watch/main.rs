@@ -2,11 +2,13 @@
 //! Nothing here sleeps; whatever is waited for has a deadline.
 
 mod answers;
+mod backend;
 mod delay;
 mod directory;
 mod end;
 mod live;
 mod member;
+mod publish;
 mod resume;
 mod server;
 mod slow;
@@ -14,3 +16,4 @@ mod state;
 mod stream;
 mod stuck;
 mod theatre;
+mod unanswered;

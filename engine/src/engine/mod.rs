@@ -13,6 +13,7 @@ mod clients;
 mod connections;
 mod links;
 mod members;
+mod publish;
 mod states;
 mod timers;
 
@@ -132,6 +133,7 @@ impl Engine {
             Input::Quiesce => self.quiesce(),
             Input::Open { name, options } => self.open_room(&name, options),
             Input::WatchResync { channel, name_hash } => self.watch_resync(channel, name_hash),
+            Input::Publish(publish) => self.publish_by_backend(&publish),
         }
         self.settle();
     }

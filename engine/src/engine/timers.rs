@@ -167,6 +167,13 @@ impl Engine {
             return;
         }
         let now = self.clock.now;
+        // Those who watch a room without members see what backends publish: it stays for them.
+        let linger_ms = self.config.room.linger_ms;
+        let until = room.publications.as_ref().map(|known| known.lingers_until(linger_ms));
+        if let Some(until) = until.filter(|until| *until > now) {
+            self.timers.insert(until, TimerKey::Linger { channel, emptied });
+            return;
+        }
         self.with_home(|home, ctx| home.remove(channel, now, ctx));
     }
 

@@ -208,6 +208,7 @@ impl Home {
             json_members: 0,
             held: Vec::new(),
             count_due: false,
+            publications: None,
             emptied: 0,
             watch: ctx.config.watch_rule(name, kind).map(|_| crate::peer::name_hash(name)),
             flush: ctx.config.flush_of(name),

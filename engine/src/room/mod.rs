@@ -2,8 +2,8 @@
 //! whatever it wants done comes out as [`Effect`]s.
 //!
 //! The parts: [`members`], [`history`], [`latest`], entering and leaving in `entry.rs`, what
-//! members do in `ops.rs`, what the room answers in `requests.rs`, the table of a shard's rooms in
-//! [`home`].
+//! members do in `ops.rs`, what backends publish in `publish.rs`, what the room answers in
+//! `requests.rs`, the table of a shard's rooms in [`home`].
 
 pub mod entry;
 pub mod history;
@@ -13,6 +13,7 @@ pub mod logic;
 pub mod members;
 mod ops;
 pub mod play;
+mod publish;
 mod requests;
 pub mod state;
 mod stateful;
@@ -167,6 +168,8 @@ pub struct Room {
     held: Vec<Effect>,
     /// Whether a count is on its way.
     count_due: bool,
+    /// What backends published; absent until one does.
+    pub(crate) publications: Option<Box<publish::Publications>>,
     /// Counts the times it became empty, so that an old timer means nothing.
     pub emptied: u32,
     /// The hash of its name if it may be watched.
@@ -463,6 +466,9 @@ impl Room {
     pub fn check(&self, config: &RoomConfig) {
         self.history.check(self.seq, config.history_messages_max, config.history_bytes_max);
         self.members.check();
+        if let Some(publications) = &self.publications {
+            publications.check(config.publish_keys_max);
+        }
         let members: u32 = self.subscribers.iter().map(|subscriber| subscriber.members).sum();
         assert_eq!(members, self.members.len(), "every member sits on a subscribing shard");
         let json = self.members.iter().filter(|member| member.wire == Wire::Json).count();

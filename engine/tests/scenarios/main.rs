@@ -12,6 +12,7 @@ mod joining;
 mod links;
 mod liveness;
 mod presence;
+mod publish;
 mod rates;
 mod raw;
 mod requests;

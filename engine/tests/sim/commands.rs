@@ -43,11 +43,19 @@ pub(crate) fn command(token: &str, x: usize, b: u32) -> String {
         59 => format!("arm tick move #{n} {at_x} {at_y}"),
         _ if x % 3 > 0 => format!("refuse {token}"),
         60 => format!("kick {whom}"),
-        61 => ["close", "arm may_join close", "arm leave close", "arm empty close"][n as usize % 4].to_owned(),
-        62 => ["panic", "spend 5000", "grow 9000", "fill 100", "arm leave panic", "arm may_join panic"]
-            [n as usize % 6]
+        61 => ["close", "arm may_join close", "arm leave close", "arm empty close"][n as usize % 4]
             .to_owned(),
-        _ => ["arm leave kick #0", "arm join kick #0", "arm join kick me", "arm may_join kick #0"][n as usize % 4]
+        62 => [
+            "panic",
+            "spend 5000",
+            "grow 9000",
+            "fill 100",
+            "arm leave panic",
+            "arm may_join panic",
+        ][n as usize % 6]
+            .to_owned(),
+        _ => ["arm leave kick #0", "arm join kick #0", "arm join kick me", "arm may_join kick #0"]
+            [n as usize % 4]
             .to_owned(),
     }
 }

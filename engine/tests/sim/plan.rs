@@ -55,6 +55,7 @@ steps! {
     RawConnect 2 false;
     RawSend 4 false;
     RawCut 1 false;
+    Backend 4 false;
 }
 
 /// How a run ends before everybody goes.

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 /// Each has to come up in a full run.
 pub(crate) const REQUIRED: &[&str] = &[
+    "backend's retry recognised",
     "busy",
     "cell entered",
     "cell left",

@@ -1,5 +1,6 @@
 //! Does the steps of a plan, ends it, and judges it.
 
+use crate::backend::Backend;
 use crate::plan::{Ending, Plan, Step, What, pick};
 use crate::support::client::{Client, Phase, join_named, text};
 use crate::support::draw::Draw;
@@ -83,6 +84,7 @@ fn run_caught(plan: &Plan, steps: &[usize], is_verbose: bool) -> Outcome {
 struct Run<'p> {
     plan: &'p Plan,
     world: World,
+    backend: Backend,
     /// For what happens after the steps.
     draw: Draw,
 }
@@ -95,7 +97,8 @@ impl<'p> Run<'p> {
             world.add(*is_json, *capacity);
         }
         world.raws = (0..plan.raws).map(RawClient::new).collect();
-        Self { plan, world, draw: Draw::new(plan.seed ^ 0xe4d) }
+        let backend = Backend::default();
+        Self { plan, world, backend, draw: Draw::new(plan.seed ^ 0xe4d) }
     }
 
     fn all(&mut self, steps: &[usize]) {
@@ -246,6 +249,11 @@ impl<'p> Run<'p> {
             What::RawSend => {
                 let at = a as usize % raws.len();
                 raws[at].send_numbered(node, [10, 200][y % 2]);
+            }
+            What::Backend => {
+                let rooms = &self.plan.rooms;
+                let room = rooms.get(y / 1024 % (rooms.len() + 1)).copied().unwrap_or("raw.x");
+                self.backend.publish(node, room, a, b);
             }
             What::RawCut => {
                 let at = a as usize % raws.len();

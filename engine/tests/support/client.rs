@@ -538,7 +538,11 @@ impl Client {
                 state.delta(delta, against)
             }
             ServerMessage::PartGone(gone) => {
-                node.reach(if matches!(gone.part, Part::Team(_)) { "team left" } else { "cell left" });
+                node.reach(if matches!(gone.part, Part::Team(_)) {
+                    "team left"
+                } else {
+                    "cell left"
+                });
                 self.state_of(node, gone.channel)?.0.1.gone(gone)
             }
             ServerMessage::InputAck(ack) => {

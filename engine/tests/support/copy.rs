@@ -5,7 +5,7 @@ use super::projection::Projections;
 use madang_engine::room::state::Part as RoomPart;
 use madang_protocol::ids::Epoch;
 use madang_protocol::replica::Replica;
-use madang_protocol::server::{Delta, InputAck, Joined, PartGone, Snapshot, EXT_SCHEMA};
+use madang_protocol::server::{Delta, EXT_SCHEMA, InputAck, Joined, PartGone, Snapshot};
 use madang_protocol::state::{Part, Schema};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -147,7 +147,11 @@ impl StateCopy {
     }
 
     /// Whether it is the room's projection for this member now.
-    pub(crate) fn agrees(&self, room: &madang_engine::room::Room, member: u32) -> Result<(), String> {
+    pub(crate) fn agrees(
+        &self,
+        room: &madang_engine::room::Room,
+        member: u32,
+    ) -> Result<(), String> {
         let play = room.play().ok_or("a copy of no state")?;
         let parts = play.parts_of(member);
         let expected: BTreeSet<Part> = parts.iter().map(|part| wire_part(*part)).collect();

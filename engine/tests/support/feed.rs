@@ -122,9 +122,11 @@ impl Watched {
             return Err(format!("another hash at tick {tick}"));
         }
         match ticks.part(self.epoch, *tick, Part::Spectators) {
-            Some(there) if there != replica => {
-                Err(format!("tick {tick} is {:?}, there {:?}", replica.entities(), there.entities()))
-            }
+            Some(there) if there != replica => Err(format!(
+                "tick {tick} is {:?}, there {:?}",
+                replica.entities(),
+                there.entities()
+            )),
             _ => Ok(()),
         }
     }

@@ -152,6 +152,8 @@ impl RoomLog {
             }
         }
         let numbered = match &what {
+            // A backend has no cseq.
+            What::Message { from: 0, .. } => None,
             What::Message { from, cseq, .. } => Some((*from, *cseq)),
             What::Presence(PresenceEvent::Attributes { id, cseq, .. }) => Some((id.0, cseq.0)),
             _ => None,

@@ -10,6 +10,7 @@ use madang_engine::id::{ConnId, SessionRef, ShardId};
 use madang_engine::input::{Entry, Identity};
 use madang_engine::output::Event;
 use madang_engine::peer::{Down, Encoded, PeerMsg, Up};
+use madang_engine::publish::{PublishRefusal, Receipt};
 use madang_engine::session::QueueClass;
 use madang_engine::time::Time;
 use madang_engine::watch::WatchItem;
@@ -52,6 +53,8 @@ pub(crate) struct Node {
     pub(crate) events: Vec<Event>,
     /// What those who watch were told.
     pub(crate) watched: Vec<WatchItem>,
+    /// What backends were answered, by the numbers of their tickets.
+    pub(crate) published: Vec<(u64, Result<Receipt, PublishRefusal>)>,
     /// What was found wrong.
     pub(crate) violations: Vec<String>,
     /// How often a situation came up.
@@ -90,6 +93,7 @@ impl Node {
             feed: Feed::default(),
             events: Vec::new(),
             watched: Vec::new(),
+            published: Vec::new(),
             violations: Vec::new(),
             reached: BTreeMap::new(),
             is_verbose: false,
@@ -243,6 +247,10 @@ impl Node {
                     self.violate(why);
                 }
                 self.watched.push(item);
+            }
+            Output::Published { ticket, result } => {
+                self.mix(11 + (ticket.number << 8));
+                self.published.push((ticket.number, result));
             }
         }
     }

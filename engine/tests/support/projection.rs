@@ -97,7 +97,8 @@ fn projected(play: &Play, part: Part, kind: Kind) -> Result<Replica, String> {
     }
     // Between ticks what is set is not seen yet: only where each call is a tick is there no between.
     if play.tick_hz() == 0 {
-        let has_plane = field::KINDS.iter().any(|(_, name, _, plane)| *plane && *name == kind.name());
+        let has_plane =
+            field::KINDS.iter().any(|(_, name, _, plane)| *plane && *name == kind.name());
         let expected = may_see(state, part, has_plane);
         if expected != *replica.entities() {
             return Err(format!("{part:?} is {:?}, not {expected:?}", replica.entities()));

@@ -44,6 +44,13 @@ impl<'a> Request<'a> {
             .map(str::trim_ascii)
     }
 
+    /// The values of all fields of this name as they came, UTF-8 or not, in order: for those that
+    /// must not be overlooked.
+    pub fn raw_headers(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
+        let named = self.headers.iter().filter(move |h| h.name.eq_ignore_ascii_case(name));
+        named.map(|header| header.value.trim_ascii())
+    }
+
     /// The value of the first field of this name.
     pub fn header(&self, name: &str) -> Option<&'a str> {
         self.headers(name).next()
