@@ -62,8 +62,8 @@ async function watch(room, how = '') {
 }
 
 /** Waits until a reading is what it should be. */
-async function eventually(read, wanted, what) {
-  const deadline = Date.now() + DEADLINE_MS;
+async function eventually(read, wanted, what, deadlineMs = DEADLINE_MS) {
+  const deadline = Date.now() + deadlineMs;
   for (;;) {
     const value = await read();
     if (wanted(value)) {
@@ -245,13 +245,15 @@ test('three watch: live, later, and from the past', { timeout: 180_000 }, async 
   await t.test('each is where it asked to be', async () => {
     await eventually(() => later.evaluate(() => window.arena.events), (events) => events > 10, 'the delayed one has begun');
     await eventually(() => past.evaluate(() => window.arena.events), (events) => events > 10, 'the one from the past has begun');
-    const [now, atLive, atLater, atPast] = await Promise.all([fox, live, later, past].map(tickOf));
-    assert.ok(now - atLive < 2 * TICK_HZ, `live shows ${atLive}, the room is at ${now}`);
-    const newest = await later.evaluate(() => window.arena.last);
-    const room = await tickOf(fox);
-    assert.ok(newest <= room - 2 * TICK_HZ + 2, `later has ${newest} when the room is at ${room}`);
-    assert.ok(atLater < atLive, `${atLater} is before ${atLive}`);
-    assert.ok(atPast < now - TICK_HZ, `the past shows ${atPast}, the room is at ${now}`);
+    const now = await tickOf(fox);
+    await eventually(() => tickOf(live), (tick) => tick >= now, 'live shows what the player has seen');
+    assert.ok((await tickOf(later)) < (await tickOf(live)), 'later is later');
+    assert.ok((await tickOf(past)) < (await tickOf(live)), 'the past is past');
+    // A room whose ticks are late is older than their number says, never younger.
+    const ages = (page) => page.evaluate(() => window.arena.ages);
+    const slack = 150;
+    assert.ok((await ages(later)).least >= 2000 - slack, 'nothing was shown before it was 2 s old');
+    assert.ok((await ages(past)).first >= 4000 - slack, 'the past began 4 s ago or earlier');
     await live.locator('#ago', { hasText: 'live' }).waitFor();
     await later.locator('#ago', { hasText: '−2.' }).waitFor();
     await past.locator('#pill', { hasText: 'from the past' }).waitFor();
@@ -372,16 +374,14 @@ test('a phone plays with a thumb and three buttons', { timeout: 120_000 }, async
   assert.deepEqual(complaints, []);
 });
 
-test('pictures of the arena', { skip: !SCREENSHOT && 'MADANG_SCREENSHOT names no file', timeout: 120_000 }, async () => {
+test('pictures of the arena', { skip: !SCREENSHOT && 'MADANG_SCREENSHOT names no file', timeout: 240_000 }, async () => {
   const path = (name) => SCREENSHOT.replace(/\.png$/, `-${name}.png`);
-  const lit = (page, name, least) => eventually(() => player(page, name), (it) => it.carried >= least, `${name} carries lanterns`);
   const door = await open('/arena/?room=arena-2', { name: 'Moon Rabbit', color: 4 });
   await door.locator('#ranks li').first().waitFor();
   await door.screenshot({ path: path('door') });
   await door.close();
   const fox = await play('arena-2', { name: 'River Fox', color: 1 });
   await gather(fox, 'River Fox', 3);
-  await lit(fox, 'River Fox', 3);
   await fox.keyboard.press('2');
   await fox.mouse.move(700, 250);
   await eventually(() => player(fox, 'River Fox'), (it) => it.emote === 2, 'a heart');
@@ -394,7 +394,7 @@ test('pictures of the arena', { skip: !SCREENSHOT && 'MADANG_SCREENSHOT names no
   await pocket.locator('#matches [data-round]').first().waitFor();
   await pocket.screenshot({ path: path('watch-phone') });
   const phone = await play('arena-3', { name: 'Pine Heron', color: 3, viewport: { width: 390, height: 800 }, touch: true, density: 2 });
-  await phone.locator('#feed li').first().waitFor();
+  await phone.locator('#feed li').last().waitFor();
   await phone.screenshot({ path: path('arena-phone') });
 });
 
@@ -425,6 +425,6 @@ async function gather(page, name, wanted) {
       await hold([...(x > 0.4 ? ['KeyD'] : x < -0.4 ? ['KeyA'] : []), ...(y > 0.4 ? ['KeyS'] : y < -0.4 ? ['KeyW'] : [])]);
     }
     return me.carried;
-  }, (carried) => carried >= wanted, `${name} gathers ${wanted} lanterns`);
+  }, (carried) => carried >= wanted, `${name} gathers ${wanted} lanterns`, 3 * DEADLINE_MS);
   await hold([]);
 }

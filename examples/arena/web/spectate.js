@@ -2,11 +2,11 @@
 // @ts-check
 
 import { Happenings } from './happenings.js';
-import { Timeline } from './timeline.js';
+import { TICK_MS, Timeline } from './timeline.js';
 
 /** @typedef {import('./timeline.js').Entity} Entity */
 
-/** The room's own messages. @type {(json: string) => any} */
+/** @type {(json: string) => any} */
 const read = (json) => JSON.parse(json);
 
 export class Feed {
@@ -18,6 +18,10 @@ export class Feed {
   events = 0;
   /** Times at which something could not be had. */
   gaps = 0;
+  /** How old the first picture was when it came, and the youngest since, in milliseconds: at least the delay. */
+  ages = { first: Infinity, least: Infinity };
+  /** When the room's first tick was. */
+  #beganAt = 0;
 
   /**
    * @param {string} room
@@ -30,7 +34,10 @@ export class Feed {
     if (delay) url.searchParams.set('delay', delay);
     if (from) url.searchParams.set('from', from);
     this.#source = new EventSource(url);
-    this.#source.addEventListener('resume', () => told.state?.(this.timeline.isEmpty ? 'waiting' : 'open'));
+    this.#source.addEventListener('resume', ({ data }) => {
+      this.#beganAt = read(data).epoch_at_ms;
+      told.state?.(this.timeline.isEmpty ? 'waiting' : 'open');
+    });
     this.#source.addEventListener('snapshot', ({ data }) => this.#snapshot(read(data)));
     this.#source.addEventListener('delta', ({ data }) => this.#delta(read(data)));
     this.#source.addEventListener('message', ({ data }) => this.#message(read(data)));
@@ -73,6 +80,9 @@ export class Feed {
   /** @param {number} tick @param {Map<number, Entity>} entities */
   #push(tick, entities) {
     this.events += 1;
+    const age = Date.now() - this.#beganAt - tick * TICK_MS;
+    if (this.events === 1) this.ages.first = age;
+    this.ages.least = Math.min(this.ages.least, age);
     this.timeline.push(tick, entities);
     this.#told.state?.('open');
     this.#told.tick?.(tick);

@@ -183,6 +183,7 @@ Object.defineProperty(window, 'arena', {
     get last() { return feed.timeline.last; },
     get events() { return feed.events; },
     get gaps() { return feed.gaps; },
+    get ages() { return feed.ages; },
     get state() { return state; },
     /** Everything of a tick, as it was told. */
     at: (/** @type {number} */ tick) => Object.fromEntries(feed.timeline.at(tick)),
