@@ -310,6 +310,7 @@ test('three watch: live, later, and from the past', { timeout: 180_000 }, async 
       slider.dispatchEvent(new Event('change'));
     });
     await live.waitForURL(/from=-60s/);
+    assert.equal(await live.locator('#past').getAttribute('aria-pressed'), 'true');
     await eventually(() => tickOf(live), (tick) => tick > 0 && tick < held, 'the beginning is shown');
   });
 

@@ -9,6 +9,7 @@ import { COLORS } from './look.js';
 import { DASH, DASH_REST_STEPS, TICK_HZ, THROW, TRAP } from './movement.js';
 import { Panel, element, mask, put, tell } from './panel.js';
 import { Prediction } from './predict.js';
+import { rememberMe, rememberRoom, roomBefore, whoami } from './remember.js';
 import { Feed } from './spectate.js';
 import { Stage } from './stage.js';
 import { TICK_MS, TickClock, Timeline } from './timeline.js';
@@ -26,16 +27,11 @@ const TRAP_REST = 8 * TICK_HZ;
 const UNHEARD_MAX = 30;
 /** Matches among which the one behind the door is looked for. */
 const LISTED_MAX = 100;
-const FIRST = ['Paper', 'River', 'Pine', 'Moon', 'Ginkgo', 'Barley', 'Cloud', 'Bamboo', 'Lotus', 'Rain'];
-const SECOND = ['Crane', 'Drum', 'Magpie', 'Kite', 'Fox', 'Tiger', 'Heron', 'Turtle', 'Rabbit', 'Plum'];
 
 const query = new URLSearchParams(location.search);
 // What a room's name cannot hold becomes a dash, so that every link leads somewhere.
 const roomName = (query.get('room') ?? '').replace(/[^A-Za-z0-9._~:@-]/g, '-').slice(0, 128) || 'arena-1';
-const me = {
-  name: remembered('name', () => `${pick(FIRST)} ${pick(SECOND)}`).slice(0, NAME_MAX),
-  color: Number(remembered('color', () => String(Math.floor(Math.random() * COLORS.length)))) % COLORS.length || 0,
-};
+const me = whoami();
 
 const calm = matchMedia('(prefers-reduced-motion: reduce)').matches;
 const stage = new Stage(/** @type {HTMLCanvasElement} */ (element('stage')), { calm, zoom: 1.22, scaleMin: 19, bottom: matchMedia('(hover: none)').matches ? 110 : 0 });
@@ -81,7 +77,7 @@ chooseMask(me.color);
 /** @param {number} number */
 function chooseMask(number) {
   me.color = number;
-  remember('color', String(number));
+  rememberMe(me);
   [...element('masks').children].forEach((choice, index) => choice.setAttribute('aria-checked', String(index === number)));
 }
 
@@ -89,7 +85,7 @@ element('door').addEventListener('submit', (event) => {
   event.preventDefault();
   me.name = nameField.value.trim().slice(0, NAME_MAX) || me.name;
   nameField.value = me.name;
-  remember('name', me.name);
+  rememberMe(me);
   enter();
 });
 
@@ -126,7 +122,7 @@ function enter() {
     .then(entered)
     .catch((error) => {
       put(element('door-note'), `The gate stays shut: ${error.message}`);
-      forget('inside');
+      rememberRoom(null);
     })
     .finally(() => {
       joining = false;
@@ -155,7 +151,7 @@ client.on('rtt', () => showConnection());
 showConnection();
 openDoor();
 // A page that was inside is inside again after a reload: the session, and with it the dancer, is still there.
-if (insideBefore() === roomName) enter();
+if (roomBefore() === roomName) enter();
 
 /** @param {Room} it */
 function entered(it) {
@@ -166,7 +162,7 @@ function entered(it) {
     put(element('door-note'), `${roomName} is no arena.`);
     return;
   }
-  putInside(roomName);
+  rememberRoom(roomName);
   backdrop?.close();
   backdrop = null;
   timeline = new Timeline();
@@ -225,7 +221,7 @@ function left(reason, error) {
   room = null;
   // The page goes, and the next one takes up its session; or the connection is over, which is said already.
   if (reason === 'disconnected') return;
-  forget('inside');
+  rememberRoom(null);
   const why = reason === 'left' ? 'You left the courtyard.'
     : reason === 'kicked' ? 'You stood still for so long that your place was given away.'
     : error !== undefined ? `The courtyard closed: ${error.message}` : `You are out: ${reason}.`;
@@ -298,7 +294,7 @@ function step(now, mine, newest) {
   }
 }
 
-/** How long until each move can be made again. */
+/** How long until each move can be made again. @param {import('./timeline.js').Entity} newest @param {number} tick */
 function showRests(newest, tick) {
   const rests = /** @type {const} */ ([['dash', newest.dash_ready, DASH_REST_STEPS], ['throw', newest.throw_ready, THROW_REST], ['trap', newest.trap_ready, TRAP_REST]]);
   for (const [id, ready, whole] of rests) {
@@ -397,58 +393,4 @@ function toast(text) {
   it.classList.add('shown');
   clearTimeout(Number(it.dataset.timer));
   it.dataset.timer = String(window.setTimeout(() => it.classList.remove('shown'), 3500));
-}
-
-/** @template T @param {T[]} values */
-function pick(values) {
-  return values[Math.floor(Math.random() * values.length)];
-}
-
-/** @param {string} name @param {() => string} make */
-function remembered(name, make) {
-  let value = null;
-  try {
-    value = localStorage.getItem(`arena:${name}`);
-  } catch {
-    // Storage may be forbidden: then each visit is a first one.
-  }
-  value ??= make();
-  remember(name, value);
-  return value;
-}
-
-/** @param {string} name @param {string} value */
-function remember(name, value) {
-  try {
-    localStorage.setItem(`arena:${name}`, value);
-  } catch {
-    // See `remembered`.
-  }
-}
-
-/** The room that this tab was in. */
-function insideBefore() {
-  try {
-    return sessionStorage.getItem('arena:inside');
-  } catch {
-    return null;
-  }
-}
-
-/** @param {string} name */
-function putInside(name) {
-  try {
-    sessionStorage.setItem('arena:inside', name);
-  } catch {
-    // See `remembered`.
-  }
-}
-
-/** @param {string} name */
-function forget(name) {
-  try {
-    sessionStorage.removeItem(`arena:${name}`);
-  } catch {
-    // See `remembered`.
-  }
 }

@@ -4,9 +4,10 @@
 import { Figure } from './dancer.js';
 import { drawEmote } from './emotes.js';
 import { Effects } from './effects.js';
-import { EXTENT, STANDING, longShadow, paintGround } from './ground.js';
+import { STANDING, longShadow, paintGround } from './ground.js';
 import { TILT, colorOf, glow, lanternSprite, shade } from './look.js';
 import { COURTYARD_RADIUS } from './movement.js';
+import { EXTENT } from './surroundings.js';
 
 /** Most pixels of the painted ground for a unit: beyond it is stretched. */
 const GROUND_PIXELS_MAX = 44;
@@ -136,7 +137,7 @@ export class Stage {
       return;
     }
     const mine = moment.players.find(({ id }) => id === own) ?? null;
-    for (const trap of moment.traps) this.#drawTrap(c, trap, moment, own, seesAll, clock);
+    for (const trap of moment.traps) this.#drawTrap(c, trap, moment, seesAll, clock);
     if (mine !== null) this.#drawOwn(c, mine, aim, clock);
     this.#drawBodies(c, moment, seconds, clock);
     this.effects.drawHigh(c);
@@ -213,11 +214,10 @@ export class Stage {
    * @param {CanvasRenderingContext2D} c
    * @param {Moment['traps'][number]} trap
    * @param {Moment} moment
-   * @param {number} own
    * @param {boolean} seesAll
    * @param {number} clock
    */
-  #drawTrap(c, trap, moment, own, seesAll, clock) {
+  #drawTrap(c, trap, moment, seesAll, clock) {
     const by = moment.players.find(({ id }) => id === trap.by);
     const color = colorOf(by?.color ?? 0);
     const ready = Math.min(1, Math.max(0, 1 - (trap.armed - moment.tick) / TRAP_ARMS));
@@ -258,7 +258,13 @@ export class Stage {
     c.globalAlpha = 1;
   }
 
-  /** The ring of one's own dancer, and where it aims. */
+  /**
+   * The ring of one's own dancer, and where it aims.
+   * @param {CanvasRenderingContext2D} c
+   * @param {Player} mine
+   * @param {{ x: number, y: number } | null} aim
+   * @param {number} clock
+   */
   #drawOwn(c, mine, aim, clock) {
     c.save();
     c.translate(mine.x, mine.y * TILT);
@@ -291,7 +297,13 @@ export class Stage {
     }
   }
 
-  /** Everything that stands, lies or flies, from the back to the front. */
+  /**
+   * Everything that stands, lies or flies, from the back to the front.
+   * @param {CanvasRenderingContext2D} c
+   * @param {Moment} moment
+   * @param {number} seconds
+   * @param {number} clock
+   */
   #drawBodies(c, moment, seconds, clock) {
     /** @type {{ y: number, draw: () => void }[]} */
     const bodies = [{ y: 0, draw: () => this.#drawFire(c, clock) }];
@@ -337,7 +349,12 @@ export class Stage {
     for (const body of bodies) body.draw();
   }
 
-  /** @param {CanvasRenderingContext2D} c */
+  /**
+   * @param {CanvasRenderingContext2D} c
+   * @param {Moment['beans'][number]} bean
+   * @param {Moment} moment
+   * @param {number} clock
+   */
   #drawBean(c, { x, y, z, by }, moment, clock) {
     const color = colorOf(moment.players.find(({ id }) => id === by)?.color ?? 2);
     longShadow(c, x, y, 0.3, 0.5);
@@ -391,9 +408,9 @@ export class Stage {
         c.fillStyle = 'rgba(251, 243, 226, .95)';
         c.beginPath();
         c.arc(0, 0, 0.86, 0, Math.PI * 2);
-        c.moveTo(-0.3, 0.72);
+        c.moveTo(0.3, 0.72);
         c.lineTo(0, 1.12);
-        c.lineTo(0.3, 0.72);
+        c.lineTo(-0.3, 0.72);
         c.fill();
         c.scale(0.032, 0.032);
         drawEmote(c, it.emote);

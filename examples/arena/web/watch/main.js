@@ -35,8 +35,6 @@ const mode = { live: true, delay: query.get('delay'), from: query.get('from'), a
 /** @type {Feed} */
 let feed;
 let state = 'connecting';
-/** The slider's place that must be gone to when its picture is here. @type {number | null} */
-let wanted = null;
 open();
 
 /** Opens the stream that the mode needs. */
@@ -53,19 +51,14 @@ function open() {
     },
     state: (now) => (state = now),
   });
-  const url = new URL(location.href);
-  for (const name of /** @type {const} */ (['delay', 'from'])) {
-    const value = mode[name];
-    if (value === null) url.searchParams.delete(name);
-    else url.searchParams.set(name, value);
-  }
-  history.replaceState(null, '', url);
   showMode();
 }
 
 // --- When ---
 
-element('live').addEventListener('click', () => {
+element('live').addEventListener('click', goLive);
+
+function goLive() {
   mode.paused = false;
   if (mode.delay === null && state === 'open') {
     mode.live = true;
@@ -75,7 +68,8 @@ element('live').addEventListener('click', () => {
     Object.assign(mode, { delay: null, from: null });
     open();
   }
-});
+}
+
 element('later').addEventListener('click', () => {
   Object.assign(mode, { delay: LATER_DEFAULT, from: null, paused: false });
   open();
@@ -88,26 +82,28 @@ element('pause').addEventListener('click', () => {
 });
 const when = /** @type {HTMLInputElement} */ (element('when'));
 when.min = String(-PAST_MAX);
-when.addEventListener('input', () => goTo(Number(when.value)));
-when.addEventListener('change', () => goTo(Number(when.value), true));
+when.addEventListener('input', () => goTo(Number(when.value), false));
+when.addEventListener('change', () => goTo(Number(when.value)));
 
 /**
  * @param {number} seconds below 0
  * @param {boolean} [settled] whether the slider was let go
  */
 function goTo(seconds, settled = true) {
+  if (seconds > -1) {
+    if (settled) goLive();
+    return;
+  }
   const tick = newest() + seconds * TICK_HZ;
   mode.live = false;
   if (tick >= feed.timeline.first && tick <= feed.timeline.last) {
     mode.at = tick;
-    wanted = null;
   } else if (settled) {
     // The server has it: this page was not there yet, or a delay kept it from it.
     Object.assign(mode, { delay: null, from: `${Math.round(seconds)}s`, paused: false });
-    wanted = null;
     open();
   } else {
-    wanted = seconds;
+    mode.at = feed.timeline.first;
   }
   showMode();
 }
@@ -125,7 +121,15 @@ function now() {
   return mode.live ? clock.tick(performance.now()) - BEHIND_TICKS - Math.min(3, clock.lateness) : mode.at;
 }
 
+/** The buttons, and an address that leads here again. */
 function showMode() {
+  const url = new URL(location.href);
+  for (const name of /** @type {const} */ (['delay', 'from'])) {
+    const value = mode[name];
+    if (value === null) url.searchParams.delete(name);
+    else url.searchParams.set(name, value);
+  }
+  if (url.href !== location.href) history.replaceState(null, '', url);
   const pressed = mode.live ? (mode.delay === null ? 'live' : 'later') : 'past';
   for (const id of ['live', 'later', 'past']) element(id).setAttribute('aria-pressed', String(id === pressed));
   element('pause').setAttribute('aria-pressed', String(mode.paused));
