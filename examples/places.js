@@ -4,6 +4,7 @@ const PLACES = [
   ['/', 'Courtyard'],
   ['/arena/', 'Arena'],
   ['/arena/watch/', 'Watch'],
+  ['/board/', 'Board'],
 ];
 
 const row = document.getElementById('places-nav');

@@ -278,7 +278,7 @@ fn mistakes_in_a_file_are_said_with_place_and_remedy() {
         (
             "[[rooms.kind]]\nprefix = \"raw.\"\nkind = \"rwa\"\n",
             &[
-                "madang.toml:3: rooms.kind: \"rwa\" is not one of relay, raw, arena; did you mean raw?",
+                "madang.toml:3: rooms.kind: \"rwa\" is not one of relay, raw, arena, shared; did you mean raw?",
             ],
         ),
         (

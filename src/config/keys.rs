@@ -1,6 +1,6 @@
 //! The declaration of every key: name, type, default, bounds and meaning, once.
 
-use super::rules::{FlushRule, KindRule, RoomKind, RoomName};
+use super::rules::{FlushPolicy, FlushRule, KindRule, RoomKind, RoomName};
 use super::secret::Secret;
 use super::value::{Bad, Level, LogFormat, Raw, Value};
 use super::watching::{Origin, WatchRule};
@@ -209,7 +209,7 @@ configuration! {
         /// Binds prefixes of room names to kinds; the longest that fits decides, and a name that none fits may be of any kind.
         kind: Vec<KindRule> = kinds();
         /// Ways to gather other than `rooms.flush_ms`, by prefixes of the rooms' names; the longest that fits decides. `tick` sends a room's messages with its state, at the end of each tick.
-        flush: Vec<FlushRule> = Vec::new();
+        flush: Vec<FlushRule> = with_ticks(["shared.", "board"]);
         /// Rooms that are opened at the start and stay open without members; the default is the demo's, where bots play.
         open: Vec<RoomName> = demo_rooms();
     }
@@ -280,6 +280,11 @@ fn kinds() -> Vec<KindRule> {
 /// Where the demo's bots play.
 fn demo_rooms() -> Vec<RoomName> {
     ["arena-1", "arena-2", "arena-3"].map(|name| RoomName(name.into())).into()
+}
+
+/// Rooms that members edit: pointers and edits leave together, once a tick.
+fn with_ticks<const N: usize>(prefixes: [&str; N]) -> Vec<FlushRule> {
+    prefixes.map(|prefix| FlushRule { prefix: prefix.into(), flush: FlushPolicy::Tick }).into()
 }
 
 /// Rules for names with one of these prefixes, without a delay.

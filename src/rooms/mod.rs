@@ -38,5 +38,5 @@ pub fn kinds() -> Vec<LogicKind> {
 }
 
 fn builtin() -> Vec<LogicKind> {
-    vec![madang_arena::kind()]
+    vec![madang_arena::kind(), madang_engine::room::shared::kind()]
 }

@@ -371,6 +371,7 @@ export class Room extends Emitter {
   /** The connection is gone: everything waits. */
   suspend() {
     this.release();
+    this.#state?.suspend();
     this.#outbox.live = false;
     this.#replayLeft = 0;
   }

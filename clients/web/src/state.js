@@ -101,7 +101,7 @@ export class RoomState extends Emitter {
     return this.#acked;
   }
 
-  /** Whether what is shown is out of date: the state has not come yet, or comes anew. */
+  /** Whether what is shown is out of date: it has not come yet, comes anew, or the connection is lost. */
   get stale() {
     return this.#parts.awaits;
   }
@@ -253,6 +253,12 @@ export class RoomState extends Emitter {
     this.#ack = { tick: 0, cseq: appliedCseq };
   }
 
+  /** The connection is gone: what is shown stays, and is out of date from now on. */
+  suspend() {
+    this.#parts.begin();
+    this.#open = null;
+  }
+
   /**
    * A message about the state. Nothing is shown before `endBatch`, or the next tick's message.
    *
@@ -261,7 +267,10 @@ export class RoomState extends Emitter {
   handle({ tag, body }) {
     switch (tag) {
       case 'snapshot':
-        this.#begins(body.tick);
+        // Where all comes anew, the parts belong together even when one is of an older tick.
+        if (!this.#anew || body.part === 'members') {
+          this.#begins(body.tick);
+        }
         this.#count(body, this.#parts.snapshot(body));
         break;
       case 'delta':

@@ -147,7 +147,7 @@
  * Told when all that a server's batch brought of a tick is there, in this order.
  *
  * @typedef {object} RoomStateEvents
- * @property {{ tick: number }} reset the state came anew, with what was missed; what follows is the difference
+ * @property {{ tick: number }} reset there was a jump: the state came anew. What follows is the difference to what was shown before, so keep that
  * @property {[entity: Entity, fields: string[]]} remove an entity is gone; the object keeps its last values
  * @property {[entity: Entity, fields: string[]]} add an entity came, with all its fields
  * @property {[entity: Entity, fields: string[]]} change fields changed, by name; the room's own (id 0) as well

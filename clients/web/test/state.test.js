@@ -118,6 +118,31 @@ test('an entity is the sum of the parts it is in', async () => {
   assert.equal(state.get(7)?.cards, 0);
 });
 
+test('parts that come anew are shown together, also when some have not changed for a while', async () => {
+  const { state, members, socket, told } = await inArena();
+  const owner = new ServerPart(SCHEMA, 'owner').set(7, 'ship', { cards: 1 }).set(8, 'note', { text: 'mine' });
+  members.set(7, 'ship', { hp: 9 });
+  await socket.say(members.snapshot(3), owner.snapshot(4));
+  assert.deepEqual(told().slice(0, 3), [['reset'], ['add', 7, 'at', 'hp', 'plan', 'cards', 'seed'], ['add', 8, 'text']]);
+  await socket.say(members.snapshot(5), owner.snapshot(7));
+  assert.deepEqual(told(), [['reset'], ['tick', 7]]);
+  assert.deepEqual([state.tick, state.size], [7, 2]);
+  // A part that is new in a later tick is of that tick.
+  const cell = new ServerPart(SCHEMA, { cell: 1 }).set(9, 'ship', {});
+  await socket.say(members.set(7, 'ship', { hp: 8 }).delta(8), cell.snapshot(9), members.set(7, 'ship', { hp: 7 }).delta(9));
+  assert.deepEqual(told(), [['change', 7, 'hp'], ['tick', 8], ['add', 9, 'at', 'hp', 'plan', 'cards', 'seed'], ['change', 7, 'hp'], ['tick', 9]]);
+});
+
+test('a tick that comes in two batches is told once, and its changes as they come', async () => {
+  const { members, socket, told } = await inArena();
+  const owner = new ServerPart(SCHEMA, 'owner').set(7, 'ship', { cards: 1 });
+  await socket.say(members.set(7, 'ship', { hp: 9 }).snapshot(3), owner.snapshot(3));
+  told();
+  await socket.say(members.set(7, 'ship', { hp: 8 }).delta(4));
+  await socket.say(owner.set(7, 'ship', { cards: 2 }).delta(4));
+  assert.deepEqual(told(), [['change', 7, 'hp'], ['tick', 4], ['change', 7, 'cards']]);
+});
+
 test('another team takes the place of the old one, and a part that is gone is forgotten', async () => {
   const { state, members, socket, told } = await inArena();
   const two = new ServerPart(SCHEMA, { team: 2 }).set(7, 'ship', { plan: 'north' });
@@ -275,6 +300,7 @@ test('after a resume the state comes again, and inputs are known to be dealt wit
   const reliable = room.publish('jump', 'c');
   await settle();
   await set.socket.lose();
+  assert.deepEqual([state.stale, state.get(7)?.hp], [true, 1], 'what is shown stays');
   const away = room.input('move', 'd');
   assert.equal(away.cseq, 0);
   const waits = room.input('move', 'e', { class: 'reliable' });

@@ -357,6 +357,9 @@ impl Engine {
         let is_due = place.live && (seq == 0 || seq > place.after);
         let is_owed = is_state && place.state != StateFlow::Live;
         if is_due && is_owed {
+            if let Some(session) = self.sessions.resolve(address) {
+                session.queue.counts.dropped[ClassIndex::State as usize] += 1;
+            }
             self.stats.dropped[ClassIndex::State as usize] += 1;
         } else if is_due {
             let kind = if wire == Wire::Json { FrameKind::Text } else { FrameKind::Batch };

@@ -92,9 +92,6 @@ impl Room {
     pub fn leave(&mut self, id: u32, reason: LeaveReason, ctx: &mut Ctx<'_>) {
         let Some(member) = self.members.remove(id) else { return };
         self.latest.remove_member(id);
-        if planted!(ctx, RemovedBeforeTold) {
-            self.unsubscribe(member.session.shard, 1);
-        }
         self.remove_subscriber(member.session.shard, member.wire, ctx);
         if self.presence == PresenceMode::Full {
             self.log_presence(PresenceEvent::Leave { id: wire_member(id), reason }, ctx);

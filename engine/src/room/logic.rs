@@ -43,7 +43,8 @@ pub trait RoomLogic: Send {
     /// A member is gone. It is not among [`Context::members`] any more.
     fn on_leave(&mut self, _ctx: &mut Context<'_>, _member: u32) {}
 
-    /// A member published something. It goes to nobody unless the logic sends it on.
+    /// A member published something. It goes to nobody unless the logic sends it on, as its own word
+    /// ([`Context::send`]) or as the member's ([`Context::pass_on`]).
     ///
     /// # Errors
     ///
@@ -230,6 +231,8 @@ pub(super) struct Asked {
     pub(super) operations: u32,
     /// Whether the state was to grow beyond its bounds.
     pub(super) is_over: bool,
+    /// Whether the message that the call is about goes on to everyone.
+    pub(super) passes_on: bool,
 }
 
 /// What logic acts through during one call.
@@ -273,6 +276,11 @@ impl Context<'_> {
     /// A random number from 0 to below 1, from the room's seeded stream.
     pub fn random_unit(&mut self) -> f64 {
         f64::from(self.rng.next_u32()) / 4_294_967_296.0
+    }
+
+    /// How many more operations the call may make: what would need more has to wait for another.
+    pub fn operations_left(&self) -> u32 {
+        self.operations_max.saturating_sub(self.asked.operations)
     }
 
     /// The state, to be read.
@@ -347,6 +355,14 @@ impl Context<'_> {
     pub fn send(&mut self, to: Audience, class: Class, r#type: &str, payload: Payload<'_>) {
         let (r#type, payload) = (r#type.to_owned(), payload.into_owned());
         self.act(Action::Send { to, class, r#type, payload });
+    }
+
+    /// Sends the message that [`RoomLogic::on_message`] is about to everyone, as the member's and in
+    /// its class, as a room without rules does. Means nothing in other calls.
+    pub fn pass_on(&mut self) {
+        if self.spend().is_ok() {
+            self.asked.passes_on = true;
+        }
     }
 
     /// Sends text to everyone, reliably.

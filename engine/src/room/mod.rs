@@ -15,6 +15,7 @@ mod ops;
 pub mod play;
 mod publish;
 mod requests;
+pub mod shared;
 pub mod state;
 mod stateful;
 
@@ -422,14 +423,18 @@ impl Room {
 
     fn remove_subscriber(&mut self, shard: ShardId, wire: Wire, ctx: &mut Ctx<'_>) {
         let channel = self.channel;
-        ctx.effects.push_back(Effect::Unsubscribed { channel, shard, members: 1 });
+        if planted!(ctx, RemovedBeforeTold) {
+            self.unsubscribe(shard, 1);
+        } else {
+            ctx.effects.push_back(Effect::Unsubscribed { channel, shard, members: 1 });
+        }
         self.json_members -= u32::from(wire == Wire::Json);
     }
 
     /// A shard has so many members less.
     pub(crate) fn unsubscribe(&mut self, shard: ShardId, members: u32) {
         if let Some(subscriber) = self.subscriber_mut(shard) {
-            subscriber.members = subscriber.members.saturating_sub(members);
+            subscriber.members -= members;
         }
         self.subscribers.retain(|subscriber| subscriber.members > 0);
     }

@@ -58,7 +58,12 @@ impl Room {
         self.broadcast(0, QueueClass::Reliable, (id, Echo::AsJoined), frames, ctx);
     }
 
-    fn publish(&mut self, id: u32, op: &Publish<'_>, ctx: &mut Ctx<'_>) -> Result<(), Refusal> {
+    pub(super) fn publish(
+        &mut self,
+        id: u32,
+        op: &Publish<'_>,
+        ctx: &mut Ctx<'_>,
+    ) -> Result<(), Refusal> {
         let r#type = self.number_type(&op.r#type, ctx)?;
         let (channel, from) = (self.wire_channel(), wire_member(id));
         let payload = op.payload.borrowed();

@@ -92,6 +92,8 @@ pub enum Answer {
     Done,
     /// To [`Call::MayJoin`] and [`Call::Message`]: no, and why.
     Refused(String),
+    /// To [`Call::Message`]: it goes to everyone.
+    PassedOn,
     /// To [`Call::Request`].
     Reply(Option<Payload<'static>>),
     /// To [`Call::Edit`].
@@ -139,12 +141,22 @@ pub(super) struct SnapshotFrames {
     pub(super) json: Option<Frame>,
 }
 
+/// Somebody else's code, which may also panic when it is let go.
+struct Rules(Option<Box<dyn RoomLogic>>);
+
+impl Drop for Rules {
+    fn drop(&mut self) {
+        let logic = self.0.take();
+        let _ = catch(|| drop(logic));
+    }
+}
+
 /// Parts whose ticks are kept though some may be empty.
 const PARTS_KEPT: usize = 64;
 
 /// A logic with its state and time.
 pub struct Play {
-    logic: Box<dyn RoomLogic>,
+    logic: Rules,
     state: State,
     rng: ChaCha12Rng,
     tick: u64,
@@ -212,7 +224,8 @@ impl Play {
         seed: [u8; 32],
     ) -> Result<(Self, Vec<Action>), NotMade> {
         let logic = catch(|| (kind.factory)(options))?.map_err(NotMade::Refused)?;
-        let schema = catch(|| logic.schema())?;
+        let logic = Rules(Some(logic));
+        let schema = catch(|| logic.0.as_ref().map_or_else(Arc::default, |logic| logic.schema()))?;
         let limits = StateLimits {
             entities_max: config.state_entities_max,
             bytes_max: config.state_bytes_max,
@@ -289,12 +302,13 @@ impl Play {
             tick_hz: self.tick_hz,
             members: &self.members,
         };
-        let logic = &mut self.logic;
+        // It is there until it is let go.
+        let Some(logic) = self.logic.0.as_deref_mut() else { return Ok((Answer::Done, vec![])) };
         let answer = catch(|| {
             for timer in due {
                 logic.on_timer(&mut context, timer);
             }
-            dispatch(&mut **logic, &mut context, call)
+            dispatch(logic, &mut context, call)
         })?;
         if asked.operations > self.operations_max {
             let most = self.operations_max;
@@ -312,6 +326,9 @@ impl Play {
         }
         self.teams_due.extend(asked.teams);
         self.views_due.extend(asked.views);
+        let is_passed_on = asked.passes_on && answer == Answer::Done;
+        let is_message = matches!(call, Call::Message { .. });
+        let answer = if is_passed_on && is_message { Answer::PassedOn } else { answer };
         Ok((answer, asked.actions))
     }
 

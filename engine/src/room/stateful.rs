@@ -15,7 +15,7 @@ use crate::id::SessionRef;
 use crate::output::Event;
 use crate::peer::{Down, Echo, Wire};
 use crate::session::QueueClass;
-use crate::session::outbound::LatestKey;
+use crate::session::outbound::{ClassIndex, LatestKey};
 use crate::watch::{WatchEvent, WatchState};
 use madang_protocol::ErrorCode;
 use madang_protocol::client::{Class, Edit, Publish, Request};
@@ -107,17 +107,22 @@ impl Room {
     ) -> Result<(), Refusal> {
         let r#type = self.number_type(&op.r#type, ctx)?;
         let name = self.type_name(&r#type).to_owned();
-        ctx.stats.published += 1;
         let call = Call::Message {
             member: id,
             r#type: Cow::Owned(name),
             class: op.class,
             payload: op.payload.borrowed(),
         };
+        // Refused or sent on before the tick that says that the input has been dealt with.
         let answer = self.make(&call, ctx);
-        if let Some(Answer::Refused(words)) = answer {
-            // Before the tick that says that the input has been dealt with.
-            self.reject(id, op.cseq, (ErrorCode::REFUSED, words.into()), ctx);
+        ctx.stats.published += u64::from(answer != Some(Answer::PassedOn));
+        let refusal = match answer {
+            Some(Answer::PassedOn) => self.publish(id, op, ctx).err(),
+            Some(Answer::Refused(words)) => Some((ErrorCode::REFUSED, words.into())),
+            _ => None,
+        };
+        if let Some(refusal) = refusal {
+            self.reject(id, op.cseq, refusal, ctx);
         }
         self.end_call(&call, ctx);
         self.tell_leaving(ctx);
@@ -320,7 +325,9 @@ impl Room {
         }
         // What a room says is bounded by its rules' budget: no more is kept for latecomers than
         // members may set.
-        let _ = self.publish_ephemeral(0, class, r#type, payload, ctx);
+        if self.publish_ephemeral(0, class, r#type, payload, ctx).is_err() {
+            ctx.stats.dropped[ClassIndex::Latest as usize] += 1;
+        }
     }
 
     /// Tells everybody what a tick brought.

@@ -1,6 +1,8 @@
 //! Short words for what every scenario does.
 
 use crate::support::client::{Client, join_named, text};
+use crate::support::copy::{Came, StateCopy};
+use crate::support::field;
 use crate::support::log::What;
 use crate::support::log::payload_bytes;
 use crate::support::replica::Replica;
@@ -8,8 +10,12 @@ use crate::support::socket::Gone;
 use crate::support::world::World;
 use madang_engine::Config;
 use madang_engine::peer::home_of;
+use madang_engine::room::Room;
+use madang_engine::watch::WatchRule;
 use madang_protocol::client::{Class, CreateOptions, Join, JoinOptions};
+use madang_protocol::state::{FieldValue, Part, ScalarValue};
 use madang_protocol::{CloseCode, ErrorCode};
+use std::sync::Once;
 
 /// Room for everything a kernel takes in these tests.
 const CAPACITY: usize = 1 << 20;
@@ -31,6 +37,43 @@ pub(crate) fn room_at(shard: u16, shards: u16) -> String {
     let names = (0..).map(|number| format!("room-{number}"));
     let mut at_home = names.filter(|name| home_of(name, shards).0 == shard);
     at_home.next().unwrap_or_default()
+}
+
+/// The same with rooms with rules, which may be watched.
+pub(crate) fn rules() -> Config {
+    let mut config = config();
+    field::add_kinds(&mut config.room);
+    for (prefix, ..) in field::KINDS {
+        config.room.watch.push(WatchRule { prefix: prefix.into(), delay_min_ms: 0 });
+    }
+    config
+}
+
+/// A room name with this prefix whose home is this shard.
+pub(crate) fn named_at(prefix: &str, shard: u16, shards: u16) -> String {
+    let mut names = (0..).map(|number| format!("{prefix}{number}"));
+    names.find(|name| home_of(name, shards).0 == shard).unwrap_or_default()
+}
+
+/// What a panic of a room's rules says goes nowhere: it is expected.
+pub(crate) fn hush() {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let usual = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            let words = panic.payload().downcast_ref::<String>();
+            if words.is_none_or(|words| words != "expected") {
+                usual(panic);
+            }
+        }));
+    });
+}
+
+/// A join that creates its room with these labels: what the room's rules do when.
+pub(crate) fn join_with(name: &str, labels: &[(&str, &str)]) -> Join {
+    let labels = labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let options = CreateOptions { labels: labels.collect(), ..CreateOptions::default() };
+    Join { options: create(options), ..join_named(name) }
 }
 
 pub(crate) fn create(options: CreateOptions) -> JoinOptions {
@@ -96,6 +139,79 @@ impl World {
     fn ask(&mut self, client: usize, join: Join) {
         self.clients[client].join(&mut self.node, join);
         self.calm();
+    }
+
+    /// Tells a room's rules what to do.
+    pub(crate) fn order(&mut self, client: usize, channel: u32, line: &str) -> u64 {
+        let sent = self.clients[client].publish(
+            &mut self.node,
+            channel,
+            Class::Reliable,
+            "do",
+            text(line),
+        );
+        sent.expect("the client is in the room")
+    }
+
+    /// Lets the step of a room at 20 Hz pass, and everything settle.
+    pub(crate) fn tick(&mut self) {
+        self.pass_ms(50, 10);
+        self.calm();
+    }
+
+    /// Tells a room's rules what to do, and waits for what comes of it.
+    pub(crate) fn done(&mut self, client: usize, channel: u32, lines: &[&str]) {
+        for line in lines {
+            self.order(client, channel, line);
+        }
+        self.calm();
+        self.tick();
+    }
+
+    pub(crate) fn state(&self, client: usize, channel: u32) -> &StateCopy {
+        self.replica(client, channel).state.as_ref().expect("the room has state")
+    }
+
+    /// The parts that a client has.
+    pub(crate) fn parts(&self, client: usize, channel: u32) -> Vec<Part> {
+        self.state(client, channel).parts.keys().copied().collect()
+    }
+
+    /// What a client has of a text field; nothing if it has no such entity in the part.
+    pub(crate) fn reads(&self, client: usize, channel: u32, at: (Part, u32, usize)) -> String {
+        let (state, (part, entity, field)) = (self.state(client, channel), at);
+        let value = state
+            .parts
+            .get(&part)
+            .and_then(|copy| copy.replica.value(&state.schema, entity, field));
+        match value {
+            None => "nothing".to_owned(),
+            Some(FieldValue::One(ScalarValue::Text(text))) => text,
+            Some(FieldValue::One(ScalarValue::Uint(number))) => number.to_string(),
+            Some(value) => format!("{value:?}"),
+        }
+    }
+
+    /// The room of a number, at its home.
+    pub(crate) fn room(&self, channel: u32) -> &Room {
+        let home = &self.node.engines[channel as usize % self.node.shards()];
+        home.home().get(channel).expect("the room is there")
+    }
+
+    /// Everybody in the room has what it may see of the state, and nothing else.
+    pub(crate) fn agree(&self, channel: u32) {
+        for client in &self.clients {
+            let Some(replica) = client.rooms.get(&channel) else { continue };
+            let state = replica.state.as_ref().expect("the room has state");
+            let agrees = state.agrees(self.room(channel), replica.member);
+            assert_eq!(agrees, Ok(()), "client {}", client.index);
+        }
+    }
+
+    /// What came of a room's state since this was asked last.
+    pub(crate) fn came(&mut self, client: usize, channel: u32) -> Vec<Came> {
+        let room = self.clients[client].rooms.get_mut(&channel).expect("the client is in the room");
+        std::mem::take(&mut room.state.as_mut().expect("the room has state").came)
     }
 
     /// Publishes, class reliable, without waiting for anything.

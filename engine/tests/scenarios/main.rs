@@ -17,6 +17,15 @@ mod rates;
 mod raw;
 mod requests;
 mod resume;
+mod shared;
+mod state_failures;
+mod state_interest;
+mod state_links;
+mod state_members;
+mod state_rules;
+mod state_slow;
+mod state_ticks;
+mod state_watch;
 #[path = "../support/mod.rs"]
 mod support;
 mod watching;

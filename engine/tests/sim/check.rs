@@ -1,7 +1,7 @@
 //! What must hold at the end of a run.
 
 use crate::support::client::Client;
-use crate::support::log::payload_bytes;
+use crate::support::log::{What, payload_bytes};
 use crate::support::node::Node;
 use crate::support::replica::Replica;
 use crate::support::world::World;
@@ -149,7 +149,7 @@ fn was_told(node: &Node, client: &Client) -> Option<String> {
         // Comings and goings may be on their way still; what members said may not.
         let missed = (replica.position + 1..=log.head()).find(|seq| {
             log.entry(*seq).is_some_and(|entry| {
-                entry.is_from_member() && entry.is_visible_to(replica.member, replica.echo)
+                is_from_member(entry) && entry.is_visible_to(replica.member, replica.echo)
             })
         })?;
         Some(format!(
@@ -157,6 +157,14 @@ fn was_told(node: &Node, client: &Client) -> Option<String> {
             replica.name
         ))
     })
+}
+
+/// What rules say while all comes to its end may come too late.
+fn is_from_member(entry: &What) -> bool {
+    match entry {
+        What::Message { from, .. } | What::Direct { from, .. } => *from != 0,
+        What::Presence(_) => false,
+    }
 }
 
 /// When everybody is gone and every grace period is over, nothing is left of them.

@@ -41,10 +41,13 @@ pub(crate) fn command(token: &str, x: usize, b: u32) -> String {
         57 => format!("arm join view me {at_x} {at_y}"),
         58 => format!("arm leave remove #{n}"),
         59 => format!("arm tick move #{n} {at_x} {at_y}"),
-        _ if x % 3 > 0 => format!("refuse {token}"),
+        _ if !x.is_multiple_of(3) => format!("refuse {token}"),
         60 => format!("kick {whom}"),
-        61 => ["close", "arm may_join close", "arm leave close", "arm empty close"][n as usize % 4]
-            .to_owned(),
+        61 => {
+            ["close", "arm may_join close", "arm leave close", "arm empty close", "arm join close"]
+                [n as usize % 5]
+                .to_owned()
+        }
         62 => [
             "panic",
             "spend 5000",

@@ -321,8 +321,14 @@ impl<'p> Run<'p> {
         let World { node, clients, .. } = &mut self.world;
         let count = clients.len();
         let map = ["dust", "ice"][b as usize % 2].to_owned();
+        let has_state = self.plan.rooms.iter().any(|room| room.contains('-'));
+        let kind = match b / 256 % 4 {
+            2 if has_state => "field",
+            3 if has_state => "still",
+            _ => "relay",
+        };
         let target =
-            JoinTarget::Match { kind: "relay".to_owned(), filter: vec![("map".to_owned(), map)] };
+            JoinTarget::Match { kind: kind.to_owned(), filter: vec![("map".to_owned(), map)] };
         let create = CreateOptions { capacity: Some(2 + b / 8 % 2), ..CreateOptions::default() };
         let options = JoinOptions { create: Some(create), ..JoinOptions::default() };
         let mode = if (b / 2).is_multiple_of(4) { JoinMode::Join } else { JoinMode::Either };

@@ -13,6 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PartCopy {
     pub(crate) tick: u64,
+    /// The tick of the newest delta since the snapshot.
+    delta: Option<u64>,
     pub(crate) replica: Replica,
 }
 
@@ -33,6 +35,8 @@ pub(crate) struct StateCopy {
     pub(crate) is_resyncing: bool,
     /// The newest cseq that an input ack covered.
     pub(crate) acked: u64,
+    /// What counts as covered since the `joined`.
+    covered: u64,
     /// Publications, of every class.
     pub(crate) inputs: BTreeSet<u64>,
     pub(crate) came: Vec<Came>,
@@ -61,6 +65,7 @@ impl StateCopy {
             parts: BTreeMap::new(),
             is_resyncing: false,
             acked: 0,
+            covered: joined.applied_cseq.0,
             inputs: BTreeSet::new(),
             came: Vec::new(),
             beginnings: 0,
@@ -94,7 +99,7 @@ impl StateCopy {
         replica
             .apply_snapshot(&self.schema, &snapshot.state)
             .map_err(|error| format!("a snapshot of {part:?}: {error}"))?;
-        let copy = PartCopy { tick, replica };
+        let copy = PartCopy { tick, delta: None, replica };
         check(&copy, part, snapshot.hash, against)?;
         self.parts.insert(part, copy);
         Ok(())
@@ -118,7 +123,7 @@ impl StateCopy {
         copy.replica
             .apply_delta(&self.schema, &delta.changes)
             .map_err(|error| format!("a delta of {part:?}: {error}"))?;
-        copy.tick = tick;
+        (copy.tick, copy.delta) = (tick, Some(tick));
         check(copy, part, delta.hash, against)
     }
 
@@ -141,6 +146,11 @@ impl StateCopy {
         }
         if let Some(ahead) = self.parts.values().find(|copy| copy.tick > ack.tick) {
             return Err(format!("{ack:?} behind what is of tick {}", ahead.tick));
+        }
+        let is_shown = |copy: &PartCopy| copy.delta.is_some_and(|tick| tick >= ack.tick);
+        let is_news = ack.cseq.0 > self.acked.max(self.covered);
+        if is_news && self.parts.values().any(is_shown) {
+            return Err(format!("{ack:?} behind the delta of its tick"));
         }
         self.acked = ack.cseq.0;
         Ok(())

@@ -106,7 +106,8 @@ impl Watched {
 
     /// Seqs ascend, those of snapshots not strictly; time does not run backwards.
     fn at(&mut self, seq: u64, at_ms: u64, is_new: bool) -> Result<(), String> {
-        if seq < self.seq + u64::from(is_new) && !(seq == 0 && !is_new) {
+        // Before the first tick a snapshot has no seq.
+        if seq < self.seq + u64::from(is_new) && (is_new || seq != 0) {
             return Err(format!("seq {seq} after {}", self.seq));
         }
         if at_ms < self.at_ms {

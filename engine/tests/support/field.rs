@@ -99,6 +99,8 @@ struct Plot {
     /// Ticks for which units still wander, and for which the room still counts.
     wandering: u32,
     counting: u32,
+    /// Whether each that leaves has another one removed.
+    is_cascading: bool,
     /// Timers that were told of.
     timers: u32,
 }
@@ -185,11 +187,17 @@ impl Plot {
                 ctx.set_view(whom(0), point(1));
                 Ok(())
             }
-            "say" => send(ctx, Audience::Everyone, Class::Reliable, text(0)),
-            "now" => send(ctx, Audience::Everyone, Class::Latest(number(0)), text(1)),
-            "wave" => send(ctx, Audience::Everyone, Class::Volatile, text(0)),
-            "tell" => send(ctx, Audience::Member(whom(0)), Class::Reliable, text(1)),
-            "rally" => send(ctx, Audience::Team(number(0)), Class::Reliable, text(1)),
+            "say" | "now" | "wave" | "tell" | "rally" => {
+                let (to, class, words) = match *verb {
+                    "say" => (Audience::Everyone, Class::Reliable, text(0)),
+                    "now" => (Audience::Everyone, Class::Latest(number(0)), text(1)),
+                    "wave" => (Audience::Everyone, Class::Volatile, text(0)),
+                    "tell" => (Audience::Member(whom(0)), Class::Reliable, text(1)),
+                    _ => (Audience::Team(number(0)), Class::Reliable, text(1)),
+                };
+                ctx.send(to, class, "said", Payload::Text(Cow::Owned(words)));
+                Ok(())
+            }
             "kick" => {
                 ctx.kick(whom(0));
                 Ok(())
@@ -233,12 +241,24 @@ impl Plot {
                 self.counting = number(0);
                 Ok(())
             }
+            "cascade" => {
+                self.is_cascading = true;
+                Ok(())
+            }
             "arm" => {
                 let call = rest.first().copied().unwrap_or_default();
                 self.armed.push((call.to_owned(), text(1)));
                 Ok(())
             }
             verb => Err(format!("{verb} is no command")),
+        }
+    }
+}
+
+impl Drop for Plot {
+    fn drop(&mut self) {
+        if let Some((_, words)) = self.armed.iter().find(|(name, _)| name == "drop") {
+            panic!("{words}");
         }
     }
 }
@@ -267,6 +287,9 @@ impl RoomLogic for Plot {
 
     fn on_leave(&mut self, ctx: &mut Context<'_>, member: u32) {
         self.fire("leave", ctx, member);
+        if let Some(next) = ctx.members().last().copied().filter(|_| self.is_cascading) {
+            ctx.kick(next);
+        }
     }
 
     fn on_message(
@@ -332,11 +355,6 @@ pub(crate) fn position(state: &State, id: u32) -> Option<[f64; 2]> {
         Ok(FieldValue::One(ScalarValue::Vec2(at))) => Some(at),
         _ => None,
     }
-}
-
-fn send(ctx: &mut Context<'_>, to: Audience, class: Class, words: String) -> Result<(), String> {
-    ctx.send(to, class, "said", Payload::Text(Cow::Owned(words)));
-    Ok(())
 }
 
 fn said<T>(result: Result<T, StateError>) -> Result<T, String> {

@@ -54,14 +54,6 @@ impl What {
         }
     }
 
-    /// Whether a member said it.
-    pub(crate) fn is_from_member(&self) -> bool {
-        match self {
-            What::Message { from, .. } | What::Direct { from, .. } => *from != 0,
-            What::Presence(_) => false,
-        }
-    }
-
     pub(crate) fn payload(&self) -> Option<&Payload<'static>> {
         match self {
             What::Message { payload, .. } | What::Direct { payload, .. } => Some(payload),
@@ -192,6 +184,13 @@ pub(crate) struct Logs {
 impl Logs {
     pub(crate) fn get(&self, name: &str, epoch: Epoch) -> Option<&RoomLog> {
         self.rooms.get(&epoch)?.get(name)
+    }
+
+    /// A room began, and may have ended before anybody looked.
+    pub(crate) fn began(&mut self, name: &str, epoch: Epoch, channel: u32) {
+        let of_epoch = self.rooms.entry(epoch).or_default();
+        let log = || RoomLog { channel, ..RoomLog::default() };
+        of_epoch.entry(name.to_owned()).or_insert_with(log);
     }
 
     /// A room is gone.

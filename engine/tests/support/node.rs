@@ -13,7 +13,7 @@ use madang_engine::peer::{Down, Encoded, PeerMsg, Up};
 use madang_engine::publish::{PublishRefusal, Receipt};
 use madang_engine::session::QueueClass;
 use madang_engine::time::Time;
-use madang_engine::watch::WatchItem;
+use madang_engine::watch::{WatchEvent, WatchItem};
 use madang_engine::{Clock, Config, Engine, Input, Output, Stats};
 use madang_protocol::codec;
 use madang_protocol::{CloseCode, ServerMessage};
@@ -243,6 +243,9 @@ impl Node {
             }
             Output::Watch(item) => {
                 self.mix(10 + (u64::from(item.channel) << 8));
+                if let WatchEvent::Opened(room) = &item.event {
+                    self.logs.began(&room.name, room.epoch, item.channel);
+                }
                 if let Err(why) = self.feed.told(&item, &self.projections) {
                     self.violate(why);
                 }

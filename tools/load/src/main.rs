@@ -6,19 +6,23 @@
 //! comes back is checked: order, loss, repeats and content.
 //!
 //! The parts: `cli.rs` (what can be asked for), `fleet/` (the connections), `dialect.rs` (what is
-//! said on them, by protocol), `websocket.rs` (the client's framing), `schedule.rs`, `stamp.rs`
-//! and `tally.rs` (when to send, what, and whether it came), `traffic.rs` and `idle.rs` (the
-//! scenarios), `process.rs` (the server as the system sees it), `report.rs`.
+//! said on them, by protocol), `websocket.rs` (the client's framing), `schedule.rs`, `stamp.rs`,
+//! `talk.rs`, `ear.rs` and `tally.rs` (when to send, what, and whether it came), `traffic.rs`,
+//! `idle.rs` and `spectate/` (the scenarios), `process.rs` (the server as the system sees it),
+//! `report.rs`.
 
 mod cli;
 mod dialect;
+mod ear;
 mod fleet;
 mod idle;
 mod process;
 mod report;
 mod schedule;
+mod spectate;
 mod stamp;
 mod system;
+mod talk;
 mod tally;
 mod traffic;
 mod websocket;

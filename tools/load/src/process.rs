@@ -11,6 +11,31 @@ pub(crate) struct Cpu {
     pub(crate) system_us: u64,
 }
 
+impl Cpu {
+    pub(crate) fn total_us(self) -> u64 {
+        self.user_us + self.system_us
+    }
+}
+
+/// Time of some threads so far, in microseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Threads {
+    /// On a CPU.
+    pub(crate) ran_us: u64,
+    /// Ready to run, without a CPU.
+    pub(crate) waited_us: u64,
+}
+
+impl Threads {
+    /// Seconds a second since an earlier time, that many microseconds ago: on a CPU, and without one.
+    pub(crate) fn since(self, earlier: Self, wall_us: f64) -> (f64, f64) {
+        // Those of a thread that has ended are gone.
+        let ran = self.ran_us.saturating_sub(earlier.ran_us) as f64;
+        let waited = self.waited_us.saturating_sub(earlier.waited_us) as f64;
+        (ran / wall_us, waited / wall_us)
+    }
+}
+
 /// Memory of a process, in bytes.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub(crate) struct Memory {
@@ -47,6 +72,23 @@ impl Process {
         parse_cpu(&stat, rustix::param::clock_ticks_per_second()).ok_or_else(unexpected)
     }
 
+    /// Time so far of the threads whose names begin with this.
+    pub(crate) fn threads(self, prefix: &str) -> io::Result<Threads> {
+        let mut sum = Threads::default();
+        for thread in fs::read_dir(format!("/proc/{}/task", self.pid))? {
+            let path = thread?.path();
+            // A thread may end while this is read.
+            let Ok(name) = fs::read_to_string(path.join("comm")) else { continue };
+            let Ok(times) = fs::read_to_string(path.join("schedstat")) else { continue };
+            if name.starts_with(prefix) {
+                let times = parse_times(&times).ok_or_else(unexpected)?;
+                sum.ran_us += times.ran_us;
+                sum.waited_us += times.waited_us;
+            }
+        }
+        Ok(sum)
+    }
+
     pub(crate) fn memory(self) -> io::Result<Memory> {
         // The sum over the mappings is exact; the counters of `status` are kept per thread and
         // added up now and then.
@@ -73,6 +115,13 @@ fn parse_cpu(stat: &str, ticks_per_second: u64) -> Option<Cpu> {
     Some(Cpu { user_us: field_us()?, system_us: field_us()? })
 }
 
+/// The first two fields of `schedstat`, which are nanoseconds.
+fn parse_times(schedstat: &str) -> Option<Threads> {
+    let mut fields = schedstat.split_ascii_whitespace();
+    let mut field_us = || Some(fields.next()?.parse::<u64>().ok()? / 1000);
+    Some(Threads { ran_us: field_us()?, waited_us: field_us()? })
+}
+
 fn kib(text: &str, name: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
@@ -92,6 +141,15 @@ mod tests {
         let cpu = parse_cpu(stat, 100).expect("parses");
         assert_eq!((cpu.user_us, cpu.system_us), (2_500_000, 500_000));
         assert!(parse_cpu("7 (a) S 1", 100).is_none());
+    }
+
+    #[test]
+    fn times_of_threads_are_read_and_compared() {
+        let times = parse_times("5000000 2000000 17\n").expect("parses");
+        assert_eq!(times, Threads { ran_us: 5000, waited_us: 2000 });
+        assert_eq!(times.since(Threads { ran_us: 4000, waited_us: 0 }, 10_000.0), (0.1, 0.2));
+        assert_eq!(Threads::default().since(times, 10_000.0), (0.0, 0.0));
+        assert!(parse_times("5").is_none());
     }
 
     #[test]

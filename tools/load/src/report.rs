@@ -119,10 +119,17 @@ pub(crate) struct Idle {
 
 /// What went wrong with connections, in one line.
 pub(crate) fn troubles(tolls: &Tolls) -> String {
-    endings(&tolls.refused, &tolls.closed, tolls.broken, tolls.errors, tolls.first_error.as_deref())
+    endings_of(
+        &tolls.refused,
+        &tolls.closed,
+        tolls.broken,
+        tolls.errors,
+        tolls.first_error.as_deref(),
+    )
 }
 
-fn endings(
+/// The same, of any kind of connection.
+pub(crate) fn endings_of(
     refused: &BTreeMap<u16, u64>,
     closed: &BTreeMap<u16, u64>,
     broken: u64,
@@ -143,15 +150,15 @@ fn endings(
 
 /// Lines of a name and a value.
 #[derive(Default)]
-struct Table(String);
+pub(crate) struct Table(pub(crate) String);
 
 impl Table {
-    fn line(&mut self, name: &str, value: &str) {
+    pub(crate) fn line(&mut self, name: &str, value: &str) {
         // Writing into a string cannot fail.
         let _ = writeln!(self.0, "  {name:<14} {value}");
     }
 
-    fn times(&mut self, name: &str, times: &Percentiles) {
+    pub(crate) fn times(&mut self, name: &str, times: &Percentiles) {
         let ms = |us: u64| us as f64 / 1000.0;
         self.line(
             name,
@@ -166,7 +173,7 @@ impl Table {
         );
     }
 
-    fn end(mut self, passed: bool) -> String {
+    pub(crate) fn end(mut self, passed: bool) -> String {
         self.0.push_str(if passed { "  passed\n" } else { "  FAILED\n" });
         self.0
     }
@@ -239,7 +246,7 @@ impl Traffic {
     fn endings(&self) -> String {
         let none = BTreeMap::new();
         let first = self.first_error.as_deref();
-        let ended = endings(&none, &self.closed, self.broken, self.errors, first);
+        let ended = endings_of(&none, &self.closed, self.broken, self.errors, first);
         format!("{} live at the end; {ended}", self.live_at_end)
     }
 }
@@ -256,7 +263,7 @@ impl Idle {
         let rate = self.connections as f64 / self.open_seconds.max(1e-9);
         table.line("opened", &format!("in {:.2} s ({rate:.0}/s)", self.open_seconds));
         let first = self.first_error.as_deref();
-        let ended = endings(&self.refused, &self.closed, self.broken, self.errors, first);
+        let ended = endings_of(&self.refused, &self.closed, self.broken, self.errors, first);
         table.line("connections", &format!("{} answered at the end; {ended}", self.alive));
         if let Some(server) = &self.server {
             table.line("server memory", &format!("before: {}", mib(&server.before)));
@@ -273,7 +280,7 @@ impl Idle {
     }
 }
 
-fn mib(memory: &Memory) -> String {
+pub(crate) fn mib(memory: &Memory) -> String {
     let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
     format!("{:.2} MiB anonymous, {:.2} MiB resident", mib(memory.anonymous), mib(memory.resident))
 }

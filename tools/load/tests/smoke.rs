@@ -1,10 +1,9 @@
 //! The tool against a real server on loopback: counts and correctness, no times.
 
-use madang::Server;
-use madang::config::Config;
+mod server;
+
 use serde_json::Value;
-use std::net::SocketAddr;
-use std::process::{Command, Output};
+use server::Running;
 
 #[test]
 fn everyone_hears_everyone_once_and_in_order() {
@@ -183,53 +182,5 @@ fn what_cannot_be_run_says_why() {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
         assert!(said.contains(why), "{arguments:?}: {said}");
-    }
-}
-
-/// A server on free ports, drained at the end.
-struct Running {
-    server: Option<Server>,
-    address: SocketAddr,
-}
-
-impl Running {
-    fn start(configure: impl FnOnce(&mut Config)) -> Self {
-        let mut config = Config::default();
-        // Rooms that play by themselves would be counted with what is tested.
-        config.rooms.open = Vec::new();
-        config.play.listen.set_port(0);
-        config.watch.listen.set_port(0);
-        config.server.shards = 2;
-        config.server.drain_notice_ms = 0;
-        configure(&mut config);
-        let server = Server::start(config).expect("the server starts");
-        Self { address: server.play_addr(), server: Some(server) }
-    }
-
-    fn run(&self, arguments: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_madang-load"))
-            .args(arguments)
-            .args(["--json", "--url", &format!("ws://{}", self.address)])
-            .output()
-            .expect("the tool runs")
-    }
-
-    #[track_caller]
-    fn passes(&self, arguments: &[&str]) -> Value {
-        let output = self.run(arguments);
-        let said = String::from_utf8_lossy(&output.stderr);
-        let found: Value = serde_json::from_slice(&output.stdout)
-            .unwrap_or_else(|error| panic!("{arguments:?}: {error}: {said}"));
-        assert!(output.status.success(), "{arguments:?}: {found}");
-        found
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        if let Some(server) = self.server.take() {
-            server.drain();
-            server.join();
-        }
     }
 }

@@ -3,6 +3,7 @@
 use mio::net::TcpStream;
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
+use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -16,7 +17,7 @@ const LOOPBACK_SOURCES: u8 = 16;
 
 /// The addresses that connections come from.
 #[derive(Debug)]
-pub(super) struct Sources {
+pub(crate) struct Sources {
     /// How many connections are the system's choice.
     unbound: usize,
     addresses: Vec<IpAddr>,
@@ -26,7 +27,7 @@ pub(super) struct Sources {
 
 /// Why no connection could be begun.
 #[derive(Debug)]
-pub(super) enum Failure {
+pub(crate) enum Failure {
     /// This process has no descriptor left.
     Descriptors,
     /// No source address has a port left.
@@ -37,7 +38,7 @@ pub(super) enum Failure {
 
 impl Sources {
     /// Those that were asked for; else, for a server on loopback, loopback's first.
-    pub(super) fn new(asked: &[IpAddr], target: SocketAddr) -> Self {
+    pub(crate) fn new(asked: &[IpAddr], target: SocketAddr) -> Self {
         let is_loopback = matches!(target.ip(), IpAddr::V4(ip) if ip.is_loopback());
         let (unbound, addresses) = match asked {
             [] if is_loopback => (UNBOUND, (2..=LOOPBACK_SOURCES).map(loopback).collect()),
@@ -47,11 +48,13 @@ impl Sources {
         Self { unbound, addresses, exhausted: 0 }
     }
 
-    /// Begins the connection of this number.
-    pub(super) fn connect(
+    /// Begins the connection of this number. With a size, the system's buffer for what comes has
+    /// that one; else it grows as the system likes.
+    pub(crate) fn connect(
         &mut self,
         number: usize,
         target: SocketAddr,
+        receive_bytes: Option<usize>,
     ) -> Result<TcpStream, Failure> {
         loop {
             let place = self.place(number);
@@ -59,7 +62,7 @@ impl Sources {
                 None => None,
                 Some(place) => Some(*self.addresses.get(place).ok_or(Failure::Ports)?),
             };
-            match begin(source, target) {
+            match begin(source, target, receive_bytes) {
                 Ok(socket) => return Ok(socket),
                 Err(error) => match (Errno::from_io_error(&error), place) {
                     (Some(Errno::MFILE | Errno::NFILE), _) => return Err(Failure::Descriptors),
@@ -80,15 +83,32 @@ impl Sources {
     }
 }
 
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Descriptors => f.write_str("this process is out of descriptors (ulimit -n)"),
+            Self::Ports => f.write_str("out of ports; name more addresses by --source"),
+            Self::Other(error) => write!(f, "cannot connect: {error}"),
+        }
+    }
+}
+
 fn loopback(last: u8) -> IpAddr {
     Ipv4Addr::new(127, 0, 0, last).into()
 }
 
-fn begin(source: Option<IpAddr>, target: SocketAddr) -> io::Result<TcpStream> {
+fn begin(
+    source: Option<IpAddr>,
+    target: SocketAddr,
+    receive_bytes: Option<usize>,
+) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::for_address(target), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     // Messages are written whole; waiting for more would only make them late.
     socket.set_tcp_nodelay(true)?;
+    if let Some(bytes) = receive_bytes {
+        socket.set_recv_buffer_size(bytes)?;
+    }
     if let Some(source) = source {
         socket.bind(&SocketAddr::new(source, 0).into())?;
     }

@@ -1,7 +1,7 @@
 //! All connections of a run: opening them, the loop, what is counted.
 //!
 //! Connections are numbered from 0. Connection `n` is in room `n / rooms_of`, at place
-//! `n % rooms_of`.
+//! `n % rooms_of`; the last ones may each be alone in a room.
 
 mod conn;
 mod connect;
@@ -11,9 +11,10 @@ use crate::system::{Alarm, Clock};
 use crate::websocket::{self, Answer, CLOSE, PING, PONG};
 pub(crate) use conn::Phase;
 use conn::{Conn, Received};
-use connect::{Failure, Sources};
+pub(crate) use connect::Sources;
 use madang_protocol::client::Class;
-use mio::{Events, Interest, Poll, Token};
+use mio::event::Event;
+use mio::{Events, Interest, Poll, Registry, Token};
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -43,6 +44,10 @@ pub(crate) struct Plan {
     pub(crate) room_prefix: String,
     pub(crate) connections: usize,
     pub(crate) rooms_of: usize,
+    /// How many of the connections, the last ones, are alone in a room each.
+    pub(crate) alone: usize,
+    /// The names of their rooms are this and a number from 0.
+    pub(crate) alone_prefix: String,
     /// Most connections on their way at the same time.
     pub(crate) in_flight: usize,
     /// Most connections begun in a second; 0 is no bound.
@@ -58,6 +63,8 @@ pub(crate) trait Listener {
     fn message(&mut self, conn: usize, payload: &[u8], now_ns: u64);
     /// A sign of life was answered.
     fn alive(&mut self, conn: usize);
+    /// Something happened to a socket that is not the fleet's but on its poll.
+    fn other(&mut self, _event: &Event) {}
 }
 
 /// What happened to the connections.
@@ -121,6 +128,11 @@ impl Fleet {
         &self.tolls
     }
 
+    /// For sockets that are not the fleet's. Their tokens are above its connections' numbers.
+    pub(crate) fn registry(&self) -> &Registry {
+        self.poll.registry()
+    }
+
     pub(crate) fn is_live(&self, conn: usize) -> bool {
         self.conns.get(conn).is_some_and(|conn| conn.phase == Phase::Live)
     }
@@ -154,13 +166,9 @@ impl Fleet {
 
     fn begin(&mut self) -> Result<(), String> {
         let number = self.conns.len();
-        let mut socket = self.sources.connect(number, self.plan.target).map_err(|failure| {
-            let what = match failure {
-                Failure::Descriptors => "this process is out of descriptors (ulimit -n)".to_owned(),
-                Failure::Ports => "out of ports; name more addresses by --source".to_owned(),
-                Failure::Other(error) => format!("cannot connect: {error}"),
-            };
-            format!("{what}; {number} of {} connections were begun", self.plan.connections)
+        let begun = self.sources.connect(number, self.plan.target, None);
+        let mut socket = begun.map_err(|failure| {
+            format!("{failure}; {number} of {} connections were begun", self.plan.connections)
         })?;
         let interest = Interest::READABLE | Interest::WRITABLE;
         self.poll
@@ -189,6 +197,7 @@ impl Fleet {
         for event in &events {
             let Token(number) = event.token();
             if number >= self.conns.len() {
+                listener.other(event);
                 continue;
             }
             if event.is_writable() || event.is_error() {
@@ -301,7 +310,10 @@ impl Fleet {
     }
 
     fn room(&self, number: usize) -> String {
-        format!("{}{}", self.plan.room_prefix, number / self.plan.rooms_of)
+        match number.checked_sub(self.plan.connections - self.plan.alone) {
+            Some(alone) => format!("{}{alone}", self.plan.alone_prefix),
+            None => format!("{}{}", self.plan.room_prefix, number / self.plan.rooms_of),
+        }
     }
 
     fn readable(&mut self, number: usize, to_the_end: bool, listener: &mut impl Listener) {

@@ -1,0 +1,209 @@
+// The client with the real server: MADANG_BIN (or MADANG_TEST_BINARY), else target/debug/madang, where
+// there is one.
+
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { WebSocket } from 'ws';
+import { startServer } from '../../../tests/interop/server.mjs';
+import { Client } from '../src/index.js';
+
+/** @typedef {import('../src/room.js').Room} Room */
+/** @typedef {import('../src/state.js').RoomState} RoomState */
+/** @typedef {import('../src/types.js').JoinOptions} JoinOptions */
+
+const binary =
+  process.env.MADANG_BIN ??
+  process.env.MADANG_TEST_BINARY ??
+  fileURLToPath(new URL('../../../target/debug/madang', import.meta.url));
+const skip = existsSync(binary) ? false : `there is no ${binary}`;
+
+/** @type {{ play?: string, stop: () => Promise<number> }} */
+let server;
+/** @type {Client[]} */
+const clients = [];
+before(async () => {
+  if (!skip) {
+    server = await startServer();
+  }
+});
+after(async () => {
+  clients.forEach((client) => client.close());
+  await server?.stop();
+});
+
+/**
+ * @param {string} name
+ * @param {JoinOptions} [options]
+ */
+async function enter(name, options) {
+  const client = new Client(server.play ?? '', { WebSocket });
+  clients.push(client);
+  const room = await client.join(name, options);
+  return { client, room, state: /** @type {RoomState} */ (room.state) };
+}
+
+/**
+ * Waits for a tick at which something holds.
+ *
+ * @param {RoomState} state
+ * @param {() => boolean} reached
+ */
+async function until(state, reached) {
+  if (!reached()) {
+    await new Promise((resolve) => {
+      const off = state.on('tick', () => {
+        if (reached()) {
+          off();
+          resolve(null);
+        }
+      });
+    });
+  }
+}
+
+/**
+ * What every member may see, as text.
+ *
+ * @param {RoomState} state
+ */
+function common(state) {
+  const { kinds } = state.schema;
+  const isCommon = ({ visibility = 'everyone' }) => visibility === 'everyone' || visibility === 'members';
+  const entities = [state.room, ...state.entities()].sort((a, b) => a.id - b.id);
+  return JSON.stringify(
+    entities.flatMap((entity) => {
+      const fields = kinds.find(({ name }) => name === entity.kind)?.fields.filter(isCommon) ?? [];
+      return fields.length === 0 ? [] : [[entity.id, entity.kind, fields.map(({ name }) => entity[name])]];
+    }),
+  );
+}
+
+/**
+ * The picture of each tick.
+ *
+ * @param {RoomState} state
+ */
+function record(state) {
+  /** @type {Map<number, string>} */
+  const pictures = new Map();
+  state.on('tick', ({ tick }) => pictures.set(tick, common(state)));
+  return pictures;
+}
+
+/** @param {Room} room */
+function own({ state, me }) {
+  return [...(state?.entities('player') ?? [])].find(({ member }) => member === me.id);
+}
+
+test('two players see the same of an arena tick by tick, also across a lost connection', { skip, timeout: 60_000 }, async () => {
+  const one = await enter('arena-web');
+  const two = await enter('arena-web');
+  const [first, second] = [record(one.state), record(two.state)];
+  let resets = 0;
+  two.state.on('reset', () => (resets += 1));
+  await until(two.state, () => second.size >= 10);
+  two.client.drop(0);
+  await until(two.state, () => resets === 2);
+  const [from, has] = [two.state.tick, second.size];
+  await until(two.state, () => second.size >= has + 10);
+  await until(one.state, () => one.state.tick >= two.state.tick);
+  const ticks = [...second.keys()].filter((tick) => first.has(tick));
+  assert.ok(ticks.filter((tick) => tick > from).length >= 8, 'some of them after the loss');
+  assert.ok(ticks.length >= 16);
+  for (const tick of ticks) {
+    assert.equal(second.get(tick), first.get(tick), `tick ${tick}`);
+  }
+  assert.deepEqual([one.state.resyncs, two.state.resyncs, two.client.resumes], [0, 0, 1]);
+  assert.ok((await two.client.stats()).state.sent >= 15);
+});
+
+test('what a player sends is acknowledged with the tick that shows it', { skip, timeout: 60_000 }, async () => {
+  const { room, state } = await enter('arena-input');
+  await until(state, () => own(room) !== undefined);
+  const player = own(room);
+  const [x, y] = player?.at ?? [];
+  /** @type {{ cseq: number, done: Promise<{ tick?: number }> }[]} */
+  const sent = [];
+  let number = 0;
+  const stop = state.on('tick', () => {
+    number += 1;
+    // Its number, and one step to the left, or to the right where there is more room.
+    sent.push(room.input('input', new Uint8Array([number, 0, 0, 0, x > 0 ? 0x81 : 0x7f, 0, 0, 0, 0])));
+  });
+  await until(state, () => sent.length >= 20);
+  stop();
+  const last = sent[sent.length - 1];
+  const { tick = 0 } = await last.done;
+  await until(state, () => state.acked.cseq >= last.cseq);
+  assert.ok(state.acked.tick >= tick && tick > 0);
+  assert.ok(sent.every(({ cseq }, index) => index === 0 || cseq > sent[index - 1].cseq));
+  await until(state, () => Math.hypot(player?.at[0] - x, player?.at[1] - y) > 1);
+  assert.equal(own(room), player, 'the same object all the time');
+  await assert.rejects(room.input('input', 'no bytes').done, { reason: 'refused' });
+  await assert.rejects(room.publish('dance', 'x'), { reason: 'refused' });
+  await assert.rejects(room.edit([state.set(0, { round: 9 })]), { reason: 'no_state' });
+});
+
+/** @type {import('../src/cells.js').Schema} */
+const BOARD = {
+  kinds: [
+    { name: 'board', fields: [{ name: 'title', type: { one: 'text' } }] },
+    {
+      name: 'stroke',
+      fields: [
+        { name: 'points', type: { list: { vec2: { quantised: { min: 0, step: 0.25, steps: 8000 } } } } },
+        { name: 'color', type: { one: 'text' } },
+        { name: 'secret', type: { one: 'uint' }, visibility: 'owner' },
+      ],
+    },
+  ],
+};
+
+test('members of a room of kind shared make one board, also across lost connections', { skip, timeout: 60_000 }, async () => {
+  const options = /** @type {const} */ ({ schema: BOARD, onLeave: 'keep' });
+  const one = await enter('shared.web', options);
+  const two = await enter('shared.web', options);
+  assert.equal(one.room.kind, 'shared');
+  const { state } = one;
+  const stroke = state.create('stroke', { color: '#d33', secret: 7 });
+  const { ids: [id] } = await one.room.edit([stroke, state.set(stroke, { points: [[1, 2], [3.25, 4]] })]);
+  await until(two.state, () => two.state.get(id) !== undefined);
+  assert.deepEqual(two.state.get(id), { id, kind: 'stroke', points: [[1, 2], [3.25, 4]], color: '#d33', secret: 0 });
+  await until(state, () => state.get(id)?.secret === 7);
+  await assert.rejects(two.room.edit([two.state.set(id, { color: '#000' }), two.state.set(0, { title: 'ours' })]), (/** @type {any} */ error) => {
+    assert.deepEqual(error.refused, [{ change: 0, field: 'color', reason: 'not_owner' }]);
+    return true;
+  });
+  await until(state, () => state.room.title === 'ours');
+  await one.room.edit([state.give(id, two.room.me)]);
+  await until(two.state, () => two.state.get(id)?.secret === 7);
+  await until(state, () => state.get(id)?.secret === 0);
+  /** @type {Promise<any>[]} */
+  const edits = [];
+  for (let turn = 0; turn < 60; turn += 1) {
+    const it = turn % 2 === 0 ? one : two;
+    const last = [...it.state.entities('stroke')].at(-1);
+    const edit = it.room.edit([
+      it.state.create('stroke', { color: `#${turn}`, points: [[turn, turn]] }),
+      ...(last === undefined ? [] : [it.state.set(last, { points: [...last.points, [turn, 1]] })]),
+    ]);
+    edits.push(edit);
+    // Refused where it is another's; unknown where the answer is lost. The state says what came of it.
+    await edit.catch((error) => assert.match(error.name, /EditRefused|OutcomeUnknown/));
+    if (turn % 20 === 10) {
+      it.client.drop(0);
+    }
+  }
+  // Behind everything that either has sent.
+  await one.room.edit([state.set(0, { title: 'one is done' })]);
+  await until(two.state, () => two.state.room.title === 'one is done');
+  await two.room.edit([two.state.set(0, { title: 'done' })]);
+  await until(state, () => state.room.title === 'done');
+  await until(two.state, () => two.state.room.title === 'done');
+  assert.equal(common(state), common(two.state));
+  assert.ok(state.size >= 58 && edits.length === 60);
+  assert.deepEqual([state.resyncs, two.state.resyncs], [0, 0]);
+  assert.ok(one.client.resumes + two.client.resumes >= 2);
+});
