@@ -1,10 +1,12 @@
 //! The command line: what an operator types, and what the process answers and exits with.
 //!
-//! Exit codes: 0 after a drain or a finished command, 1 when serving failed, 2 when the command line
-//! or the configuration is wrong.
+//! Exit codes: 0 after a drain or a finished command, 1 when serving failed or a replay diverged, 2 when
+//! the command line, the configuration or a recording is wrong.
 
 use crate::config::{self, Config, Flag, LogFormat, Problems, Sources};
 use crate::logging;
+use crate::replay;
+use crate::rooms;
 use crate::server::Server;
 use crate::sys::{self, Capacity, StartError};
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
@@ -49,6 +51,15 @@ enum Command {
         file: Option<PathBuf>,
         #[command(flatten)]
         options: Options,
+    },
+    /// Play a recording of a room again and compare its states, tick by tick; exits with 0 if all are the
+    /// same, 1 if one is not, 2 if the file is not a whole recording of a kind of this program
+    Replay {
+        /// The file
+        file: PathBuf,
+        /// Print every tick that was compared
+        #[arg(long)]
+        verbose: bool,
     },
     /// Print a configuration file with every key at its default
     DefaultConfig {
@@ -101,6 +112,7 @@ pub fn main() -> ExitCode {
         Some(Command::CheckConfig { file, options }) => {
             check_config(load(&[&cli.options, &options], file))
         }
+        Some(Command::Replay { file, verbose }) => replay_file(&file, verbose),
         Some(Command::DefaultConfig { markdown }) => {
             print(&if markdown { config::markdown() } else { config::sample() });
             ExitCode::SUCCESS
@@ -182,6 +194,26 @@ fn check_config(loaded: Loaded) -> ExitCode {
         Err(problems) => return wrong(&problems),
     }
     ExitCode::SUCCESS
+}
+
+fn replay_file(path: &Path, verbose: bool) -> ExitCode {
+    let file = match fs::File::open(path) {
+        Ok(file) => file,
+        Err(error) => {
+            eprintln!("{}: cannot be read: {error}", path.display());
+            return ExitCode::from(2);
+        }
+    };
+    let mut out = io::stdout().lock();
+    let told = verbose.then_some(&mut out as &mut dyn io::Write);
+    let outcome = replay::replay(io::BufReader::new(file), &rooms::kinds(), told);
+    drop(out);
+    if matches!(outcome.verdict, replay::Verdict::Unusable(_)) {
+        eprint!("{}: {outcome}", path.display());
+    } else {
+        print(&outcome.to_string());
+    }
+    ExitCode::from(outcome.exit_code())
 }
 
 fn wrong(problems: &Problems) -> ExitCode {

@@ -9,6 +9,8 @@ pub mod config;
 pub mod logging;
 pub mod metrics;
 pub mod net;
+pub mod record;
+pub mod replay;
 pub mod rooms;
 pub mod server;
 pub mod shard;

@@ -157,6 +157,8 @@ families! {
         "Calls of rooms' rules that took longer than rooms.logic_slow_ms."
     Counter "madang_watch_feed_dropped_total" { WatchFeedDropped, }
         "What happened in rooms and was not told to spectators' threads at once for want of room."
+    Counter "madang_record_dropped_total" { RecordDropped, }
+        "What happened in recorded rooms and was not recorded for want of room."
     Counter "madang_drain_unwritten_total" { DrainUnwritten, }
         "Reliable messages still unwritten at the end of a drain."
 
@@ -189,6 +191,20 @@ families! {
     } "Requests to publish that were refused, or not answered by the room in time."
     Counter "madang_watch_conflated_total" { WatchConflated, }
         "Times that a slow spectator of a room with state skipped to a snapshot."
+
+    // From here on the thread that writes recordings counts.
+    Gauge "madang_recordings_open" { RecordingsOpen, }
+        "Rooms that are being recorded."
+    Counter "madang_recordings_total" { Recordings, }
+        "Recordings begun."
+    Counter "madang_recorded_bytes_total" { RecordedBytes, }
+        "Bytes written to recordings."
+    Counter "madang_recordings_cut_total" by "reason" {
+        RecordingsCutBehind = "behind",
+        RecordingsCutSize = "size",
+        RecordingsCutFiles = "files",
+        RecordingsCutDisk = "disk",
+    } "Rooms not, or no further, recorded: for want of place on the way to the disk, in the file, in the directory, or for what the disk said."
 }
 
 /// How HTTP answers are counted: by the first digit of their status.
@@ -270,6 +286,7 @@ impl Metrics {
         let blocks = Arc::new(Blocks {
             shards: blocks(shards),
             watch: blocks(watch_threads),
+            record: blocks(1),
             started: SystemTime::now(),
         });
         let mut registry = Registry::default();
@@ -297,6 +314,11 @@ impl Metrics {
         Arc::clone(&self.blocks.watch[usize::from(number)])
     }
 
+    /// The block of the thread that writes recordings, for that thread.
+    pub fn record(&self) -> Arc<Block> {
+        Arc::clone(&self.blocks.record[0])
+    }
+
     /// Everything, as text; its type is [`CONTENT_TYPE`].
     pub fn exposition(&self) -> String {
         let mut out = String::with_capacity(8192);
@@ -312,6 +334,8 @@ impl Metrics {
 struct Blocks {
     shards: Vec<Arc<Block>>,
     watch: Vec<Arc<Block>>,
+    /// One.
+    record: Vec<Arc<Block>>,
     started: SystemTime,
 }
 
@@ -333,9 +357,12 @@ impl Blocks {
         encoder: &mut DescriptorEncoder<'_>,
     ) -> Result<(), fmt::Error> {
         let mut metric = describe(encoder, family.kind, family.name, family.help)?;
-        let is_watch = |counter| counter as usize >= Counter::Spectators as usize;
-        let sum = |counter| {
-            let blocks = if is_watch(counter) { &self.watch } else { &self.shards };
+        let sum = |counter: Counter| {
+            let blocks = match counter as usize {
+                place if place >= Counter::RecordingsOpen as usize => &self.record,
+                place if place >= Counter::Spectators as usize => &self.watch,
+                _ => &self.shards,
+            };
             blocks.iter().map(|block| block.get(counter)).sum()
         };
         for (counter, value) in family.counters {

@@ -4,6 +4,7 @@
 use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::net::{self, Budget, NetConfig, Reactor, Shared};
+use crate::record::{self, Recorder, Writing};
 use crate::rooms::Meter;
 use crate::shard::{self, Mailbox, Packet, Shard};
 use crate::sys::{self, StartError};
@@ -25,6 +26,8 @@ use std::time::{Duration, Instant};
 /// events.
 const WATCH_DRAIN: Duration = Duration::from_millis(200);
 
+/// What the thread that writes recordings has at most, once the shards have ended.
+const RECORD_END: Duration = Duration::from_secs(5);
 /// Most requests of one connection to the side listener: a backend that publishes a stream word by
 /// word keeps its connection.
 const WATCH_REQUESTS_MAX: u16 = 60_000;
@@ -42,6 +45,8 @@ pub struct Server {
     /// What rooms' rules take, by shard.
     meters: Vec<Arc<Meter>>,
     shards: Vec<JoinHandle<()>>,
+    /// The thread that writes recordings, if any room is to be recorded.
+    writing: Option<Writing>,
     watchers: Vec<JoinHandle<()>>,
     watch_stop: Arc<AtomicBool>,
     watch_wakers: Vec<Arc<Waker>>,
@@ -83,7 +88,8 @@ impl Server {
         let watch = make_watch(&config, &capacity, &site, &metrics)?;
         let (watch_addr, watch_wakers) = (watch.address, watch.wakers.clone());
         let watch_boxes = watch.boxes.clone();
-        let (shards, shards_end) = start_shards(&config, players, &watch_boxes)?;
+        let (recorder, writing) = start_recorder(&config, &metrics)?;
+        let (shards, shards_end) = start_shards(&config, players, &watch_boxes, &recorder)?;
         let watch_stop = Arc::new(AtomicBool::new(false));
         let (watchers, watchers_end) = start_watch(&config, watch, &mailboxes, &watch_stop)?;
         readiness.set_ready();
@@ -96,6 +102,7 @@ impl Server {
             mailboxes,
             meters,
             shards,
+            writing,
             watchers,
             watch_stop,
             watch_wakers,
@@ -156,7 +163,12 @@ impl Server {
         let threads = self.shards.into_iter().chain(self.watchers);
         // Every one is waited for, whatever became of the others.
         let panicked = threads.filter_map(|thread| thread.join().err()).count();
-        panicked == 0
+        // With the shards gone it writes what it has and ends; a disk that hangs is not waited for.
+        let is_written = self.writing.is_none_or(|writing| {
+            let _ = writing.end.recv_timeout(RECORD_END);
+            !writing.thread.is_finished() || writing.thread.join().is_ok()
+        });
+        panicked == 0 && is_written
     }
 
     /// Whether a thread has ended by itself: a defect, after which the process should end.
@@ -238,12 +250,13 @@ fn start_shards(
     config: &Config,
     players: Players,
     boxes: &[FeedBox],
+    recorder: &Recorder,
 ) -> Result<Threads, StartError> {
     let mut threads = Vec::new();
     let (held, end) = crossbeam_channel::bounded(0);
     for (number, mut reactor) in players.reactors.into_iter().enumerate() {
         let feed = Feed::new(boxes.to_vec(), config.watch.feed_bytes_max.into());
-        reactor.driver_mut().connect(players.mailboxes.clone(), feed);
+        reactor.driver_mut().connect(players.mailboxes.clone(), feed, recorder.another());
         let held = held.clone();
         threads.push(spawn(format!("shard-{number}"), move || {
             let _held = held;
@@ -251,6 +264,21 @@ fn start_shards(
         })?);
     }
     Ok((threads, end))
+}
+
+/// The way to the recordings, and the thread that writes them if any room is to be recorded.
+fn start_recorder(
+    config: &Config,
+    metrics: &Metrics,
+) -> Result<(Recorder, Option<Writing>), StartError> {
+    if config.rooms.record.is_empty() {
+        return Ok((Recorder::default(), None));
+    }
+    let settings = shard::record_settings(config);
+    let bytes_max = config.rooms.record_queue_bytes_max as usize;
+    let (recorder, writing) = record::start(settings, bytes_max, metrics.record())
+        .map_err(|error| StartError::System { what: "cannot start a thread", error })?;
+    Ok((recorder, Some(writing)))
 }
 
 /// The side listener, before its threads run.

@@ -82,12 +82,15 @@ pub fn capacity(config: &Config, descriptors: u64) -> Result<Capacity, StartErro
     }
     let wanted = config.play.connections_max;
     let clients = if wanted == 0 { fit } else { wanted.min(fit) };
-    // Half of what the clients leave is for the event loops and for files; with the smallest
-    // reserve that is 16 each.
+    // Of what the clients leave, some is for the event loops and for files: half of it where it is little;
+    // with the smallest reserve that is 16 each.
     let left = u32::try_from(descriptors - u64::from(clients)).unwrap_or(u32::MAX);
-    let watchers = config.watch.connections_max.min(left / 2);
+    let watchers = config.watch.connections_max.min(left - (left / 2).min(FILES_MAX));
     Ok(Capacity { descriptors, clients, watchers, reduced: wanted > fit })
 }
+
+/// Descriptors for event loops and files, besides those of connections.
+const FILES_MAX: u32 = 128;
 
 /// How many descriptors the process may hold now.
 pub fn descriptor_limit() -> u64 {
@@ -127,6 +130,12 @@ mod tests {
         config.play.descriptor_reserve = reserve;
         config.watch.connections_max = watchers;
         config
+    }
+
+    #[test]
+    fn what_players_leave_is_for_spectators() {
+        let capacity = capacity(&config(1_000, 256, 12_000), 20_000).expect("fits");
+        assert_eq!((capacity.clients, capacity.watchers), (1_000, 12_000));
     }
 
     #[test]

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # What an audience costs the players: the same players first without spectators, then with them, on
 # a fresh server each, the server on one core and the load on another. Exits with 1 when something was
-# lost, repeated or out of order, for players or spectators. The server gives spectators half of the
-# descriptors that players leave: 20,000 suffice for the default.
+# lost, repeated or out of order, for players or spectators.
+# 20,000 descriptors suffice for the default.
 # tools/measure-audience.sh [SPECTATORS [PLAYERS [SECONDS]]]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-spectators=${1:-9600}
+spectators=${1:-10000}
 players=${2:-500}
 seconds=${3:-20}
 ulimit -n "$(ulimit -H -n)"

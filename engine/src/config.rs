@@ -115,6 +115,8 @@ pub struct RoomConfig {
     pub kinds: Vec<(Box<str>, Kind)>,
     /// Which rooms may be watched; the longest prefix decides.
     pub watch: Vec<WatchRule>,
+    /// Which rooms with rules are recorded, by prefixes of their names.
+    pub record: Vec<Box<str>>,
     /// Idempotency keys of publications by backends that a room remembers; 0 is none.
     pub publish_keys_max: usize,
     /// How long it remembers each, in milliseconds.
@@ -173,6 +175,11 @@ impl RoomConfig {
             None if self.flush_ms == 0 => Flush::Immediate,
             None => Flush::Window(self.flush_ms),
         }
+    }
+
+    /// Whether a room of this name is recorded, if it has rules.
+    pub fn is_recorded(&self, name: &str) -> bool {
+        self.record.iter().any(|prefix| name.starts_with(&**prefix))
     }
 
     /// The kind that the configuration binds to a room name, if it binds one.
@@ -272,6 +279,7 @@ impl Default for RoomConfig {
             publish_keys_ms: 300_000,
             flush: Vec::new(),
             kinds: vec![("raw.".into(), Kind::Raw)],
+            record: Vec::new(),
             logic: Vec::new(),
             state_entities_max: 10_000,
             state_bytes_max: 1 << 20,

@@ -3,6 +3,7 @@
 use crate::id::{ConnId, ShardId};
 use crate::peer::PeerMsg;
 use crate::publish::{PublishRefusal, Receipt, Ticket};
+use crate::room::record::RecordItem;
 use crate::watch::WatchItem;
 use madang_protocol::CloseCode;
 
@@ -56,6 +57,8 @@ pub enum Output {
     /// Something happened in a room that may be watched. May be lost: see
     /// [`crate::Input::WatchResync`].
     Watch(WatchItem),
+    /// Something for the recording of a room, in the order in which it happened.
+    Record(RecordItem),
     /// The answer to [`crate::Input::Publish`].
     Published {
         /// Whom it is for.

@@ -72,6 +72,17 @@ pub fn encode_client(message: &ClientMessage<'_>, out: &mut Vec<u8>) {
     encode_prefixed(message, out);
 }
 
+/// What is kept rather than sent, in the same form and without a length.
+pub fn pack<T: Serialize>(value: &T) -> Vec<u8> {
+    bincode::serde::encode_to_vec(value, bincode::config::standard())
+        .expect("writing to a Vec cannot fail and every type of the wire can be encoded")
+}
+
+/// What [`pack`] packed.
+pub fn unpack<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, DecodeError> {
+    decode(bytes)
+}
+
 /// The messages of a batch, one slice each, without their length prefixes.
 pub fn split_batch(batch: &[u8]) -> Batch<'_> {
     Batch { rest: batch }

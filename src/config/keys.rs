@@ -1,5 +1,6 @@
 //! The declaration of every key: name, type, default, bounds and meaning, once.
 
+use super::recording::{Directory, Prefix};
 use super::rules::{FlushPolicy, FlushRule, KindRule, RoomKind, RoomName};
 use super::secret::Secret;
 use super::value::{Bad, Level, LogFormat, Raw, Value};
@@ -212,6 +213,16 @@ configuration! {
         flush: Vec<FlushRule> = with_ticks(["shared.", "board"]);
         /// Rooms that are opened at the start and stay open without members; the default is the demo's, where bots play.
         open: Vec<RoomName> = demo_rooms();
+        /// Which rooms with rules are recorded, by prefixes of their names. A recording holds all that members sent and what the room's random numbers come from: keep it as a secret.
+        record: Vec<Prefix> = Vec::new();
+        /// The directory of the recordings.
+        record_dir: Directory = Directory("recordings".into());
+        /// Most bytes of one recording; beyond it the room is not recorded any further.
+        record_bytes_max: u32 = 67_108_864, in 65_536..=QUEUE_BYTES_CAP;
+        /// Most recordings in the directory; when it holds so many no more are begun. None is ever removed.
+        record_files_max: u32 = 1_000, in 1..=1_000_000;
+        /// Most bytes on their way to the disk; what is beyond ends the recordings that it belongs to.
+        record_queue_bytes_max: u32 = 16_777_216, in 65_536..=QUEUE_BYTES_CAP;
     }
 
     /// The side listener: spectators, health, metrics and the demo, on threads that never slow the players'.

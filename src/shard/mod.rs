@@ -13,11 +13,12 @@ mod routes;
 mod settings;
 
 pub use mail::{Mailbox, Packet, Signal, inbox, mailbox};
-pub use settings::{engine_config, net_config, watch_rules};
+pub use settings::{engine_config, net_config, record_settings, watch_rules};
 
 use crate::metrics::{Block, Counter};
 use crate::net::http::Request;
 use crate::net::{Answer, Detached, Driver, Ended, Io, Outbound};
+use crate::record::{self, Recorder};
 use crate::rooms::Meter;
 use crate::watch::Feed;
 use crossbeam_channel::Receiver;
@@ -54,6 +55,8 @@ pub struct Shard {
     posts: Vec<Post>,
     /// What goes to those who watch.
     feed: Feed,
+    /// What goes to the recordings of rooms.
+    recorder: Recorder,
     /// The way in of the connection whose handshake is being completed.
     opening: Option<Entry>,
     /// Ways in of connections, as long as they may still be handed over.
@@ -83,6 +86,7 @@ impl Shard {
             arrivals: VecDeque::new(),
             posts: Vec::new(),
             feed: Feed::default(),
+            recorder: Recorder::default(),
             opening: None,
             entries: BTreeMap::new(),
             retry_ms,
@@ -93,8 +97,10 @@ impl Shard {
         }
     }
 
-    /// Makes the other shards known, each at the index of its number, and those who watch.
-    pub fn connect(&mut self, mailboxes: Vec<Mailbox>, feed: Feed) {
+    /// Makes the other shards known, each at the index of its number, those who watch, and
+    /// who records.
+    pub fn connect(&mut self, mailboxes: Vec<Mailbox>, feed: Feed, recorder: Recorder) {
+        self.recorder = recorder;
         self.posts = mailboxes.into_iter().map(Post::new).collect();
         self.feed = feed;
     }
@@ -149,6 +155,7 @@ impl Shard {
                 Output::Quiesced => self.drain.quiesced(),
                 Output::Event(event) => log(self.number, &event),
                 Output::Watch(item) => self.feed.push(item),
+                Output::Record(item) => self.recorder.push(item),
                 Output::Published { ticket, result } => self.feed.answer(ticket, result),
             }
         }
@@ -274,6 +281,7 @@ impl Shard {
             (Counter::RoomsFailed, stats.rooms_failed),
             (Counter::SlowCalls, self.meter.slow()),
             (Counter::WatchFeedDropped, self.feed.dropped),
+            (Counter::RecordDropped, self.recorder.dropped),
             (Counter::UnwrittenMessages, stats.unwritten),
             (Counter::Gaps, stats.gaps),
             (Counter::ReadPausesRate, stats.rate_pauses),
@@ -345,6 +353,7 @@ impl Driver for Shard {
         self.go_on_draining(io);
         // Before anybody can hear of it, so that who does finds it when it watches.
         self.feed(io);
+        self.recorder.flush();
         self.post_batches();
         // Before the writes, so that whoever has an answer finds what led to it counted.
         self.count(io);
@@ -365,7 +374,9 @@ impl Driver for Shard {
             return Some(now);
         }
         let retry = self.posts.iter().any(Post::is_waiting).then(|| now.plus_ms(RETRY_MS));
-        [self.engine.poll_timeout(), retry, self.feed.next_timeout()].into_iter().flatten().min()
+        let record = self.recorder.is_owing().then(|| now.plus_ms(record::RETRY_MS));
+        let timeouts = [self.engine.poll_timeout(), retry, self.feed.next_timeout(), record];
+        timeouts.into_iter().flatten().min()
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::config::{Config, FlushPolicy};
 
 use crate::net::NetConfig;
+use crate::record::RecordSettings;
 use crate::rooms::{self, Meter};
 use madang_engine::config::{Kind, RoomConfig, SessionConfig};
 use madang_engine::id::ShardId;
@@ -69,6 +70,7 @@ pub fn engine_config(
         kinds: Vec::new(),
         flush: flush.collect(),
         watch: watch_rules(config),
+        record: of_rooms.record.iter().map(|prefix| prefix.0.clone()).collect(),
         publish_keys_max: config.watch.publish_repeats_max as usize,
         publish_keys_ms: config.watch.publish_repeat_ms.into(),
         logic: rooms::kinds().iter().map(|kind| rooms::timed(kind, meter)).collect(),
@@ -87,6 +89,16 @@ pub fn engine_config(
     engine.room = room;
     engine.peer_window_bytes = config.play.peer_window_bytes.into();
     engine
+}
+
+/// Where recordings go, and how large they may become.
+pub fn record_settings(config: &Config) -> RecordSettings {
+    let rooms = &config.rooms;
+    RecordSettings {
+        dir: (*rooms.record_dir.0).into(),
+        file_bytes_max: rooms.record_bytes_max.into(),
+        files_max: rooms.record_files_max as usize,
+    }
 }
 
 /// Which rooms may be watched, as the engine and the side listener take it.

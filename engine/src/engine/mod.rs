@@ -274,6 +274,7 @@ impl Engine {
             Effect::Emptied { channel } => self.room_emptied(channel),
             Effect::Event(event) => self.out.push_back(Output::Event(event)),
             Effect::Watch(item) => self.out.push_back(Output::Watch(item)),
+            Effect::Record(item) => self.out.push_back(Output::Record(item)),
         }
     }
 

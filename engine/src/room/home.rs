@@ -2,6 +2,7 @@
 
 use super::logic::RoomOptions;
 use super::play::{Failure, NotMade, Play};
+use super::record::RecordEnd;
 use super::stateful::CLOSED;
 use super::{Ctx, Effect, Refusal, Room, refuse};
 use crate::config::{Kind, RoomConfig};
@@ -213,6 +214,7 @@ impl Home {
             watch: ctx.config.watch_rule(name, kind).map(|_| crate::peer::name_hash(name)),
             flush: ctx.config.flush_of(name),
             play: play.map(Box::new),
+            recording: None,
             failed: None,
             is_kept: false,
             is_ticking: false,
@@ -227,6 +229,7 @@ impl Home {
             kind: kind.name(),
         }));
         ctx.effects.extend(room.watch_anew().into_iter().map(Effect::Watch));
+        room.begin_recording(fresh.seed, extensions, ctx);
         room.act(actions.unwrap_or_default(), ctx);
         let is_closed = has_rules && room.play().is_none();
         self.rooms[place as usize] = Some(Box::new(room));
@@ -237,7 +240,8 @@ impl Home {
     /// Removes a room that has no members.
     pub fn remove(&mut self, channel: u32, now: Time, ctx: &mut Ctx<'_>) {
         let Some(place) = self.place(channel) else { return };
-        let Some(room) = self.rooms.get_mut(place).and_then(Option::take) else { return };
+        let Some(mut room) = self.rooms.get_mut(place).and_then(Option::take) else { return };
+        room.end_recording(RecordEnd::Emptied, ctx);
         debug_assert!(room.members.is_empty());
         self.by_name.remove(&room.name);
         self.public.remove(&channel);

@@ -14,6 +14,8 @@ pub mod members;
 mod ops;
 pub mod play;
 mod publish;
+pub mod record;
+pub mod replay;
 mod requests;
 pub mod shared;
 pub mod state;
@@ -97,6 +99,8 @@ pub enum Effect {
     Event(Event),
     /// Tell those who watch.
     Watch(WatchItem),
+    /// Tell those who keep recordings.
+    Record(record::RecordItem),
 }
 
 /// What a room's code works with besides the room.
@@ -179,6 +183,8 @@ pub struct Room {
     pub(crate) flush: Flush,
     /// Its rules, state and time, if it has any.
     pub(crate) play: Option<Box<Play>>,
+    /// How far its recording is, if it is recorded.
+    recording: Option<Box<record::Recording>>,
     /// How its rules failed, if they did.
     failed: Option<Box<str>>,
     /// Whether it goes on without members.

@@ -8,6 +8,7 @@
 use super::history::EntryKind;
 use super::logic::{Action, Audience};
 use super::play::{Answer, Call, Failure, Play, SnapshotFrames, Ticked};
+use super::record::RecordEnd;
 use super::state::{Part, PartDelta};
 use super::{Ctx, Effect, Refusal, Room, refuse};
 use crate::frame::Frame;
@@ -222,6 +223,8 @@ impl Room {
     fn make(&mut self, call: &Call<'_>, ctx: &mut Ctx<'_>) -> Option<Answer> {
         let play = self.play.as_mut()?;
         play.is_busy = true;
+        self.record_call(call, ctx);
+        let play = self.play.as_mut()?;
         match play.call(call) {
             Ok((answer, actions)) => {
                 self.act(actions, ctx);
@@ -338,6 +341,7 @@ impl Room {
             self.tell_tick(&mut play, &ticked, ctx);
         }
         self.play = Some(play);
+        self.record_tick_end(ctx);
         if self.flush == super::Flush::Tick {
             self.flush_held(ctx);
         }
@@ -556,6 +560,7 @@ impl Room {
 
     /// The room's rules broke theirs: everybody is told and removed, and nobody enters any more.
     fn fail(&mut self, Failure(why): Failure, ctx: &mut Ctx<'_>) {
+        self.end_recording(RecordEnd::Failed(why.as_str().into()), ctx);
         let why = format!("the rules of the room failed: {why}");
         self.play = None;
         ctx.stats.rooms_failed += 1;
@@ -587,6 +592,7 @@ impl Room {
     /// nobody walks into the same failure again at once.
     fn close(&mut self, reason: LeaveReason, ctx: &mut Ctx<'_>) {
         self.flush_held(ctx);
+        self.end_recording(RecordEnd::Closed, ctx);
         self.play = None;
         self.is_kept = false;
         let channel = self.channel;

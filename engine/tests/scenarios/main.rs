@@ -15,6 +15,7 @@ mod presence;
 mod publish;
 mod rates;
 mod raw;
+mod recording;
 mod requests;
 mod resume;
 mod shared;

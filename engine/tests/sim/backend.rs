@@ -56,7 +56,7 @@ impl Backend {
 
 /// Something that nobody has published before.
 fn fresh(place: usize, room: &str, b: u32) -> Publish {
-    let events = (0..1 + b / 8 % 3).map(|i| {
+    let events = (0..=b / 8 % 3).map(|i| {
         let text = format!("backend.{place}.{i}");
         let payload = match b / 32 % 2 {
             0 => Payload::Text(text.into()),

@@ -546,9 +546,12 @@ impl Client {
                 self.state_of(node, gone.channel)?.0.1.gone(gone)
             }
             ServerMessage::InputAck(ack) => {
+                // What it said as the member that it was before may have come to the one that it is now.
+                let is_second = self.lefts.iter().any(|left| left.channel == ack.channel);
                 let ((cseq, state), _) = self.state_of(node, ack.channel)?;
-                state.acked(*ack, cseq)?;
+                state.acked(*ack, if is_second { u64::MAX } else { cseq })?;
                 let room = self.held(ack.channel)?;
+                room.cseq = room.cseq.max(ack.cseq.0);
                 room.unacked.retain(|cseq, pending| !pending.is_input || *cseq > ack.cseq.0);
                 Ok(())
             }

@@ -255,6 +255,9 @@ impl Node {
                 self.mix(11 + (ticket.number << 8));
                 self.published.push((ticket.number, result));
             }
+            Output::Record(item) => {
+                self.mix(12 + (u64::from(item.channel) << 8));
+            }
         }
     }
 
