@@ -197,6 +197,11 @@ test('two play, and see each other move', { timeout: 180_000 }, async (t) => {
     await fox.locator('#pill[data-state="open"]').waitFor();
     await fox.locator('#away').waitFor({ state: 'hidden' });
     assert.equal(await own(fox), id, 'it is the same');
+    const lanterns = (page, tick) => page.evaluate((tick) => Object.entries(window.arena.at(tick)).filter(([, it]) => it.kind === 'lantern'), tick);
+    const back = (await tickOf(fox)) + 3;
+    await eventually(async () => Math.min(await tickOf(fox), await tickOf(crane)), (tick) => tick >= back, 'both see a later tick');
+    assert.ok((await lanterns(crane, back)).length > 0);
+    assert.deepEqual(await lanterns(fox, back), await lanterns(crane, back), 'and so is all that lies there');
     const before = await player(crane, 'River Fox');
     const key = before.at[0] > 0 ? 'KeyA' : 'KeyD';
     await fox.keyboard.down(key);

@@ -176,8 +176,8 @@ function entered(it) {
   element('stage').focus({ preventScroll: true });
   const { state } = it;
   entities = new Map();
+  // After a reconnect too what comes is the difference to what was there.
   const take = (/** @type {any} */ entity) => entities.set(entity.id, { ...entity });
-  state.on('reset', () => (entities = new Map()));
   state.on('add', take);
   state.on('change', take);
   state.on('remove', ({ id }) => entities.delete(id));
@@ -190,7 +190,6 @@ function entered(it) {
   it.on('recovered', ({ resumed }) => {
     clock.reset();
     prediction.reset(!resumed);
-    timeline.clear();
     if (!resumed) toast('You were away for too long: you come in anew.');
   });
   it.on('refused', (error) => toast(error.message));

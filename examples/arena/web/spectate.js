@@ -20,6 +20,7 @@ export class Feed {
   gaps = 0;
   /** How old the first picture was when it came, and the youngest since, in milliseconds: at least the delay. */
   ages = { first: Infinity, least: Infinity };
+  #epoch = '';
   /** When the room's first tick was. */
   #beganAt = 0;
 
@@ -35,7 +36,13 @@ export class Feed {
     if (from) url.searchParams.set('from', from);
     this.#source = new EventSource(url);
     this.#source.addEventListener('resume', ({ data }) => {
-      this.#beganAt = read(data).epoch_at_ms;
+      const { epoch, epoch_at_ms: beganAt } = read(data);
+      if (epoch !== this.#epoch) {
+        // Another life of the room: its ticks begin again.
+        this.timeline.clear();
+        this.happenings.clear();
+      }
+      [this.#epoch, this.#beganAt] = [epoch, beganAt];
       told.state?.(this.timeline.isEmpty ? 'waiting' : 'open');
     });
     this.#source.addEventListener('snapshot', ({ data }) => this.#snapshot(read(data)));
@@ -60,8 +67,8 @@ export class Feed {
 
   /** @param {{ tick: number, set?: Record<string, any>, new?: Record<string, Entity>, gone?: number[] }} delta */
   #delta({ tick, set = {}, new: added = {}, gone = [] }) {
-    // Without a picture there is nothing to change.
-    if (this.timeline.isEmpty) return;
+    // Without a picture there is nothing to change, and nothing changes twice.
+    if (this.timeline.isEmpty || tick <= this.timeline.last) return;
     const all = new Map(this.timeline.newest);
     for (const id of gone) all.delete(id);
     for (const [id, entity] of Object.entries(added)) all.set(Number(id), entity);
