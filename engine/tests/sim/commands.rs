@@ -41,8 +41,8 @@ pub(crate) fn command(token: &str, x: usize, b: u32) -> String {
         57 => format!("arm join view me {at_x} {at_y}"),
         58 => format!("arm leave remove #{n}"),
         59 => format!("arm tick move #{n} {at_x} {at_y}"),
-        _ if !x.is_multiple_of(3) => format!("refuse {token}"),
         60 => format!("kick {whom}"),
+        _ if !x.is_multiple_of(3) => format!("refuse {token}"),
         61 => {
             ["close", "arm may_join close", "arm leave close", "arm empty close", "arm join close"]
                 [n as usize % 5]

@@ -25,7 +25,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 const SEEDS: u64 = 20_000;
 const THREADS: u64 = 2;
 /// A planted bug has to be found within this many seeds.
-const BUG_SEEDS: u64 = 4_000;
+const BUG_SEEDS: u64 = 8_000;
 /// Every so many seeds one is run a second time.
 const TWICE_EVERY: u64 = 64;
 
