@@ -34,7 +34,7 @@ const roomName = (query.get('room') ?? '').replace(/[^A-Za-z0-9._~:@-]/g, '-').s
 const me = whoami();
 
 const calm = matchMedia('(prefers-reduced-motion: reduce)').matches;
-const stage = new Stage(/** @type {HTMLCanvasElement} */ (element('stage')), { calm, zoom: 1.22, scaleMin: 19, bottom: matchMedia('(hover: none)').matches ? 110 : 0 });
+const stage = new Stage(/** @type {HTMLCanvasElement} */ (element('stage')), { calm, zoom: 1.22, scaleMin: 19, bottom: matchMedia('(hover: none) and (min-height: 520px)').matches ? 110 : 0 });
 const panel = new Panel();
 const clock = new TickClock();
 const prediction = new Prediction();
