@@ -17,6 +17,10 @@ const GONE: u64 = 0;
 const NEW: u64 = 1;
 const SET: u64 = 2;
 
+/// What a kind costs besides its name, and a field.
+const KIND_COST: usize = 96;
+const FIELD_COST: usize = 96;
+
 /// A state at a moment, or what changed to it, in whole values.
 #[derive(Debug)]
 pub(super) struct Whole {
@@ -51,6 +55,17 @@ impl Names {
 
     pub(super) fn schema(&self) -> &Arc<Schema> {
         &self.schema
+    }
+
+    /// What they cost, and the schema with them, in bytes, about.
+    pub(super) fn cost(&self) -> usize {
+        let kinds = self.schema.kinds.iter().zip(&self.kinds).map(|(kind, names)| {
+            let fields = kind.fields.iter().zip(&names.fields).map(|(field, name)| {
+                FIELD_COST + field.name.len() + name.as_ref().map_or(0, |name| name.len())
+            });
+            KIND_COST + kind.name.len() + names.kind.len() + fields.sum::<usize>()
+        });
+        kinds.sum()
     }
 
     /// Everything in a replica.

@@ -30,6 +30,7 @@ const DELTA_FACTOR: usize = 4;
 #[derive(Debug)]
 pub(super) struct StateLog {
     names: Names,
+    names_bytes: usize,
     replica: Replica,
     /// What the replica is of. Nothing is known before the first snapshot.
     head: Option<Moment>,
@@ -82,8 +83,10 @@ pub(super) enum Taken {
 
 impl StateLog {
     pub(super) fn new(schema: Arc<Schema>) -> Self {
+        let names = Names::new(schema);
         Self {
-            names: Names::new(schema),
+            names_bytes: names.cost(),
+            names,
             replica: Replica::default(),
             head: None,
             is_stale: true,
@@ -97,7 +100,7 @@ impl StateLog {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.bytes + self.replica_bytes
+        self.bytes + self.replica_bytes + self.names_bytes
     }
 
     /// Whether there is any state to show, to whomever.
