@@ -308,10 +308,15 @@ impl Log {
         self.entries.is_empty() && self.state.as_ref().is_none_or(StateLog::is_bare)
     }
 
-    /// Behind everything that happened up to a wall time.
+    /// Behind everything that happened up to a wall time. Where even what was let go is younger, how far
+    /// the room was is not known any more.
     pub(super) fn now(&self, limit_ms: u64) -> u64 {
         let shown = self.entries.partition_point(|entry| entry.at_ms <= limit_ms);
-        if shown > 0 { self.entries[shown - 1].seq } else { self.lost.0.seq }
+        match (shown, self.lost) {
+            (0, (_, lost_at_ms)) if lost_at_ms > limit_ms => 0,
+            (0, (lost_to, _)) => lost_to.seq,
+            _ => self.entries[shown - 1].seq,
+        }
     }
 
     /// Behind an event that was seen. With a delay, one that has not been shown yet is like one that
@@ -459,8 +464,9 @@ impl Log {
         let shown = self.entries.partition_point(|entry| entry.at_ms <= limit_ms);
         let closed_at_ms = self.closed_at_ms.filter(|at_ms| *at_ms > limit_ms);
         let next = self.entries.get(shown).map(|entry| entry.at_ms).or(closed_at_ms);
+        let lost = Some(self.lost.1).filter(|at_ms| *at_ms > limit_ms);
         let state = self.state.as_ref().and_then(|state| state.first_at_ms(limit_ms));
-        next.into_iter().chain(state).min()
+        next.into_iter().chain(lost).chain(state).min()
     }
 
     /// What is shown at `limit_ms`: as long as it is the same there is nothing new.

@@ -125,6 +125,19 @@ fn with_a_delay_it_is_not_told_whether_a_later_seq_has_happened() {
     assert_eq!(log.behind(5, u64::MAX), Position { seq: 4, complete: false });
 }
 
+/// A delay holds for the number of what was let go before its time, too.
+#[test]
+fn what_was_let_go_before_it_could_be_shown_is_not_told() {
+    let mut log = filled(6);
+    log.evict(0, LOG_BYTES);
+    for limit_ms in [0, 2999, 5999] {
+        assert!(log.now(limit_ms) < 6, "{limit_ms}");
+        assert_ne!(log.shown(limit_ms), log.shown(6000));
+    }
+    assert_eq!(log.now(6000), 6);
+    assert_eq!(log.next_at_ms(5999), Some(6000));
+}
+
 /// Rooms come and go at their members' will, and their logs stay for a while.
 #[test]
 fn what_a_room_says_of_itself_counts() {
