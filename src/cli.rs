@@ -314,10 +314,19 @@ fn announce(config: &Config, server: &Server, capacity: Capacity) {
         return;
     }
     let side = if config.watch.demo { "demo" } else { "side" };
+    let pages = if config.watch.demo {
+        format!(
+            "game   http://{watch}/arena/\n\
+             watch  http://{watch}/arena/watch/\n\
+             board  http://{watch}/board/\n"
+        )
+    } else {
+        String::new()
+    };
     print(&format!(
-        "{side}  http://{watch}/\n\
-         play  ws://{play}/play\n\
-         raw   ws://{play}/raw/{{room}}\n\
+        "{side}   http://{watch}/\n{pages}\
+         play   ws://{play}/play\n\
+         raw    ws://{play}/raw/{{room}}\n\
          clients that fit: {clients} (descriptors {descriptors})\n"
     ));
 }

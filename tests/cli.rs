@@ -61,11 +61,11 @@ impl Serving {
         self.out.recv_timeout(DEADLINE).expect("a line in time")
     }
 
-    /// The address in the banner's next line, which begins with `name`.
+    /// The address in the banner's next line that begins with `name`.
     fn address(&self, name: &str) -> SocketAddr {
-        let line = self.line();
-        let (found, url) = line.split_once("  ").expect("a name and a URL");
-        assert_eq!(found.trim(), name, "{line}");
+        let is_named = |line: &String| line.split_whitespace().next() == Some(name);
+        let line = std::iter::from_fn(|| Some(self.line())).find(is_named).expect("endless");
+        let (_, url) = line.split_once("  ").expect("a name and a URL");
         let (_, rest) = url.trim().split_once("://").expect("a URL");
         rest.split('/').next().expect("a host").parse().expect("an address")
     }
@@ -248,12 +248,25 @@ fn serving_says_where_and_a_signal_ends_it_well() {
     for signal in [Signal::TERM, Signal::INT] {
         let mut serving = Serving::start(&[]);
         let watch = serving.address("demo");
+        for page in ["game", "watch", "board"] {
+            assert_eq!(serving.address(page), watch, "{page}");
+        }
         let play = serving.address("play");
-        assert_eq!(serving.line(), format!("raw   ws://{play}/raw/{{room}}"));
+        assert_eq!(serving.line(), format!("raw    ws://{play}/raw/{{room}}"));
         let fit = serving.line();
         assert!(fit.starts_with("clients that fit: ") && fit.contains(" (descriptors "), "{fit}");
         assert!(watch.port() != 0 && play.port() != 0 && watch != play);
-        for path in ["/healthz", "/readyz", "/metrics", "/", "/client/index.js", "/demo.json"] {
+        for path in [
+            "/healthz",
+            "/readyz",
+            "/metrics",
+            "/",
+            "/arena/",
+            "/arena/watch/",
+            "/board/",
+            "/client/index.js",
+            "/demo.json",
+        ] {
             assert_eq!(status(watch, path, "").1, "HTTP/1.1 200 OK", "{path}");
         }
         assert_eq!(status(watch, "/nothing", "").1, "HTTP/1.1 404 Not Found");

@@ -124,7 +124,9 @@ fn lock_files_name_the_public_registries_alone() {
 #[test]
 fn every_file_of_the_demo_and_of_its_client_is_embedded() {
     let assets = fs::read_to_string(root().join("src/watch/assets.rs")).expect("readable");
-    for directory in ["examples/courtyard", "examples/board", "clients/web/src"] {
+    for directory in
+        ["examples/courtyard", "examples/board", "examples/arena/web", "clients/web/src"]
+    {
         let mut seen = 0;
         for file in all_files() {
             let Some(name) = file.path.strip_prefix(&format!("{directory}/")) else { continue };

@@ -1,4 +1,4 @@
-//! The demo's files, embedded in the binary: the page, and the client library that it imports.
+//! The demos' files, embedded in the binary: their pages, and the client library that they import.
 
 /// A file of the demo.
 pub(super) struct Asset {
@@ -21,6 +21,30 @@ assets! {
     "/" = "examples/courtyard/index.html",
     "/main.js" = "examples/courtyard/main.js",
     "/style.css" = "examples/courtyard/style.css",
+    "/places.css" = "examples/places.css",
+    "/places.js" = "examples/places.js",
+    "/arena/" = "examples/arena/web/index.html",
+    "/arena/arena.css" = "examples/arena/web/arena.css",
+    "/arena/controls.js" = "examples/arena/web/controls.js",
+    "/arena/dancer.js" = "examples/arena/web/dancer.js",
+    "/arena/effects.js" = "examples/arena/web/effects.js",
+    "/arena/emotes.js" = "examples/arena/web/emotes.js",
+    "/arena/ground.js" = "examples/arena/web/ground.js",
+    "/arena/happenings.js" = "examples/arena/web/happenings.js",
+    "/arena/look.js" = "examples/arena/web/look.js",
+    "/arena/main.js" = "examples/arena/web/main.js",
+    "/arena/movement.js" = "examples/arena/web/movement.js",
+    "/arena/panel.js" = "examples/arena/web/panel.js",
+    "/arena/predict.js" = "examples/arena/web/predict.js",
+    "/arena/remember.js" = "examples/arena/web/remember.js",
+    "/arena/spectate.js" = "examples/arena/web/spectate.js",
+    "/arena/stage.js" = "examples/arena/web/stage.js",
+    "/arena/surroundings.js" = "examples/arena/web/surroundings.js",
+    "/arena/timeline.js" = "examples/arena/web/timeline.js",
+    "/arena/watch/" = "examples/arena/web/watch/index.html",
+    "/arena/watch/lobby.js" = "examples/arena/web/watch/lobby.js",
+    "/arena/watch/main.js" = "examples/arena/web/watch/main.js",
+    "/arena/watch/watch.css" = "examples/arena/web/watch/watch.css",
     "/board/" = "examples/board/index.html",
     "/board/cursors.js" = "examples/board/cursors.js",
     "/board/history.js" = "examples/board/history.js",
@@ -62,7 +86,7 @@ assets! {
 }
 
 impl Asset {
-    /// Its media type, by the extension of its name; `/` is the page.
+    /// Its media type, by the extension of its name; what ends in `/` is a page.
     pub(super) fn content_type(&self) -> &'static str {
         match self.path.rsplit_once('.').map_or("html", |(_, extension)| extension) {
             "html" => "text/html; charset=utf-8",
