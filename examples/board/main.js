@@ -6,7 +6,7 @@ import { Cursors } from './cursors.js';
 import { History } from './history.js';
 import { Notes } from './notes.js';
 import { COLOURS, colourOf, element, make, nameOf, remember, remembered, toast } from './page.js';
-import { INKS, PAPERS, SCHEMA } from './schema.js';
+import { INKS, PAPERS, SCHEMA, isBoard } from './schema.js';
 import { Sheet } from './sheet.js';
 import { Strokes } from './strokes.js';
 
@@ -64,7 +64,7 @@ client
 /** @param {Room} room */
 function entered(room) {
   const { state } = room;
-  if (state === null || JSON.stringify(state.schema.kinds.map(({ name }) => name)) !== JSON.stringify(SCHEMA.kinds.map(({ name }) => name))) {
+  if (state === null || !isBoard(state.schema)) {
     toast('This room is no board.', 60_000);
     return;
   }

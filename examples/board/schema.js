@@ -36,6 +36,17 @@ export const SCHEMA = {
   ],
 };
 
+/**
+ * Whether a room's schema is that of a board: whoever was there first may have brought another.
+ *
+ * @param {import('../../clients/web/src/cells.js').Schema} schema
+ */
+export function isBoard(schema) {
+  const shape = (/** @type {import('../../clients/web/src/cells.js').Schema} */ { kinds }) =>
+    JSON.stringify(kinds.map(({ name, fields }) => [name, fields.map((field) => [field.name, field.type])]));
+  return shape(schema) === shape(SCHEMA);
+}
+
 export const INKS = ['#2b2119', '#d4512c', '#1d8a69', '#3355a4', '#943a72', '#c98a17'];
 export const PAPERS = ['#ffe08a', '#ffc09a', '#bfe9cd', '#bcd8f8', '#f4c7dd', '#fffaf0'];
 export const NOTE = { width: 280, height: 220, textMax: 400 };

@@ -2,8 +2,8 @@
 //! and when which stream has something to write.
 
 use super::directory::{Change, Directory};
+use super::due::Dues;
 use super::feed::{FeedBox, InFlight, WatchPacket};
-use super::log::Shown;
 use super::publish::{PublishSettings, Publishing};
 use super::requests::DIRECTORY_THREAD;
 use super::rooms::{Bounds, LogKey, Rooms};
@@ -97,8 +97,8 @@ pub struct WatchDriver {
     /// Streams that are over.
     closing: Vec<ConnId>,
     timers: Wheel<TimerKey>,
-    /// What those with a delay have been shown of a log, for each delay, and whether a timer waits.
-    shown: BTreeMap<(LogKey, u64), Due>,
+    /// What those with a delay have been shown of a log.
+    dues: Dues,
     /// News for the thread that keeps the directory, the newest for each room.
     news: BTreeMap<Box<str>, Change>,
     is_sweep_due: bool,
@@ -119,12 +119,6 @@ enum TimerKey {
     Sweep,
     /// Rooms that changed are to be listed.
     Listing,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Due {
-    upto: Shown,
-    has_timer: bool,
 }
 
 impl WatchDriver {
@@ -157,7 +151,7 @@ impl WatchDriver {
             opening: None,
             closing: Vec::new(),
             timers: Wheel::new(Time(0), TIMER_US),
-            shown: BTreeMap::new(),
+            dues: Dues::default(),
             news: BTreeMap::new(),
             is_sweep_due: false,
             is_listing_due: false,
@@ -220,17 +214,16 @@ impl WatchDriver {
         let Some(state) = self.rooms.get(log) else { return };
         if delay_ms > 0 {
             let limit_ms = limit_ms(self.wall_ms, delay_ms);
-            let upto = state.shown(limit_ms);
-            let next_at_ms = state.next_at_ms(limit_ms);
-            let shown = self.shown.entry((log, delay_ms)).or_default();
+            let (upto, next_at_ms) = (state.shown(limit_ms), state.next_at_ms(limit_ms));
+            let due = self.dues.get_mut((log, delay_ms));
             if let Some(at_ms) = next_at_ms
-                && !std::mem::replace(&mut shown.has_timer, true)
+                && due.starts_timer()
             {
                 // It can only be more than the delay when the wall clock was set back.
                 let in_ms = (at_ms + delay_ms).saturating_sub(self.wall_ms).min(delay_ms);
                 self.timers.insert(self.now.plus_ms(in_ms), TimerKey::Due(log, delay_ms));
             }
-            if std::mem::replace(&mut shown.upto, upto) == upto {
+            if !due.shows(upto) {
                 return;
             }
         }
@@ -242,13 +235,10 @@ impl WatchDriver {
     fn expired(&mut self, io: &mut Io<'_>, key: TimerKey) {
         match key {
             TimerKey::Due(log, delay_ms) => {
-                let Some(shown) = self.shown.get_mut(&(log, delay_ms)) else { return };
-                shown.has_timer = false;
-                if self.spectators.group(log, delay_ms).next().is_none() {
-                    self.shown.remove(&(log, delay_ms));
-                    return;
+                let is_watched = self.spectators.group(log, delay_ms).next().is_some();
+                if self.dues.expired((log, delay_ms), is_watched) {
+                    self.show(io, log, delay_ms);
                 }
-                self.show(io, log, delay_ms);
             }
             TimerKey::Quiet(conn) => {
                 let heartbeat_ms = self.settings.heartbeat_ms;
@@ -275,16 +265,18 @@ impl WatchDriver {
         }
     }
 
+    fn remove(&mut self, conn: ConnId) {
+        if let Some(group) = self.spectators.remove(conn) {
+            self.dues.left(group);
+        }
+    }
+
     fn sweep(&mut self, io: &mut Io<'_>) {
         for log in self.rooms.sweep(self.wall_ms) {
             for conn in self.spectators.forget(log) {
                 io.flush(conn);
             }
-            let delays = (log, 0)..=(log, u64::MAX);
-            let stale: Vec<_> = self.shown.range(delays).map(|(key, _)| *key).collect();
-            for key in stale {
-                self.shown.remove(&key);
-            }
+            self.dues.forget(log);
         }
     }
 
@@ -393,7 +385,7 @@ impl Driver for WatchDriver {
     }
 
     fn on_ended(&mut self, _: &mut Io<'_>, conn: ConnId, _: Ended) {
-        self.spectators.remove(conn);
+        self.remove(conn);
     }
 
     fn fill(&mut self, conn: ConnId, out: &mut Outbound<'_>) -> bool {
@@ -419,7 +411,7 @@ impl Driver for WatchDriver {
         self.now = now;
         self.wall_ms = wall_ms();
         for conn in std::mem::take(&mut self.closing) {
-            self.spectators.remove(conn);
+            self.remove(conn);
             io.close(conn, 1000, "");
         }
         self.inbox.signal.clear();

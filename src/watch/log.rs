@@ -17,8 +17,10 @@ use std::collections::VecDeque;
 
 /// What an entry costs besides its bytes.
 const ENTRY_BYTES: usize = 96;
-/// What a log costs without entries.
+/// What a log costs without entries, labels and state.
 const LOG_BYTES: usize = 1024;
+/// What a label costs besides its name and value.
+const LABEL_BYTES: usize = 48;
 /// Names of events that are the server's own.
 const RESERVED: [&str; 7] = ["resume", "snapshot", "delta", "message", "presence", "gap", "end"];
 
@@ -133,6 +135,8 @@ impl Log {
         let before = room.before;
         let lost = (Place::at(before), if before == 0 { 0 } else { now_ms });
         let state = room.schema.clone().map(StateLog::new);
+        let labels = room.labels.iter().map(|(name, value)| name.len() + value.len() + LABEL_BYTES);
+        let bytes = LOG_BYTES + labels.sum::<usize>();
         Self {
             room,
             state,
@@ -143,7 +147,7 @@ impl Log {
             stale_from: None,
             closed_at_ms: None,
             wall_ms: now_ms,
-            bytes: LOG_BYTES,
+            bytes,
         }
     }
 
@@ -304,15 +308,21 @@ impl Log {
         self.entries.is_empty() && self.state.as_ref().is_none_or(StateLog::is_bare)
     }
 
-    /// Behind everything that happened up to a wall time.
+    /// Behind everything that happened up to a wall time. Where even what was let go is younger, how far
+    /// the room was is not known any more.
     pub(super) fn now(&self, limit_ms: u64) -> u64 {
         let shown = self.entries.partition_point(|entry| entry.at_ms <= limit_ms);
-        if shown > 0 { self.entries[shown - 1].seq } else { self.lost.0.seq }
+        match (shown, self.lost) {
+            (0, (_, lost_at_ms)) if lost_at_ms > limit_ms => 0,
+            (0, (lost_to, _)) => lost_to.seq,
+            _ => self.entries[shown - 1].seq,
+        }
     }
 
-    /// Behind an event that was seen.
+    /// Behind an event that was seen. With a delay, one that has not been shown yet is like one that
+    /// has not happened: the answer must not tell which.
     pub(super) fn behind(&self, seq: u64, limit_ms: u64) -> Position {
-        let is_known = seq <= self.head;
+        let is_known = seq <= self.head || limit_ms < u64::MAX;
         let now = self.now(limit_ms);
         let seq = if is_known { seq.min(now) } else { now };
         Position { seq, complete: is_known && Place::at(seq) >= self.lost.0 }
@@ -454,8 +464,9 @@ impl Log {
         let shown = self.entries.partition_point(|entry| entry.at_ms <= limit_ms);
         let closed_at_ms = self.closed_at_ms.filter(|at_ms| *at_ms > limit_ms);
         let next = self.entries.get(shown).map(|entry| entry.at_ms).or(closed_at_ms);
+        let lost = Some(self.lost.1).filter(|at_ms| *at_ms > limit_ms);
         let state = self.state.as_ref().and_then(|state| state.first_at_ms(limit_ms));
-        next.into_iter().chain(state).min()
+        next.into_iter().chain(lost).chain(state).min()
     }
 
     /// What is shown at `limit_ms`: as long as it is the same there is nothing new.

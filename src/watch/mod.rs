@@ -20,6 +20,7 @@ mod asked;
 mod assets;
 mod directory;
 mod driver;
+mod due;
 mod feed;
 mod log;
 mod plain;

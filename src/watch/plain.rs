@@ -17,6 +17,10 @@ const GONE: u64 = 0;
 const NEW: u64 = 1;
 const SET: u64 = 2;
 
+/// What a kind costs besides its name, and a field.
+const KIND_COST: usize = 96;
+const FIELD_COST: usize = 96;
+
 /// A state at a moment, or what changed to it, in whole values.
 #[derive(Debug)]
 pub(super) struct Whole {
@@ -51,6 +55,17 @@ impl Names {
 
     pub(super) fn schema(&self) -> &Arc<Schema> {
         &self.schema
+    }
+
+    /// What they cost, and the schema with them, in bytes, about.
+    pub(super) fn cost(&self) -> usize {
+        let kinds = self.schema.kinds.iter().zip(&self.kinds).map(|(kind, names)| {
+            let fields = kind.fields.iter().zip(&names.fields).map(|(field, name)| {
+                FIELD_COST + field.name.len() + name.as_ref().map_or(0, |name| name.len())
+            });
+            KIND_COST + kind.name.len() + names.kind.len() + fields.sum::<usize>()
+        });
+        kinds.sum()
     }
 
     /// Everything in a replica.
@@ -106,16 +121,19 @@ impl Names {
     /// The data of a `snapshot` event.
     pub(super) fn snapshot_json(&self, seq: u64, whole: &Whole) -> Vec<u8> {
         let Whole { tick, hash, bytes, .. } = whole;
-        let mut out =
-            format!("{{\"tick\":{tick},\"seq\":{seq},\"hash\":\"{hash:08x}\",\"entities\":{{")
-                .into_bytes();
-        let mut reader = Reader::new(bytes);
+        snapshot_json(seq, (*tick, *hash), &self.entities_json(bytes))
+    }
+
+    /// The part of a snapshot's data that is the same wherever it stands: the entities.
+    pub(super) fn entities_json(&self, whole: &[u8]) -> Vec<u8> {
+        let mut out = vec![b'{'];
+        let mut reader = Reader::new(whole);
         while !reader.is_empty() {
             let (id, _, number, mask) = Self::head(&mut reader);
             separate(&mut out);
             self.put_new(id, number, mask, &mut reader, &mut out);
         }
-        out.extend_from_slice(b"}}");
+        out.push(b'}');
         out
     }
 
@@ -240,6 +258,12 @@ impl KindNames {
         });
         Self { kind: format!("\"kind\":{}", quoted(&kind.name)).into(), fields: fields.collect() }
     }
+}
+
+/// The data of a `snapshot` event that stands for everything up to a seq, of a tick with this hash.
+pub(super) fn snapshot_json(seq: u64, (tick, hash): (u64, u32), entities: &[u8]) -> Vec<u8> {
+    let head = format!("{{\"tick\":{tick},\"seq\":{seq},\"hash\":\"{hash:08x}\",\"entities\":");
+    [head.as_bytes(), entities, b"}"].concat()
 }
 
 fn put_head(out: &mut Vec<u8>, id: u32, what: u64, number: u32, mask: u64) {

@@ -175,12 +175,12 @@ impl Spectators {
         self.all.insert(conn, spectator);
     }
 
-    pub(super) fn remove(&mut self, conn: ConnId) {
-        let Some(spectator) = self.all.remove(&conn) else { return };
+    /// Returns the log and the delay that nobody watches any more, if it was the last who did.
+    pub(super) fn remove(&mut self, conn: ConnId) -> Option<(LogKey, u64)> {
+        let spectator = self.all.remove(&conn)?;
         self.followers.remove(&conn);
-        if let View::Room { log: Some(log), delay_ms, .. } = spectator.view {
-            self.leave((log, delay_ms), conn);
-        }
+        let View::Room { log: Some(log), delay_ms, .. } = spectator.view else { return None };
+        self.leave((log, delay_ms), conn)
     }
 
     /// A log is gone; returns those who watched it, whose streams end.
@@ -259,13 +259,11 @@ impl Spectators {
         Some(true)
     }
 
-    fn leave(&mut self, group: (LogKey, u64), conn: ConnId) {
-        if let Some(members) = self.groups.get_mut(&group) {
-            members.remove(&conn);
-            if members.is_empty() {
-                self.groups.remove(&group);
-            }
-        }
+    fn leave(&mut self, group: (LogKey, u64), conn: ConnId) -> Option<(LogKey, u64)> {
+        let members = self.groups.get_mut(&group)?;
+        members.remove(&conn);
+        let is_last = members.is_empty();
+        is_last.then(|| self.groups.remove(&group).map(|_| group)).flatten()
     }
 }
 

@@ -1,7 +1,7 @@
 //! The state of one epoch of a room as spectators see it: how it is now, and keyframes of how it
 //! was, from which with the deltas behind them any later moment can be reached.
 
-use super::plain::{Names, Whole};
+use super::plain::{Names, Whole, snapshot_json};
 use super::sse;
 use madang_engine::frame::Frame;
 use madang_engine::watch::WatchState;
@@ -30,6 +30,7 @@ const DELTA_FACTOR: usize = 4;
 #[derive(Debug)]
 pub(super) struct StateLog {
     names: Names,
+    names_bytes: usize,
     replica: Replica,
     /// What the replica is of. Nothing is known before the first snapshot.
     head: Option<Moment>,
@@ -43,7 +44,9 @@ pub(super) struct StateLog {
     replica_bytes: usize,
     /// The text of the head's snapshot, for the seq up to which somebody had seen everything.
     head_text: Option<(u64, Frame)>,
-    /// All keyframes and the text.
+    /// What of that is the same for every seq: messages alone must not make it anew.
+    head_json: Option<Vec<u8>>,
+    /// All keyframes, the text and its part.
     bytes: usize,
 }
 
@@ -82,8 +85,10 @@ pub(super) enum Taken {
 
 impl StateLog {
     pub(super) fn new(schema: Arc<Schema>) -> Self {
+        let names = Names::new(schema);
         Self {
-            names: Names::new(schema),
+            names_bytes: names.cost(),
+            names,
             replica: Replica::default(),
             head: None,
             is_stale: true,
@@ -92,12 +97,13 @@ impl StateLog {
             keyframe_bytes: 0,
             replica_bytes: 0,
             head_text: None,
+            head_json: None,
             bytes: 0,
         }
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.bytes + self.replica_bytes
+        self.bytes + self.replica_bytes + self.names_bytes
     }
 
     /// Whether there is any state to show, to whomever.
@@ -176,6 +182,7 @@ impl StateLog {
     pub(super) fn evict_all(&mut self) {
         self.keyframes.clear();
         self.head_text = None;
+        self.head_json = None;
         self.bytes = 0;
     }
 
@@ -247,12 +254,19 @@ impl StateLog {
         if let Some((_, text)) = self.head_text.as_ref().filter(|(of, _)| *of == seq) {
             return Some(text.clone());
         }
-        *encodes += 1;
-        let data = self.names.snapshot_json(seq, &self.whole(head));
+        let (names, replica, bytes) = (&self.names, &self.replica, &mut self.bytes);
+        let entities = self.head_json.get_or_insert_with(|| {
+            *encodes += 1;
+            let entities = names.entities_json(&names.snapshot(replica));
+            *bytes += entities.len();
+            entities
+        });
+        let data = snapshot_json(seq, (head.tick, head.hash), entities);
         let text = sse::event("snapshot", Some((epoch, seq)), &data);
-        self.drop_head_text();
+        if let Some((_, old)) = self.head_text.replace((seq, text.clone())) {
+            self.bytes -= old.len();
+        }
         self.bytes += text.len();
-        self.head_text = Some((seq, text.clone()));
         Some(text)
     }
 
@@ -273,9 +287,8 @@ impl StateLog {
 
     /// Lets go what was made of the head.
     pub(super) fn drop_head_text(&mut self) {
-        if let Some((_, text)) = self.head_text.take() {
-            self.bytes -= text.len();
-        }
+        let text = self.head_text.take().map_or(0, |(_, text)| text.len());
+        self.bytes -= text + self.head_json.take().map_or(0, |json| json.len());
     }
 
     fn whole(&self, Moment { tick, hash, .. }: Moment) -> Whole {

@@ -305,6 +305,25 @@ test('on a phone a finger draws, two move the sheet, and everything fits', { tim
   assert.deepEqual(complaints, []);
 });
 
+test('a room whose first member brought another schema is no board, and is said to be none', { timeout: 90_000 }, async () => {
+  const fox = await visit({ room: 'fine', name: 'River Fox', colour: '#6fd6ad' });
+  await fox.evaluate(async () => {
+    const { Client } = await import('/client/index.js');
+    const { SCHEMA } = await import('/board/schema.js');
+    const { play_port: port } = await (await fetch('/demo.json')).json();
+    // The names of a board's kinds, and nothing in them that a board could show.
+    const kinds = SCHEMA.kinds.map(({ name }) => ({ name, fields: [{ name: '__proto__', type: { one: 'text' } }] }));
+    const room = await new Client(`ws://${location.hostname}:${port}/play`).join('board.odd', { schema: { kinds } });
+    await room.edit([room.state.create('note'), room.state.create('stroke')]);
+  });
+  const page = await (await browser.newContext()).newPage();
+  const errors = [];
+  page.on('pageerror', (error) => errors.push(String(error)));
+  await page.goto(new URL('/board/?room=odd', server.demo).href);
+  await page.locator('#toast.shown', { hasText: 'This room is no board.' }).waitFor({ timeout: DEADLINE_MS });
+  assert.deepEqual(errors, []);
+});
+
 test('a picture of the board', { skip: !SCREENSHOT && 'MADANG_SCREENSHOT names no file', timeout: 90_000 }, async () => {
   const people = [
     ['Paper Crane', '#ff9a5c', [655, 560]],

@@ -115,6 +115,55 @@ fn nothing_is_shown_before_its_time() {
     assert_eq!(told(&mut log, 3, 9000), ["4", "end"]);
 }
 
+/// Else whoever asks for one seq after another learns how far the room is.
+#[test]
+fn with_a_delay_it_is_not_told_whether_a_later_seq_has_happened() {
+    let log = filled(4);
+    for seq in 3..=6 {
+        assert_eq!(log.behind(seq, 2999), Position { seq: 2, complete: true }, "{seq}");
+    }
+    assert_eq!(log.behind(5, u64::MAX), Position { seq: 4, complete: false });
+}
+
+/// A delay holds for the number of what was let go before its time, too.
+#[test]
+fn what_was_let_go_before_it_could_be_shown_is_not_told() {
+    let mut log = filled(6);
+    log.evict(0, LOG_BYTES);
+    for limit_ms in [0, 2999, 5999] {
+        assert!(log.now(limit_ms) < 6, "{limit_ms}");
+        assert_ne!(log.shown(limit_ms), log.shown(6000));
+    }
+    assert_eq!(log.now(6000), 6);
+    assert_eq!(log.next_at_ms(5999), Some(6000));
+}
+
+/// Rooms come and go at their members' will, and their logs stay for a while.
+#[test]
+fn what_a_room_says_of_itself_counts() {
+    let name = "n".repeat(60);
+    let labels = vec![(name.clone(), "v".repeat(250)); 16];
+    let bytes = Log::new(WatchOpened { labels, ..opened(0) }, 0).bytes();
+    assert!(bytes > LOG_BYTES + 16 * 310, "{bytes}");
+    let field = |place: usize| Field {
+        name: format!("{name}{place}"),
+        r#type: FieldType::One(Scalar::Uint),
+        visibility: Visibility::Everyone,
+    };
+    let kind =
+        |place| Kind { name: format!("{name}{place}"), fields: (0..10).map(field).collect() };
+    let schema = Some(Arc::new(Schema { kinds: (0..20).map(kind).collect() }));
+    let mut log = Log::new(WatchOpened { schema, ..opened(0) }, 0);
+    // Every name is there twice: in the schema, and as it stands in JSON.
+    let names = 20 * 11 * 60 * 2;
+    assert!(log.bytes() > LOG_BYTES + names, "{}", log.bytes());
+    let bytes = log.bytes();
+    log.evict(0, 0);
+    log.forget_state();
+    assert_eq!(log.bytes(), bytes);
+    assert!(log.is_empty());
+}
+
 #[test]
 fn what_is_gone_is_a_gap_for_those_who_had_not_seen_it() {
     let mut log = filled(6);
@@ -123,7 +172,7 @@ fn what_is_gone_is_a_gap_for_those_who_had_not_seen_it() {
     assert_eq!(told(&mut log, 3, 9000), ["4", "5", "6"]);
     assert_eq!(log.behind(1, 9000), Position { seq: 1, complete: false });
     assert_eq!(log.behind(3, 9000), Position { seq: 3, complete: true });
-    assert_eq!(log.behind(7, 9000), Position { seq: 6, complete: false });
+    assert_eq!(log.behind(7, u64::MAX), Position { seq: 6, complete: false });
     assert_eq!(log.since(3500, 9000), Position { seq: 3, complete: true });
     assert_eq!(log.since(3000, 9000), Position { seq: 3, complete: false });
     // Even the gap waits for the delay.

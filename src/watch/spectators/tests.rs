@@ -619,3 +619,20 @@ fn a_snapshot_is_made_once_for_all_who_begin_in_a_tick() {
     }
     assert_eq!(world.counts.encodes - told, readers[0].state_events.len() as u64 - 1);
 }
+
+#[test]
+fn messages_alone_do_not_have_a_snapshot_made_anew() {
+    let mut world = World::new(1, 1 << 20);
+    for _ in 0..10 {
+        world.wall_ms += 50;
+        world.tick();
+    }
+    for _ in 0..5 {
+        world.say();
+        let mut reader = Reader::new(0, Start::Now);
+        reader.connect(&mut world);
+        reader.read(&mut world, 10, None);
+        assert_eq!((reader.state_events.len(), reader.covered), (1, world.seq));
+    }
+    assert_eq!(world.counts.encodes, 1);
+}
