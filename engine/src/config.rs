@@ -125,7 +125,7 @@ pub struct RoomConfig {
     pub logic: Vec<LogicKind>,
     /// Entities of a room's state.
     pub state_entities_max: usize,
-    /// Bytes of all values of a room's state.
+    /// Bytes of a room's state, about as it is in memory.
     pub state_bytes_max: usize,
     /// Context operations of one call of a room's logic.
     pub logic_operations_max: u32,
@@ -282,7 +282,7 @@ impl Default for RoomConfig {
             record: Vec::new(),
             logic: Vec::new(),
             state_entities_max: 10_000,
-            state_bytes_max: 1 << 20,
+            state_bytes_max: 2 << 20,
             logic_operations_max: 100_000,
             catch_up_ticks_max: 5,
             watch: ["courtyard", "arena"]

@@ -197,8 +197,8 @@ configuration! {
         flush_ms: u32 = 0, in 0..=50;
         /// Most entities in the state of a room.
         state_entities_max: u32 = 10_000, in 1..=1_000_000;
-        /// Most bytes of all values in the state of a room.
-        state_bytes_max: u32 = 1_048_576, in 1_024..=QUEUE_BYTES_CAP;
+        /// Most bytes of the state of a room, about as it is in memory.
+        state_bytes_max: u32 = 2_097_152, in 1_024..=QUEUE_BYTES_CAP;
         /// Most operations in one call of a room's rules; a room that makes more is lost.
         logic_operations_max: u32 = 100_000, in 100..=100_000_000;
         /// How long a call of a room's rules may take before it is logged and counted.

@@ -86,6 +86,8 @@ impl Engine {
         if self.quiescing == 0 {
             self.with_room(channel, |room, _| room.next_tick = at);
             self.deadlines.insert((at, Deadline::Tick(channel, tick_hz)));
+        } else {
+            self.gather_no_more(channel);
         }
     }
 

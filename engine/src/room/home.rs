@@ -284,10 +284,10 @@ impl Home {
 fn not_made(name: &str, why: NotMade, ctx: &mut Ctx<'_>) -> Refusal {
     match why {
         NotMade::Refused(words) => (ErrorCode::REFUSED, words.into()),
-        NotMade::Failed(Failure(why)) => {
-            let why = format!("the rules of the room failed: {why}");
+        NotMade::Failed(failure) => {
+            let why = format!("the rules of the room failed: {}", failure.told());
             ctx.stats.rooms_failed += 1;
-            let (room, words) = (name.into(), why.as_str().into());
+            let (room, words) = (name.into(), failure.0.into());
             ctx.effects.push_back(Effect::Event(Event::RoomFailed { room, why: words }));
             (ErrorCode::ROOM_FAILED, why.into())
         }

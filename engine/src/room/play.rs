@@ -104,6 +104,16 @@ pub enum Answer {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure(pub String);
 
+/// What a panic's words begin with.
+const PANICKED: &str = "it panicked";
+
+impl Failure {
+    /// What members are told: the words of a panic are for the operator, they may hold what is hidden.
+    pub fn told(&self) -> &str {
+        if self.0.starts_with(PANICKED) { PANICKED } else { &self.0 }
+    }
+}
+
 /// Why there is no play.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotMade {
@@ -535,7 +545,7 @@ fn catch<T>(run: impl FnOnce() -> T) -> Result<T, Failure> {
             .downcast_ref::<&str>()
             .copied()
             .or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-        Failure(format!("it panicked: {}", words.unwrap_or("no words")))
+        Failure(format!("{PANICKED}: {}", words.unwrap_or("no words")))
     })
 }
 

@@ -34,7 +34,7 @@ pub enum Part {
 pub struct StateLimits {
     /// Most entities, the room's own not counted.
     pub entities_max: usize,
-    /// Most bytes of all values together.
+    /// Most bytes of all entities and values together, about as they are in memory.
     pub bytes_max: usize,
 }
 
@@ -244,7 +244,7 @@ impl State {
             return Err(StateError::WrongEntity);
         }
         if let Some(mut entity) = self.entities.remove(&id) {
-            self.bytes -= entity.cells.iter().map(size).sum::<usize>();
+            self.bytes -= ENTITY_BYTES + entity.cells.iter().map(size).sum::<usize>();
             match entity.before.take() {
                 Some(before) if !before.known => {}
                 Some(before) => {
@@ -417,7 +417,7 @@ impl State {
     fn insert(&mut self, id: u32, kind: u32, belonging: Belonging) -> Result<(), StateError> {
         let fields = &self.shape.schema.kind(kind).ok_or(StateError::UnknownKind)?.fields;
         let cells: Vec<Cell> = fields.iter().map(|field| field.r#type.zero()).collect();
-        let bytes = self.bytes + cells.iter().map(size).sum::<usize>();
+        let bytes = self.bytes + ENTITY_BYTES + cells.iter().map(size).sum::<usize>();
         if bytes > self.limits.bytes_max {
             return Err(StateError::Full);
         }
@@ -487,14 +487,14 @@ fn touch<'a>(
     })
 }
 
+/// What a value takes of [`StateLimits::bytes_max`]: about what it takes of memory.
 fn size(cell: &Cell) -> usize {
-    match cell {
-        Cell::Word(_) => 8,
-        Cell::Pair(_) => 16,
-        Cell::Triple(_) => 24,
-        Cell::Blob(bytes) => 16 + bytes.len(),
-    }
+    let more = if let Cell::Blob(bytes) = cell { bytes.len() } else { 0 };
+    size_of::<Cell>() + more
 }
+
+/// What an entity takes beside its values.
+const ENTITY_BYTES: usize = size_of::<Entity>() + 16;
 
 #[cfg(test)]
 mod tests;

@@ -562,14 +562,14 @@ impl Room {
     }
 
     /// The room's rules broke theirs: everybody is told and removed, and nobody enters any more.
-    fn fail(&mut self, Failure(why): Failure, ctx: &mut Ctx<'_>) {
-        self.end_recording(RecordEnd::Failed(why.as_str().into()), ctx);
-        let why = format!("the rules of the room failed: {why}");
+    fn fail(&mut self, failure: Failure, ctx: &mut Ctx<'_>) {
+        self.end_recording(RecordEnd::Failed(failure.0.as_str().into()), ctx);
+        let why = format!("the rules of the room failed: {}", failure.told());
         self.play = None;
         ctx.stats.rooms_failed += 1;
         ctx.effects.push_back(Effect::Event(Event::RoomFailed {
             room: self.name.clone(),
-            why: why.as_str().into(),
+            why: failure.0.into(),
         }));
         let error = ServerMessage::Error(ErrorMessage {
             code: ErrorCode::ROOM_FAILED,

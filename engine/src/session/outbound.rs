@@ -107,9 +107,12 @@ pub struct Queue {
     replay_bytes: u32,
     control_messages: u32,
     control_bytes: u32,
-    /// Changes of state that wait, and since when some do, in milliseconds.
+    /// Changes of state that wait, and when the oldest of them came, in milliseconds.
     state_messages: u32,
     state_since: u32,
+    /// Until when changes may wait for as long as they have to, because a snapshot is before them: it
+    /// takes its time on the line, and another one instead of them would take no less.
+    patient_until: u32,
     /// Whether some room's state is owed when nothing waits any more.
     pub owes_state: bool,
     /// What became of everything.
@@ -145,6 +148,8 @@ struct Node {
     /// `None` in a free node.
     frame: Option<Frame>,
     next: u32,
+    /// When it came, in milliseconds.
+    ms: u32,
     class: QueueClass,
     kind: FrameKind,
 }
@@ -182,6 +187,7 @@ impl Default for Queue {
             control_bytes: 0,
             state_messages: 0,
             state_since: 0,
+            patient_until: 0,
             owes_state: false,
             counts: QueueCounts::default(),
         }
@@ -261,7 +267,7 @@ impl Pool {
             _ => {}
         }
         let was_empty = queue.is_empty();
-        let at = self.allocate(frame.clone(), kind, class);
+        let at = self.allocate(frame.clone(), kind, class, moment.ms);
         if was_empty {
             queue.head = at;
             queue.since_turn = moment.turn;
@@ -271,6 +277,9 @@ impl Pool {
         queue.tail = at;
         if is_change(class) && queue.state_messages == 0 {
             queue.state_since = moment.ms;
+        }
+        if matches!(class, QueueClass::Snapshot { .. } | QueueClass::Replay) {
+            queue.wait_for(len, moment);
         }
         queue.charge(class, len);
         self.pressed |= queue.grow(class, len, moment.turn, limits);
@@ -342,6 +351,7 @@ impl Pool {
             at = next;
         }
         queue.tail = kept;
+        self.note_oldest_change(queue);
         queue.counts.dropped[ClassIndex::State as usize] += discarded;
         self.state_discarded += u64::from(discarded);
     }
@@ -421,14 +431,27 @@ impl Pool {
         Pushed::Waiting
     }
 
-    fn allocate(&mut self, frame: Frame, kind: FrameKind, class: QueueClass) -> u32 {
-        let node = Node { frame: Some(frame), next: NIL, class, kind };
+    fn allocate(&mut self, frame: Frame, kind: FrameKind, class: QueueClass, ms: u32) -> u32 {
+        let node = Node { frame: Some(frame), next: NIL, ms, class, kind };
         if let Some(at) = self.free.pop() {
             self.nodes[at as usize] = node;
             at
         } else {
             self.nodes.push(node);
             (self.nodes.len() - 1) as u32
+        }
+    }
+
+    /// Looks for the change of state that has waited longest. What is passed over on the way is before
+    /// that one and is taken first, so it is passed over once.
+    fn note_oldest_change(&self, queue: &mut Queue) {
+        let mut at = if queue.state_messages > 0 { queue.head } else { NIL };
+        while let Some(node) = self.nodes.get(at as usize) {
+            if is_change(node.class) {
+                queue.state_since = node.ms;
+                return;
+            }
+            at = node.next;
         }
     }
 
@@ -450,9 +473,16 @@ impl Pool {
         if let QueueClass::Latest(key) = class {
             self.latest.remove(&(slot, key));
         }
+        if is_change(class) {
+            self.note_oldest_change(queue);
+        }
         Some((frame, kind, class))
     }
 }
+
+/// Milliseconds that a client is given for so many bytes of a snapshot: 64 KB a second, half a minute at most.
+const SNAPSHOT_BYTES_PER_MS: u32 = 64;
+const SNAPSHOT_MS_MAX: u32 = 30_000;
 
 fn is_change(class: QueueClass) -> bool {
     matches!(class, QueueClass::State { .. })
@@ -483,7 +513,18 @@ impl Queue {
 
     /// Whether state has been waiting for longer than a client that keeps up lets it.
     fn is_state_stale(&self, moment: Moment, limits: &SessionConfig) -> bool {
-        self.state_messages > 0 && moment.ms.wrapping_sub(self.state_since) > limits.state_wait_ms
+        let is_patient = self.patient_until.wrapping_sub(moment.ms) <= SNAPSHOT_MS_MAX;
+        self.state_messages > 0
+            && !is_patient
+            && moment.ms.wrapping_sub(self.state_since) > limits.state_wait_ms
+    }
+
+    /// Gives the client the time that a snapshot takes on a slow line.
+    fn wait_for(&mut self, len: u32, moment: Moment) {
+        let left = self.patient_until.wrapping_sub(moment.ms);
+        let left = if left <= SNAPSHOT_MS_MAX { left } else { 0 };
+        let more = (left + len / SNAPSHOT_BYTES_PER_MS).min(SNAPSHOT_MS_MAX);
+        self.patient_until = moment.ms.wrapping_add(more);
     }
 
     fn charge(&mut self, class: QueueClass, len: u32) {
@@ -595,6 +636,30 @@ mod tests {
         assert_eq!(push(&mut pool, &mut queue, 0, b"rrrr", QueueClass::Replay), Pushed::Overflow);
         assert_eq!(drain(&mut pool, &mut queue).len(), 6);
         assert_eq!((queue.messages(), queue.bytes(), pool.in_use()), (0, 0, 0));
+    }
+
+    #[test]
+    fn state_is_stale_by_its_oldest_change_and_waits_for_the_snapshot_before_it() {
+        let (mut pool, mut queue) = (Pool::default(), Queue::default());
+        let limits = SessionConfig { state_wait_ms: 250, ..SessionConfig::default() };
+        let state = QueueClass::State { channel: 1 };
+        let mut push = |pool: &mut Pool, queue: &mut Queue, ms: u32, len: usize, class| {
+            let frame = (&Frame::new(&vec![0; len]), FrameKind::Batch);
+            pool.push(queue, SLOT, Moment { turn: ms, ms }, &limits, frame, class)
+        };
+        push(&mut pool, &mut queue, 0, 1, state);
+        // A client that is always a little behind, but never much.
+        for ms in (100..2_000).step_by(100) {
+            assert_eq!(push(&mut pool, &mut queue, ms, 1, state), Pushed::Waiting, "{ms}");
+            pool.pop(&mut queue, SLOT);
+        }
+        assert_eq!(push(&mut pool, &mut queue, 2_400, 1, state), Pushed::Owed);
+        // 64,000 bytes may take a second; what changes meanwhile waits.
+        push(&mut pool, &mut queue, 2_500, 64_000, QueueClass::Snapshot { channel: 1 });
+        for ms in [2_600, 3_000, 3_500] {
+            assert_eq!(push(&mut pool, &mut queue, ms, 1, state), Pushed::Waiting, "{ms}");
+        }
+        assert_eq!(push(&mut pool, &mut queue, 3_501, 1, state), Pushed::Owed);
     }
 
     #[test]

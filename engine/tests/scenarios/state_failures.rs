@@ -57,7 +57,7 @@ fn failing() -> World {
     config.room.linger_ms = 1_000;
     config.room.logic_operations_max = 100;
     config.room.state_entities_max = 20;
-    config.room.state_bytes_max = 2_000;
+    config.room.state_bytes_max = 20_000;
     world(&config, 2)
 }
 
@@ -106,7 +106,7 @@ fn a_panic_in_any_call_loses_the_room_and_no_other() {
 
 #[test]
 fn too_many_operations_or_timers_and_too_large_a_state_lose_the_room() {
-    for line in ["spend 101", "grow 2001", "fill 21", "timers 101 5"] {
+    for line in ["spend 101", "grow 20001", "fill 21", "timers 101 5"] {
         let mut world = failing();
         fails(&mut world, "field-", |world, a, channel| {
             world.order(a, channel, line);

@@ -180,7 +180,7 @@ fn bounds(config: &mut Config, draw: &mut Draw) {
         room.watch.push(WatchRule { prefix: prefix.into(), delay_min_ms: 0 });
     }
     room.state_entities_max = [5, 50, 50][pick(draw, 3)];
-    room.state_bytes_max = [400, 1 << 16, 1 << 16][pick(draw, 3)];
+    room.state_bytes_max = [4_000, 1 << 17, 1 << 17][pick(draw, 3)];
     room.logic_operations_max = [40, 1_000][pick(draw, 2)];
     room.catch_up_ticks_max = [0, 2, 5][pick(draw, 3)];
     session.state_wait_ms = [5, 40, 250][pick(draw, 3)];

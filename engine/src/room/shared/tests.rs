@@ -283,11 +283,11 @@ fn a_version_that_was_overtaken_is_refused() {
 #[test]
 fn a_full_state_refuses_and_the_room_goes_on() {
     let config =
-        RoomConfig { state_entities_max: 2, state_bytes_max: 400, ..RoomConfig::default() };
+        RoomConfig { state_entities_max: 2, state_bytes_max: 2_000, ..RoomConfig::default() };
     let mut room = Room::new(SCHEMA, 0, &config);
     room.join(1, None);
     let id = room.note(1, "a");
-    let large = "x".repeat(400);
+    let large = "x".repeat(2_000);
     assert_eq!(room.one(1, set(id, &large)), Err(EditRefusal::Full));
     let too_large = create(1, NOTE, vec![(TEXT, text(&large))]);
     assert_eq!(room.one(1, too_large), Err(EditRefusal::Full));

@@ -260,7 +260,9 @@ fn bounds_hold_and_what_does_not_change_is_not_sent() {
             visibility: Visibility::Everyone,
         }],
     };
-    let limits = StateLimits { entities_max: 2, bytes_max: 100 };
+    // The room's own entity, one more, and 68 bytes for two values that may have content.
+    let own = ENTITY_BYTES + size_of::<Cell>();
+    let limits = StateLimits { entities_max: 2, bytes_max: 2 * own + 68 };
     let mut state = State::new(Arc::new(Schema { kinds: vec![kind] }), limits).unwrap();
     let id = state.create(0, Belonging::default()).unwrap();
     let bytes = |len| FieldValue::One(ScalarValue::Bytes(vec![1; len]));
