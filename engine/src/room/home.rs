@@ -1,7 +1,7 @@
 //! The rooms of one shard: names, numbers, matching.
 
 use super::logic::RoomOptions;
-use super::play::{Failure, NotMade, Play};
+use super::play::{NotMade, Play};
 use super::record::RecordEnd;
 use super::stateful::CLOSED;
 use super::{Ctx, Effect, Refusal, Room, refuse};

@@ -643,7 +643,7 @@ mod tests {
         let (mut pool, mut queue) = (Pool::default(), Queue::default());
         let limits = SessionConfig { state_wait_ms: 250, ..SessionConfig::default() };
         let state = QueueClass::State { channel: 1 };
-        let mut push = |pool: &mut Pool, queue: &mut Queue, ms: u32, len: usize, class| {
+        let push = |pool: &mut Pool, queue: &mut Queue, ms: u32, len: usize, class| {
             let frame = (&Frame::new(&vec![0; len]), FrameKind::Batch);
             pool.push(queue, SLOT, Moment { turn: ms, ms }, &limits, frame, class)
         };
