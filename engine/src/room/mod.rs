@@ -17,6 +17,7 @@ mod publish;
 pub mod record;
 pub mod replay;
 mod requests;
+pub mod save;
 pub mod shared;
 pub mod state;
 mod stateful;

@@ -83,6 +83,11 @@ pub enum Call<'a> {
     Tick,
     /// The last member is gone.
     Empty,
+    /// The room was put away, and is taken up again instead of being created.
+    Restore {
+        /// What the logic had kept.
+        saved: Cow<'a, [u8]>,
+    },
 }
 
 /// What a logic said to a call.
@@ -90,7 +95,7 @@ pub enum Call<'a> {
 pub enum Answer {
     /// Nothing that anybody waits for.
     Done,
-    /// To [`Call::MayJoin`] and [`Call::Message`]: no, and why.
+    /// To [`Call::MayJoin`], [`Call::Message`] and [`Call::Restore`]: no, and why.
     Refused(String),
     /// To [`Call::Message`]: it goes to everyone.
     PassedOn,
@@ -171,17 +176,19 @@ pub(super) const SNAPSHOTS_MAX: usize = 1024;
 /// A logic with its state and time.
 pub struct Play {
     logic: Rules,
-    state: State,
-    rng: ChaCha12Rng,
-    tick: u64,
+    pub(super) state: State,
+    pub(super) rng: ChaCha12Rng,
+    pub(super) tick: u64,
     tick_hz: u32,
     interest: Option<Interest>,
     operations_max: u32,
     /// Ascending.
     members: Vec<u32>,
+    /// The highest id that a member ever had.
+    pub(super) highest_member: u32,
     /// By tick, then in the order they were set.
-    timers: BTreeMap<u64, Vec<u32>>,
-    timers_waiting: usize,
+    pub(super) timers: BTreeMap<u64, Vec<u32>>,
+    pub(super) timers_waiting: usize,
     teams: BTreeMap<u32, u32>,
     /// The cells that each member sees, and who sees each cell.
     views: BTreeMap<u32, BTreeSet<u32>>,
@@ -237,6 +244,19 @@ impl Play {
         config: &RoomConfig,
         seed: [u8; 32],
     ) -> Result<(Self, Vec<Action>), NotMade> {
+        let mut play = Self::empty(kind, options, config, seed)?;
+        let (_, actions) = play.call(&Call::Create)?;
+        play.end_tick();
+        Ok((play, actions))
+    }
+
+    /// A play of which the logic has not been told that it begins.
+    pub(super) fn empty(
+        kind: &LogicKind,
+        options: &RoomOptions<'_>,
+        config: &RoomConfig,
+        seed: [u8; 32],
+    ) -> Result<Self, NotMade> {
         let logic = catch(|| (kind.factory)(options))?.map_err(NotMade::Refused)?;
         let logic = Rules(Some(logic));
         let schema = catch(|| logic.0.as_ref().map_or_else(Arc::default, |logic| logic.schema()))?;
@@ -255,7 +275,7 @@ impl Play {
         let schema_json = serde_json::to_vec(&*schema).unwrap_or_default().into();
         let state = State::on_plane(schema, plane, limits)
             .map_err(|error| Failure(format!("the schema: {error}")))?;
-        let mut play = Self {
+        Ok(Self {
             logic,
             state,
             rng: ChaCha12Rng::from_seed(seed),
@@ -264,6 +284,7 @@ impl Play {
             interest,
             operations_max: config.logic_operations_max,
             members: Vec::new(),
+            highest_member: 0,
             timers: BTreeMap::new(),
             timers_waiting: 0,
             teams: BTreeMap::new(),
@@ -280,10 +301,7 @@ impl Play {
             is_busy: false,
             snapshots: BTreeMap::new(),
             schema_json,
-        };
-        let (_, actions) = play.call(&Call::Create)?;
-        play.end_tick();
-        Ok((play, actions))
+        })
     }
 
     /// Makes a call, and returns the answer and what the logic wants the room to do.
@@ -294,13 +312,16 @@ impl Play {
     pub fn call(&mut self, call: &Call<'_>) -> Result<(Answer, Vec<Action>), Failure> {
         match call {
             Call::Tick => self.tick += 1,
-            Call::Create | Call::MayJoin { .. } => {}
+            Call::Create | Call::Restore { .. } | Call::MayJoin { .. } => {}
             _ if self.tick_hz == 0 => self.tick += 1,
             _ => {}
         }
         match call {
             // Ids ascend.
-            Call::Join { member, .. } => self.members.push(*member),
+            Call::Join { member, .. } => {
+                self.members.push(*member);
+                self.highest_member = self.highest_member.max(*member);
+            }
             Call::Leave { member } => self.forget(*member),
             Call::Message { member, .. } => drop(self.acks_due.insert(*member)),
             _ => {}
@@ -420,6 +441,12 @@ impl Play {
         self.seen_by.get(&cell).into_iter().flatten().copied()
     }
 
+    /// What the logic keeps beside the state, if it can be put away.
+    pub(super) fn logic_saved(&self) -> Option<Vec<u8>> {
+        let logic = self.logic.0.as_deref()?;
+        catch(|| logic.save()).ok()?
+    }
+
     /// Every part that a member sees, the members' common one first.
     pub fn parts_of(&self, member: u32) -> Vec<Part> {
         let (owners, teams) = self.state.has_private_parts();
@@ -534,6 +561,7 @@ fn dispatch(logic: &mut dyn RoomLogic, context: &mut Context<'_>, call: &Call<'_
         }
         Call::Tick => logic.on_tick(context),
         Call::Empty => logic.on_empty(context),
+        Call::Restore { saved } => return refused(logic.restore(context, saved)),
     }
     Answer::Done
 }

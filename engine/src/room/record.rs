@@ -318,6 +318,7 @@ impl Call<'_> {
             }
             Call::Tick => Call::Tick,
             Call::Empty => Call::Empty,
+            Call::Restore { saved } => Call::Restore { saved: Cow::Owned(saved.into_owned()) },
         }
     }
 
@@ -336,6 +337,7 @@ impl Call<'_> {
             // An edit's values are in a message of the wire, which has a bound; what it is in bytes is
             // known to within a factor.
             Call::Edit { edit, .. } => codec::pack(&**edit).len() + size_of_val(&*edit.edits),
+            Call::Restore { saved } => saved.len(),
             Call::Create | Call::Leave { .. } | Call::Tick | Call::Empty => 0,
         }
     }

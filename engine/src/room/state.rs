@@ -234,6 +234,49 @@ impl State {
         Ok(self.last_id)
     }
 
+    /// Adds an entity of a known id above all that there are; the room's own is there.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::create`], and when the id is not above.
+    pub(super) fn create_as(
+        &mut self,
+        id: u32,
+        kind: u32,
+        belonging: Belonging,
+    ) -> Result<(), StateError> {
+        if id == 0 && kind == 0 {
+            return Ok(());
+        }
+        if id <= self.last_id {
+            return Err(StateError::WrongEntity);
+        }
+        if self.len() >= self.limits.entities_max {
+            return Err(StateError::Full);
+        }
+        self.insert(id, kind, belonging)?;
+        self.last_id = id;
+        Ok(())
+    }
+
+    /// Has the next entity get an id above `last_id`.
+    ///
+    /// # Errors
+    ///
+    /// When there is one above it.
+    pub(super) fn number_from(&mut self, last_id: u32) -> Result<(), StateError> {
+        if last_id < self.last_id {
+            return Err(StateError::WrongEntity);
+        }
+        self.last_id = last_id;
+        Ok(())
+    }
+
+    /// The highest id that an entity was ever given.
+    pub fn last_id(&self) -> u32 {
+        self.last_id
+    }
+
     /// Removes an entity; the room's own stays.
     ///
     /// # Errors
