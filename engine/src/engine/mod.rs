@@ -78,6 +78,8 @@ pub struct Engine {
     owing: Vec<u32>,
     /// Sessions whose queue overflowed in the fan-out that is going on, with the code to close by.
     overflowed: Vec<(SessionRef, CloseCode)>,
+    /// Rooms that stay open, with what they are made with.
+    kept: Vec<(Box<str>, CreateOptions)>,
     draining: bool,
     quiescing: u8,
     next_connection: u64,
@@ -109,6 +111,7 @@ impl Engine {
             deferred: VecDeque::new(),
             owing: Vec::new(),
             overflowed: Vec::new(),
+            kept: Vec::new(),
             draining: false,
             quiescing: 0,
             next_connection: 0,
@@ -263,10 +266,7 @@ impl Engine {
             Effect::Unsubscribed { channel, shard, members } => {
                 self.with_room(channel, |room, _| room.unsubscribe(shard, members));
             }
-            Effect::Ended { channel } => {
-                let now = self.clock.now;
-                self.with_home(|home, ctx| home.remove(channel, now, ctx));
-            }
+            Effect::Ended { channel } => self.remove_room(channel),
             Effect::CountDue { channel } => {
                 let at = self.clock.now.plus_ms(self.config.room.presence_count_ms);
                 self.timers.insert(at, TimerKey::Count { channel });
@@ -330,6 +330,9 @@ impl Engine {
 
     /// Opens a room that stays open without members.
     fn open_room(&mut self, name: &str, options: CreateOptions) {
+        if !self.kept.iter().any(|(kept, _)| **kept == *name) {
+            self.kept.push((name.into(), options.clone()));
+        }
         let kind = self.config.room.bound_kind(name).unwrap_or(Kind::Relay);
         let (fresh, now) = (self.fresh(), self.clock.now);
         let opened = self.with_home(|home, ctx| match home.find(name) {
@@ -342,6 +345,17 @@ impl Engine {
                 let (room, why) = (name.into(), why.as_ref().into());
                 self.event(Event::RoomNotOpened { room, why });
             }
+        }
+    }
+
+    /// Removes a room without members; one that is to stay open is opened anew.
+    fn remove_room(&mut self, channel: u32) {
+        let Some(name) = self.home.get(channel).map(|room| room.name.clone()) else { return };
+        let now = self.clock.now;
+        self.with_home(|home, ctx| home.remove(channel, now, ctx));
+        let kept = self.kept.iter().find(|(kept, _)| *kept == name);
+        if let Some((name, options)) = kept.cloned().filter(|_| self.quiescing == 0) {
+            self.open_room(&name, options);
         }
     }
 

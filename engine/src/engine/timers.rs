@@ -176,7 +176,7 @@ impl Engine {
             self.timers.insert(until, TimerKey::Linger { channel, emptied });
             return;
         }
-        self.with_home(|home, ctx| home.remove(channel, now, ctx));
+        self.remove_room(channel);
     }
 
     /// Reads from a client again, unless another reason stands against it.

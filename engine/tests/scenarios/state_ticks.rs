@@ -104,6 +104,28 @@ fn a_room_that_is_kept_goes_on_without_members() {
 }
 
 #[test]
+fn a_room_that_is_kept_is_opened_anew_when_its_rules_end_it_or_fail() {
+    super::helpers::hush();
+    let mut config = rules();
+    config.room.linger_ms = 100;
+    let mut world = world(&config, 1);
+    world.node.input(0, Input::Open { name: "field-1".into(), options: CreateOptions::default() });
+    for end in ["close", "panic expected"] {
+        let a = world.native(0);
+        let channel = world.enter(a, "field-1");
+        let epoch = world.room(channel).epoch;
+        world.order(a, channel, end);
+        world.pass_ms(500, 10);
+        let channel = world.enter(a, "field-1");
+        assert_ne!(world.room(channel).epoch, epoch, "{end}");
+        world.clients[a].leave(&mut world.node, channel);
+        let before = ticks(&world);
+        world.pass_ms(1_000, 10);
+        assert_eq!(ticks(&world) - before, 20, "{end}: it is kept as it was");
+    }
+}
+
+#[test]
 fn in_a_room_without_ticks_each_call_is_one() {
     let mut world = world(&rules(), 1);
     let a = world.native(0);
