@@ -29,6 +29,10 @@ export async function showLobby(room) {
   }
   const source = new EventSource('/rooms/events');
   let parts = false;
+  // A stream that was cut between two parts begins with the first again.
+  source.addEventListener('open', () => {
+    parts = false;
+  });
   source.addEventListener('snapshot', ({ data }) => {
     const { rooms, more } = JSON.parse(data);
     if (!parts) matches.clear();
