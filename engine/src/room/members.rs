@@ -22,8 +22,6 @@ pub struct Member {
     gone: bool,
     /// The highest cseq dealt with.
     pub applied_cseq: u64,
-    /// The highest cseq that an input ack has covered.
-    pub shown_cseq: u64,
     /// The authenticated user.
     pub user: Option<Box<str>>,
     /// Its attributes, in the order they were first set.
@@ -48,7 +46,6 @@ impl Member {
             echo,
             gone: false,
             applied_cseq: 0,
-            shown_cseq: 0,
             user,
             attributes,
         }

@@ -197,6 +197,9 @@ pub struct Play {
     teams_due: BTreeMap<u32, u32>,
     views_due: BTreeMap<u32, [f64; 2]>,
     acks_due: BTreeSet<u32>,
+    /// The highest cseq of each member that an input ack has covered; kept here and not with the members,
+    /// most of whom are in rooms without rules.
+    pub(super) shown: BTreeMap<u32, u64>,
     /// The tick at which each part last changed.
     part_ticks: BTreeMap<Part, u64>,
     /// How many of them were left when those of empty parts were last forgotten.
@@ -293,6 +296,7 @@ impl Play {
             teams_due: BTreeMap::new(),
             views_due: BTreeMap::new(),
             acks_due: BTreeSet::new(),
+            shown: BTreeMap::new(),
             part_ticks: BTreeMap::new(),
             parts_kept: 0,
             seq: 0,
@@ -465,6 +469,7 @@ impl Play {
         self.teams.remove(&member);
         self.teams_due.remove(&member);
         self.acks_due.remove(&member);
+        self.shown.remove(&member);
         self.views_due.remove(&member);
         for cell in self.views.remove(&member).into_iter().flatten() {
             self.unsee(member, cell);

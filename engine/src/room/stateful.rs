@@ -356,7 +356,7 @@ impl Room {
         }
         let is_late = planted!(ctx, AckBehindDelta);
         if !is_late {
-            self.tell_acks(ticked, play.tick(), ctx);
+            self.tell_acks(ticked, play, ctx);
         }
         for (delta, base_tick) in &ticked.deltas {
             if delta.part == Part::Spectators {
@@ -376,7 +376,7 @@ impl Room {
             }
         }
         if is_late {
-            self.tell_acks(ticked, play.tick(), ctx);
+            self.tell_acks(ticked, play, ctx);
         }
         for (id, old, new) in &ticked.teams {
             let has_teams = play.state().has_private_parts().1;
@@ -448,18 +448,15 @@ impl Room {
         }
     }
 
-    fn tell_acks(&mut self, ticked: &Ticked, tick: u64, ctx: &mut Ctx<'_>) {
+    fn tell_acks(&mut self, ticked: &Ticked, play: &mut Play, ctx: &mut Ctx<'_>) {
         for id in &ticked.acked {
-            self.tell_ack(*id, tick, ctx);
+            let Some(member) = self.members.get(*id) else { continue };
+            let cseq = member.applied_cseq;
+            play.shown.insert(*id, cseq);
+            let (channel, tick) = (self.wire_channel(), play.tick());
+            let ack = InputAck { channel, tick, cseq: Cseq(cseq) };
+            self.tell_state(*id, &ServerMessage::InputAck(ack), ctx);
         }
-    }
-
-    fn tell_ack(&mut self, id: u32, tick: u64, ctx: &mut Ctx<'_>) {
-        let Some(member) = self.members.get_mut(id) else { return };
-        member.shown_cseq = member.applied_cseq;
-        let cseq = Cseq(member.shown_cseq);
-        let ack = InputAck { channel: self.wire_channel(), tick, cseq };
-        self.tell_state(id, &ServerMessage::InputAck(ack), ctx);
     }
 
     fn tell_gone(&mut self, id: u32, part: Part, ctx: &mut Ctx<'_>) {
@@ -537,9 +534,9 @@ impl Room {
         let mut frames = self.state_frames(member, ctx);
         // An acknowledgement may have been dropped with the deltas.
         if let (Some(member), Some(play)) = (self.members.get(member), &self.play)
-            && member.shown_cseq > 0
+            && let Some(cseq) = play.shown.get(&member.id)
         {
-            let (channel, cseq) = (self.wire_channel(), Cseq(member.shown_cseq));
+            let (channel, cseq) = (self.wire_channel(), Cseq(*cseq));
             let ack = ServerMessage::InputAck(InputAck { channel, tick: play.tick(), cseq });
             frames.insert(0, ctx.encoder.frame(&ack, member.wire, &self.types));
         }
