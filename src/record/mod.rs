@@ -110,6 +110,9 @@ impl Recorder {
         }
         if self.sender.is_none() || self.cut.contains(&item.channel) {
             self.dropped += u64::from(self.sender.is_some());
+            if matches!(item.event, RecordEvent::Ended(_)) {
+                self.cut.remove(&item.channel);
+            }
             return;
         }
         self.bytes += item.cost();
@@ -138,7 +141,14 @@ impl Recorder {
         if let Err(packet) = sent {
             self.in_flight.fetch_sub(packet.bytes, Ordering::Relaxed);
             self.dropped += packet.items.len() as u64;
-            self.cut.extend(packet.items.iter().map(|item| item.channel));
+            for item in &packet.items {
+                // Of a room that has ended nothing follows that would have to be left out.
+                if matches!(item.event, RecordEvent::Ended(_)) {
+                    self.cut.remove(&item.channel);
+                } else {
+                    self.cut.insert(item.channel);
+                }
+            }
             self.owed.extend(packet.cut);
             self.owed.extend(packet.items.iter().map(|item| item.channel));
         }
@@ -194,6 +204,22 @@ mod tests {
         assert_eq!(packet.items.iter().map(|item| item.channel).collect::<Vec<_>>(), [1]);
         assert_eq!(recorder.dropped, 2);
         assert!(!recorder.is_owing());
+    }
+
+    #[test]
+    fn rooms_that_have_ended_are_not_remembered_as_cut() {
+        let (mut recorder, _packets) = recorder(1, 1);
+        let ended = |channel| {
+            let event = RecordEvent::Ended(madang_engine::room::record::RecordEnd::Closed);
+            RecordItem { channel, event }
+        };
+        recorder.push(item(1));
+        recorder.push(item(2));
+        recorder.push(ended(2));
+        recorder.flush();
+        assert_eq!(recorder.cut, BTreeSet::from([1]));
+        recorder.push(ended(1));
+        assert_eq!(recorder.cut, BTreeSet::new());
     }
 
     #[test]

@@ -8,6 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use madang_engine::encode::encode_json;
 use madang_engine::frame::Frame;
+use madang_engine::publish::RESERVED_NAMES;
 use madang_engine::watch::{WatchOpened, WatchState};
 use madang_protocol::ids::Epoch;
 use madang_protocol::value::{Payload, TypeRef};
@@ -21,8 +22,6 @@ const ENTRY_BYTES: usize = 96;
 const LOG_BYTES: usize = 1024;
 /// What a label costs besides its name and value.
 const LABEL_BYTES: usize = 48;
-/// Names of events that are the server's own.
-const RESERVED: [&str; 7] = ["resume", "snapshot", "delta", "message", "presence", "gap", "end"];
 
 /// One epoch's log.
 #[derive(Debug)]
@@ -536,7 +535,7 @@ impl Log {
             Payload::Text(text) | Payload::Json(text) => Cow::Borrowed(text.as_bytes()),
             Payload::Bytes(bytes) => Cow::Owned(BASE64.encode(bytes).into_bytes()),
         };
-        (!RESERVED.contains(&name)).then_some((name, data))
+        (!RESERVED_NAMES.contains(&name)).then_some((name, data))
     }
 }
 

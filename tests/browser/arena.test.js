@@ -5,10 +5,9 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { chromium } from 'playwright-core';
+import { DEADLINE_MS, eventually, listen, startBrowser } from './browser.js';
 import { startServer } from './server.js';
 
-const DEADLINE_MS = 20_000;
 const TICK_HZ = 20;
 const SCREENSHOT = process.env.MADANG_SCREENSHOT;
 
@@ -19,10 +18,7 @@ const complaints = [];
 
 before(async () => {
   server = await startServer();
-  browser = await chromium.launch({
-    executablePath: process.env.MADANG_CHROMIUM ?? '/usr/bin/chromium',
-    args: ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
-  });
+  browser = await startBrowser();
 });
 after(async () => {
   await browser?.close();
@@ -38,12 +34,7 @@ async function open(path, { name = 'somebody', color = 0, viewport = { width: 12
     localStorage.setItem('arena:color', String(color));
   }, [name, color]);
   const page = await context.newPage();
-  page.on('console', (message) => {
-    if (['error', 'warning'].includes(message.type())) {
-      complaints.push(`${name}: ${message.text()}`);
-    }
-  });
-  page.on('pageerror', (error) => complaints.push(`${name}: ${error}`));
+  listen(page, name, complaints);
   await page.goto(new URL(path, server.demo).href);
   return page;
 }
@@ -59,19 +50,6 @@ async function play(room, who, labels = 'bots=0&seconds=600') {
 async function watch(room, how = '') {
   const page = await open(`/arena/watch/?room=${room}${how}`, { name: `watcher${how}` });
   return page;
-}
-
-/** Waits until a reading is what it should be. */
-async function eventually(read, wanted, what, deadlineMs = DEADLINE_MS) {
-  const deadline = Date.now() + deadlineMs;
-  for (;;) {
-    const value = await read();
-    if (wanted(value)) {
-      return value;
-    }
-    assert.ok(Date.now() < deadline, `${what}; the last reading was ${JSON.stringify(value)}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
 }
 
 const entities = (page) => page.evaluate(() => window.arena.entities);

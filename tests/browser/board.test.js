@@ -6,10 +6,9 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { chromium } from 'playwright-core';
+import { DEADLINE_MS, eventually, startBrowser, visitor } from './browser.js';
 import { startServer } from './server.js';
 
-const DEADLINE_MS = 20_000;
 const SCREENSHOT = process.env.MADANG_SCREENSHOT?.replace(/[^/]*$/, 'board.png');
 
 let server;
@@ -19,10 +18,7 @@ const complaints = [];
 
 before(async () => {
   server = await startServer();
-  browser = await chromium.launch({
-    executablePath: process.env.MADANG_CHROMIUM ?? '/usr/bin/chromium',
-    args: ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
-  });
+  browser = await startBrowser();
 });
 after(async () => {
   await browser?.close();
@@ -30,39 +26,12 @@ after(async () => {
 });
 
 /** Somebody with a browser of their own. */
-async function visit({ room, name, colour, viewport = { width: 1280, height: 800 }, touch = false }) {
-  const context = await browser.newContext({ viewport, hasTouch: touch, deviceScaleFactor: 1 });
-  context.setDefaultTimeout(DEADLINE_MS);
-  await context.addInitScript(([name, colour]) => {
-    if (localStorage.getItem('courtyard:name') === null) {
-      localStorage.setItem('courtyard:name', name);
-      localStorage.setItem('courtyard:colour', colour);
-    }
-  }, [name, colour]);
-  const page = await context.newPage();
-  page.on('console', (message) => {
-    if (['error', 'warning'].includes(message.type())) {
-      complaints.push(`${name}: ${message.text()}`);
-    }
-  });
-  page.on('pageerror', (error) => complaints.push(`${name}: ${error}`));
+async function visit({ room, ...who }) {
+  const page = await visitor(browser, who, complaints);
   await page.goto(new URL(`/board/?room=${room}`, server.demo).href);
   await page.locator('#pill[data-state="open"]').waitFor();
   await page.locator('#stage[data-ready]').waitFor();
   return page;
-}
-
-/** Waits until a reading is what it should be. */
-async function eventually(read, wanted, what) {
-  const deadline = Date.now() + DEADLINE_MS;
-  for (;;) {
-    const value = await read();
-    if (wanted(value)) {
-      return value;
-    }
-    assert.ok(Date.now() < deadline, `${what}; the last reading was ${JSON.stringify(value)}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
 }
 
 /** What the room has: its strokes, without drafts, and its notes, in no order but that of their ids. */

@@ -5,10 +5,9 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { chromium } from 'playwright-core';
+import { eventually, startBrowser, visitor } from './browser.js';
 import { startServer } from './server.js';
 
-const DEADLINE_MS = 20_000;
 const SCREENSHOT = process.env.MADANG_SCREENSHOT;
 
 let server;
@@ -18,10 +17,7 @@ const complaints = [];
 
 before(async () => {
   server = await startServer();
-  browser = await chromium.launch({
-    executablePath: process.env.MADANG_CHROMIUM ?? '/usr/bin/chromium',
-    args: ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
-  });
+  browser = await startBrowser();
 });
 after(async () => {
   await browser?.close();
@@ -29,22 +25,8 @@ after(async () => {
 });
 
 /** Somebody with a browser of their own. */
-async function visit({ room, name, colour, viewport = { width: 1280, height: 800 }, touch = false }) {
-  const context = await browser.newContext({ viewport, hasTouch: touch, deviceScaleFactor: 1 });
-  context.setDefaultTimeout(DEADLINE_MS);
-  await context.addInitScript(([name, colour]) => {
-    if (localStorage.getItem('courtyard:name') === null) {
-      localStorage.setItem('courtyard:name', name);
-      localStorage.setItem('courtyard:colour', colour);
-    }
-  }, [name, colour]);
-  const page = await context.newPage();
-  page.on('console', (message) => {
-    if (['error', 'warning'].includes(message.type())) {
-      complaints.push(`${name}: ${message.text()}`);
-    }
-  });
-  page.on('pageerror', (error) => complaints.push(`${name}: ${error}`));
+async function visit({ room, ...who }) {
+  const page = await visitor(browser, who, complaints);
   await page.goto(`${server.demo}?room=${room}`);
   await page.locator('#pill[data-state="open"]').waitFor();
   await page.locator('#members li.me').waitFor();
@@ -58,19 +40,6 @@ const say = async (page, text) => {
 const line = (page, text) => page.locator('#log .text', { hasText: new RegExp(`^${text}$`) });
 const texts = (page) => page.locator('#log .text').allTextContents();
 const member = (page, name) => page.locator('#members li', { hasText: name });
-
-/** Waits until a reading is what it should be. */
-async function eventually(read, wanted, what) {
-  const deadline = Date.now() + DEADLINE_MS;
-  for (;;) {
-    const value = await read();
-    if (wanted(value)) {
-      return value;
-    }
-    assert.ok(Date.now() < deadline, `${what}; the last reading was ${JSON.stringify(value)}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
 
 /** Where somebody's light is on the page, in pixels. */
 const cursorAt = (page, name) =>

@@ -7,7 +7,7 @@ import http from 'node:http';
 import net from 'node:net';
 import { after, before, test } from 'node:test';
 import { EventSource } from 'eventsource';
-import { chromium } from 'playwright-core';
+import { startBrowser } from './browser.js';
 import { startServer } from './server.js';
 
 const DEADLINE_MS = 60_000;
@@ -26,10 +26,7 @@ before(async () => {
     'server.retry_after_max_ms=30',
     'rooms.open=arena-1',
   ]);
-  browser = await chromium.launch({
-    executablePath: process.env.MADANG_CHROMIUM ?? '/usr/bin/chromium',
-    args: ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
-  });
+  browser = await startBrowser();
 });
 after(async () => {
   await browser?.close();
@@ -99,7 +96,7 @@ const PATH = '/rooms/arena-1/events';
 
 /** An id to start from: that of the newest state now. */
 async function anId() {
-  const reader = plain(server.demo, undefined, () => {});
+  const reader = plain(server.demo);
   try {
     for await (const event of reader.events) {
       if (event.id) {
@@ -113,7 +110,7 @@ async function anId() {
 }
 
 /** One connection of a reader of lines (WHATWG HTML, section 9.2.6). */
-function plain(origin, id, on) {
+function plain(origin, id) {
   const headers = id ? { 'Last-Event-ID': id } : {};
   const request = http.get(new URL(PATH, origin), { headers, agent: false });
   async function* events() {
@@ -132,9 +129,7 @@ function plain(origin, id, on) {
         const [, field, value] = /^([^:]*):? ?(.*)$/.exec(line);
         if (line === '') {
           if (event.data.length > 0) {
-            const whole = { ...event, data: event.data.join('\n') };
-            on(whole);
-            yield whole;
+            yield { ...event, data: event.data.join('\n') };
           }
           event = { name: 'message', data: [], id: undefined };
         } else if (field === 'event') {
@@ -158,7 +153,7 @@ async function readPlainly(way, start, log) {
     isDone = true;
   });
   while (!isDone) {
-    const reader = plain(way.url, id, () => {});
+    const reader = plain(way.url, id);
     try {
       for await (const event of reader.events) {
         if (event.name === 'resume') {
