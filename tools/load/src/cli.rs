@@ -263,7 +263,7 @@ impl Common {
         let protocol = self.protocol.unwrap_or(protocol);
         fits(connections)?;
         let (host, target) = resolve("--url", "ws://", &self.url)?;
-        let echo = echo.unwrap_or(protocol != Dialect::Raw);
+        let echo = echo.unwrap_or(protocol.has_classes());
         let mut path = self.path.clone().unwrap_or_else(|| protocol.default_path().to_owned());
         if self.path.is_none() && protocol == Dialect::Raw && echo {
             path.push_str("?echo=1");
@@ -307,8 +307,8 @@ impl Common {
 
 impl Sending {
     fn load(&self, scenario: &'static str, protocol: Dialect) -> Result<Load, String> {
-        if protocol == Dialect::Raw && self.class != ClassName::Reliable {
-            return Err("--class is for native and json: a raw room has none".to_owned());
+        if !protocol.has_classes() && self.class != ClassName::Reliable {
+            return Err("--class is for native and json: other rooms have none".to_owned());
         }
         Ok(Load {
             scenario,
@@ -342,9 +342,6 @@ impl Watching {
         let speakers = if self.watch.is_empty() { self.rooms } else { 0 };
         fits(players + speakers + self.spectators)?;
         let mut plan = common.plan(Dialect::Native, players + speakers, rooms_of, echo)?;
-        if plan.dialect == Dialect::Raw {
-            return Err("--protocol raw: raw rooms cannot be watched".to_owned());
-        }
         let own = || format!("courtyard-load-{}-", std::process::id());
         plan.alone = speakers;
         plan.alone_prefix = self.watched.clone().unwrap_or_else(own);
