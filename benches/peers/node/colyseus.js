@@ -22,5 +22,6 @@ const colyseus = new Server({
   driver: new LocalDriver(),
   transport: new WebSocketTransport({ server, maxPayload: 1 << 20, pingInterval: 0 }),
 });
-colyseus.define("relay", Relay).filterBy(["name"]);
+// Rooms are told apart by what the load tool calls a room; `name` is a word of the library.
+colyseus.define("relay", Relay).filterBy(["topic"]);
 listen(server, colyseus);
