@@ -1,15 +1,18 @@
 //! What the servers of the comparison have in common: their arguments, the line that says where they
 //! listen, the name in a path, and the text of an event.
 
+#[cfg(feature = "libraries")]
 mod hub;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use sha1::{Digest as _, Sha1};
 use socket2::{Domain, Socket, Type};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::time::Instant;
 
+#[cfg(feature = "libraries")]
 pub use hub::{Hub, Room, Seat};
 
 /// Connections that may wait to be accepted; every server of the comparison has the same.
@@ -31,6 +34,14 @@ pub fn listen(port: u16) -> io::Result<TcpListener> {
     let listener = TcpListener::from(socket);
     println!("port {}", listener.local_addr()?.port());
     Ok(listener)
+}
+
+/// The answer to a handshake's key (RFC 6455 section 4.2.2).
+pub fn accept(key: &[u8]) -> String {
+    let mut hash = Sha1::new();
+    hash.update(key);
+    hash.update(b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
+    STANDARD.encode(hash.finalize())
 }
 
 /// What a path asks for.
@@ -87,5 +98,24 @@ impl Scribe {
              data: {{\"channel\":0,\"seq\":{seq},\"from\":1,\"at\":{at},\"cseq\":{seq},\"type\":\"load\",\
              \"payload\":{{\"bytes\":\"{bytes}\"}}}}\n\n"
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The example of RFC 6455 section 1.3.
+    #[test]
+    fn a_key_is_answered() {
+        assert_eq!(accept(b"dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    }
+
+    #[test]
+    fn paths_are_understood() {
+        assert_eq!(Asked::read("/raw/a"), Some(Asked::Relay("a", false)));
+        assert_eq!(Asked::read("/raw/a?echo=1"), Some(Asked::Relay("a", true)));
+        assert_eq!(Asked::read("/rooms/a/events"), Some(Asked::Events("a")));
+        assert_eq!(Asked::read("/"), None);
     }
 }

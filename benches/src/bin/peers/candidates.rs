@@ -13,6 +13,8 @@ pub(crate) struct Places {
     pub(crate) built: PathBuf,
     /// The others' sources.
     pub(crate) sources: PathBuf,
+    /// Of the programs in Rust the debug builds are wanted, which the quick check makes.
+    pub(crate) debug: bool,
 }
 
 /// A server with its settings.
@@ -184,13 +186,9 @@ impl Candidate {
     }
 }
 
-/// A release build is preferred; the quick check has a debug build alone.
 fn rust(places: &Places, name: &str) -> Result<PathBuf, String> {
-    let release = places.built.join("rust/release").join(name);
-    if release.exists() {
-        return Ok(release);
-    }
-    exists(places.built.join("rust/debug").join(name)).map_err(|_| missing(&release))
+    let profile = if places.debug { "debug" } else { "release" };
+    exists(places.built.join("rust").join(profile).join(name))
 }
 
 fn exists(path: PathBuf) -> Result<PathBuf, String> {

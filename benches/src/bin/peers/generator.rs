@@ -104,7 +104,7 @@ fn measure(
         })
         .or_else(|| {
             // A rate that the tool could not raise is still one that the server has kept up with.
-            let counts = cell.kind.figure() == Figure::Rate;
+            let counts = scale.quick || cell.kind.figure() == Figure::Rate;
             (is_limited && !counts).then(|| "the load tool was at its limit".to_owned())
         });
     let named: Map<String, Value> =

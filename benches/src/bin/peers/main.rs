@@ -84,7 +84,8 @@ fn run(options: &Options) -> Result<bool, String> {
         (None, None) => return Err("say where results go with --dir".to_owned()),
     };
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers");
-    let places = Places { own, built, sources };
+    let debug = own.ends_with("debug");
+    let places = Places { own, built, sources, debug };
     let logs = places.built.join("logs");
     fs::create_dir_all(&logs).map_err(|error| format!("{}: {error}", logs.display()))?;
     let cores = (options.server_cores.as_str(), options.load_cores.as_str());

@@ -6,14 +6,13 @@
 //! on. Events (`/rooms/{room}/events`) are written to each watcher when their message comes.
 
 use clap::{Parser, ValueEnum};
-use madang_peers::{Asked, Scribe, listen};
+use madang_peers::{Asked, Scribe, accept, listen};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
 use std::collections::{HashMap, VecDeque};
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::time::{Duration, Instant};
-use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 const LISTENER: Token = Token(usize::MAX);
 /// Most events of one poll.
@@ -220,7 +219,7 @@ impl Floor {
         let key = request.headers.iter().find(|h| h.name.eq_ignore_ascii_case("sec-websocket-key"));
         let answer = match (request.path.and_then(Asked::read), key) {
             (Some(Asked::Relay(room, echo)), Some(key)) => {
-                let accept = derive_accept_key(key.value);
+                let accept = accept(key.value);
                 self.enter(number, room, Stage::Member);
                 self.conns[number].echo = echo;
                 format!(
