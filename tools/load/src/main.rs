@@ -5,25 +5,32 @@
 //! stalled server cannot hide its stall by slowing the generator ("coordinated omission"). What
 //! comes back is checked: order, loss, repeats and content.
 //!
-//! The parts: `cli.rs` (what can be asked for), `fleet/` (the connections), `dialect.rs` (what is
+//! The parts: `cli.rs` (what can be asked for), `fleet/` (the connections), `dialect/` (what is
 //! said on them, by protocol), `websocket.rs` (the client's framing), `schedule.rs`, `stamp.rs`,
 //! `talk.rs`, `ear.rs` and `tally.rs` (when to send, what, and whether it came), `traffic.rs`,
 //! `idle.rs` and `spectate/` (the scenarios), `process.rs` (the server as the system sees it),
 //! `report.rs`.
 
 mod cli;
+mod conductor;
+mod desk;
 mod dialect;
 mod ear;
 mod fleet;
 mod idle;
+mod job;
+mod meter;
+mod outcome;
 mod process;
 mod report;
 mod schedule;
+mod search;
 mod spectate;
 mod stamp;
 mod system;
 mod talk;
 mod tally;
+mod threshold;
 mod traffic;
 mod websocket;
 

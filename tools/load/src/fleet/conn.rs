@@ -9,6 +9,8 @@ use std::io::{self, ErrorKind, Read, Write};
 pub(crate) enum Phase {
     /// TCP is not established.
     Connecting,
+    /// The answer to the request that comes before the handshake is due.
+    Reserving,
     /// The answer to the handshake is due.
     Handshake,
     /// The room's answer is due.
@@ -23,6 +25,7 @@ pub(crate) enum Phase {
 pub(super) struct Conn {
     pub(super) socket: TcpStream,
     pub(super) phase: Phase,
+    pub(super) begun_ns: u64,
     pub(super) seat: Seat,
     /// What came and is incomplete.
     pub(super) inbox: Vec<u8>,
@@ -39,10 +42,11 @@ pub(super) enum Received {
 }
 
 impl Conn {
-    pub(super) fn new(socket: TcpStream) -> Self {
+    pub(super) fn new(socket: TcpStream, begun_ns: u64) -> Self {
         Self {
             socket,
             phase: Phase::Connecting,
+            begun_ns,
             seat: Seat::default(),
             inbox: Vec::new(),
             outbox: Vec::new(),
