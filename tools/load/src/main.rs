@@ -22,6 +22,7 @@ mod job;
 mod meter;
 mod outcome;
 mod process;
+mod quick;
 mod report;
 mod schedule;
 mod search;

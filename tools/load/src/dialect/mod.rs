@@ -4,6 +4,7 @@
 mod colyseus;
 mod socket_io;
 
+use crate::quick::{self, DECODED_OF};
 use crate::websocket::{self, BINARY, PING, TEXT, Violation};
 use clap::ValueEnum;
 use madang_protocol::client::{
@@ -65,6 +66,8 @@ pub(crate) struct Seat {
     type_number: Option<u32>,
     /// The next frame belongs to an event that was announced (Socket.IO).
     has_attachment: bool,
+    /// Messages since the last one that was decoded whole.
+    undecoded: u32,
 }
 
 /// What the server's message means to the tool.
@@ -252,7 +255,16 @@ impl Dialect {
             (Self::Raw, _) => tell(Heard::Message(Cow::Borrowed(payload))),
             (Self::Native, BINARY) => {
                 for bytes in codec::split_batch(payload) {
-                    let message = bytes.and_then(codec::decode_server);
+                    let bytes = bytes.map_err(|error| error.to_string())?;
+                    seat.undecoded += 1;
+                    if seat.undecoded < DECODED_OF
+                        && let Some(content) = quick::content(bytes)
+                    {
+                        tell(Heard::Message(Cow::Borrowed(content)));
+                        continue;
+                    }
+                    seat.undecoded = 0;
+                    let message = codec::decode_server(bytes);
                     tell(understand(seat, message.map_err(|error| error.to_string())?));
                 }
             }
