@@ -16,6 +16,7 @@ mod dialect;
 mod ear;
 mod fleet;
 mod idle;
+mod outcome;
 mod process;
 mod report;
 mod schedule;

@@ -1,6 +1,6 @@
 //! A process as the system sees it: CPU time and memory, from `/proc` (proc(5)).
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io;
 
@@ -37,7 +37,7 @@ impl Threads {
 }
 
 /// Memory of a process, in bytes.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Memory {
     /// Resident memory that no file backs: heap and stacks. The system's own memory for sockets
     /// is not part of it.

@@ -1,0 +1,145 @@
+//! A distribution of times, which can be sent to another process and added to another.
+
+use hdrhistogram::Histogram;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// The longest time, in microseconds: a minute. What took longer counts as that.
+const US_MAX: u64 = 60_000_000;
+/// Digits that are kept of a run's times.
+const DIGITS: u8 = 3;
+/// Digits that are kept of one second's times, of which there may be thousands.
+const DIGITS_COARSE: u8 = 2;
+
+/// Times in microseconds.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Times(Histogram<u64>);
+
+/// What people ask of times.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Percentiles {
+    pub(crate) count: u64,
+    pub(crate) p50_us: u64,
+    pub(crate) p90_us: u64,
+    pub(crate) p99_us: u64,
+    pub(crate) p999_us: u64,
+    pub(crate) max_us: u64,
+}
+
+/// The form in which times travel: the digits, and each value with how often it came.
+#[derive(Serialize, Deserialize)]
+struct Packed(u8, Vec<(u64, u64)>);
+
+impl Times {
+    /// None yet; three digits are kept, for a whole run.
+    pub(crate) fn new() -> Self {
+        Self(Histogram::new_with_bounds(1, US_MAX, DIGITS).expect("the bounds are in order"))
+    }
+
+    /// None yet; two digits are kept and memory grows with the longest, for one of many seconds.
+    pub(crate) fn coarse() -> Self {
+        Self(Histogram::new(DIGITS_COARSE).expect("so many digits are possible"))
+    }
+
+    /// One more.
+    pub(crate) fn record_us(&mut self, us: u64) {
+        self.0.saturating_record(us.min(US_MAX));
+    }
+
+    /// All of another's.
+    pub(crate) fn add(&mut self, other: &Self) {
+        // A histogram that does not grow takes whatever another holds: nothing is above the bound.
+        let added = self.0.add(&other.0);
+        debug_assert!(added.is_ok(), "{added:?}");
+    }
+
+    /// None any more.
+    pub(crate) fn clear(&mut self) {
+        self.0.reset();
+    }
+
+    pub(crate) fn count(&self) -> u64 {
+        self.0.len()
+    }
+
+    /// The time that this part of all, from 0 to 1, does not exceed; 0 of none.
+    pub(crate) fn at_us(&self, quantile: f64) -> u64 {
+        self.0.value_at_quantile(quantile)
+    }
+
+    pub(crate) fn percentiles(&self) -> Percentiles {
+        Percentiles {
+            count: self.0.len(),
+            p50_us: self.at_us(0.5),
+            p90_us: self.at_us(0.9),
+            p99_us: self.at_us(0.99),
+            p999_us: self.at_us(0.999),
+            max_us: self.0.max(),
+        }
+    }
+
+    /// For those who draw it.
+    pub(crate) fn histogram(&self) -> &Histogram<u64> {
+        &self.0
+    }
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Serialize for Times {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let counts = self.0.iter_recorded().map(|step| {
+            let value = step.value_iterated_to();
+            (value, step.count_at_value())
+        });
+        Packed(self.0.sigfig(), counts.collect()).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Times {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Packed(digits, counts) = Packed::deserialize(deserializer)?;
+        let mut times = if digits == DIGITS { Self::new() } else { Self::coarse() };
+        for (value, count) in counts {
+            times.0.saturating_record_n(value.min(2 * US_MAX), count);
+        }
+        Ok(times)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spread_out(mut times: Times) -> Times {
+        for number in 0..10_000_u64 {
+            times.record_us(number * number % 3_000_017);
+        }
+        times.record_us(u64::MAX);
+        times
+    }
+
+    #[test]
+    fn times_travel_without_loss() {
+        for times in [spread_out(Times::new()), spread_out(Times::coarse()), Times::new()] {
+            let text = serde_json::to_string(&times).unwrap();
+            let back: Times = serde_json::from_str(&text).unwrap();
+            assert_eq!(back.percentiles(), times.percentiles());
+            assert_eq!(serde_json::to_string(&back).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn coarse_times_add_to_fine_ones_and_to_coarse_ones() {
+        for mut sum in [Times::new(), Times::coarse()] {
+            sum.record_us(5);
+            sum.add(&spread_out(Times::coarse()));
+            assert_eq!(sum.count(), 10_002);
+            assert!(sum.percentiles().max_us >= US_MAX / 100 * 99);
+        }
+        assert_eq!(Times::new().percentiles(), Percentiles::default());
+    }
+}
