@@ -39,16 +39,20 @@ pub(crate) struct Count {
 
 /// What is done each time, and what is done before it that does not count.
 trait Work {
-    fn prepare(&mut self) -> bool;
+    /// Whether there is something to prepare.
+    fn is_prepared(&self) -> bool;
+    fn prepare(&mut self);
     fn run(&mut self);
 }
 
 struct Plain<F>(F);
 
 impl<T, F: FnMut() -> T> Work for Plain<F> {
-    fn prepare(&mut self) -> bool {
+    fn is_prepared(&self) -> bool {
         false
     }
+
+    fn prepare(&mut self) {}
 
     fn run(&mut self) {
         black_box((self.0)());
@@ -62,9 +66,12 @@ struct Prepared<S> {
 }
 
 impl<S> Work for Prepared<S> {
-    fn prepare(&mut self) -> bool {
-        (self.prepare)(&mut self.state);
+    fn is_prepared(&self) -> bool {
         true
+    }
+
+    fn prepare(&mut self) {
+        (self.prepare)(&mut self.state);
     }
 
     fn run(&mut self) {
@@ -159,9 +166,8 @@ impl Case {
         let mut group = criterion.benchmark_group(self.group);
         group.throughput(Throughput::Elements(self.units));
         let work = &mut self.work;
-        let is_prepared = work.prepare();
         group.bench_function(self.name, |bencher| {
-            if is_prepared {
+            if work.is_prepared() {
                 bencher.iter_custom(|times| {
                     let mut total = Duration::ZERO;
                     for _ in 0..times {

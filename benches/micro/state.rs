@@ -56,7 +56,7 @@ pub(crate) fn cases() -> Vec<Case> {
 fn committing(name: &'static str, entities: usize) -> Case {
     Case::prepared(("state", name), Field::of(entities), Field::play, Field::commit)
         .per(entities as u64, "entity")
-        // The list, and the bytes that members and spectators share: as many for many entities.
+        // The list, and a delta each for members and spectators: as many for many entities.
         .allocates_at_most(3)
 }
 

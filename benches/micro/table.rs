@@ -44,11 +44,15 @@ pub(crate) fn table(rows: &[Row]) -> String {
     );
     for row in rows {
         let (units, unit) = row.units;
-        let plural = if units == 1 { "" } else { "s" };
+        let unit = match (units, unit) {
+            (1, unit) => unit.to_owned(),
+            (_, "delivery") => "deliveries".to_owned(),
+            (_, unit) => format!("{unit}s"),
+        };
         // Writing into a string cannot fail.
         let _ = writeln!(
             out,
-            "| {} | {units} {unit}{plural} | {:.1} | {:.0} ({:.0} to {:.0}) | {} | {} |",
+            "| {} | {units} {unit} | {:.1} | {:.0} ({:.0} to {:.0}) | {} | {} |",
             row.name,
             row.median_ns / units as f64,
             row.median_ns,

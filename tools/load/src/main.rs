@@ -17,6 +17,12 @@ mod ear;
 mod fleet;
 mod idle;
 mod outcome;
+#[expect(
+    dead_code,
+    unused_imports,
+    reason = "the options that ask for these come with the scenarios"
+)]
+mod output;
 mod process;
 mod report;
 mod schedule;
