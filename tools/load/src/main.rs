@@ -12,10 +12,14 @@
 //! `report.rs`.
 
 mod cli;
+mod conductor;
+mod desk;
 mod dialect;
 mod ear;
 mod fleet;
 mod idle;
+mod job;
+mod meter;
 mod outcome;
 #[expect(
     dead_code,
@@ -26,11 +30,13 @@ mod output;
 mod process;
 mod report;
 mod schedule;
+mod search;
 mod spectate;
 mod stamp;
 mod system;
 mod talk;
 mod tally;
+mod threshold;
 mod traffic;
 mod websocket;
 

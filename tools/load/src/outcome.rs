@@ -7,10 +7,12 @@
 //!
 //! Deliberately absent: how it is shown. `flat.rs` makes the JSON, `output/` everything else.
 
+mod arrivals;
 mod flat;
 mod times;
 
 use crate::process::Memory;
+pub(crate) use arrivals::{Arrivals, spreads};
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -56,9 +58,8 @@ pub(crate) const LATENESS: &str = "lateness";
 /// From the beginning of a connection to its being in its room.
 pub(crate) const CONNECT: &str = "connect";
 
-/// The figure that makes a part of a run a try of a search for the best rate: the rate that was tried, in
-/// messages a second. What a try fails at says where the limit is; the run does not fail by it.
-pub(crate) const TRY_RATE: &str = "try_rate";
+/// The scenario of several at the same time, which are its parts.
+pub(crate) const MIX: &str = "mix";
 
 /// A generator process that is busier than this is itself the limit, in cores.
 pub(crate) const BUSY_CORES: f64 = 0.95;
@@ -99,6 +100,8 @@ pub(crate) struct Outcome {
     /// What belongs to this run and is reported whole: sections of a mix, tries of a search, players
     /// beside spectators.
     pub(crate) parts: Vec<Outcome>,
+    /// The rates that a search tried, in order.
+    pub(crate) tries: Vec<Try>,
     /// What was asked of the run by thresholds, and whether it held.
     pub(crate) judged: Vec<Judged>,
     pub(crate) warnings: Vec<String>,
@@ -106,6 +109,9 @@ pub(crate) struct Outcome {
     pub(crate) failures: Vec<String>,
     /// Loss is a part of what was asked for, as in lossy delivery classes.
     pub(crate) may_lose: bool,
+    /// Of each message of a speaker with many listeners; none any more once [`SPREAD`] is made of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) arrivals: Vec<Arrivals>,
 }
 
 /// A value that was asked for.
@@ -183,6 +189,22 @@ pub(crate) struct Generator {
     pub(crate) late_max_us: u64,
 }
 
+/// A rate that a search tried.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Try {
+    /// Of each sender.
+    pub(crate) hz: f64,
+    pub(crate) deliveries_per_second: f64,
+    pub(crate) latency: Percentiles,
+    pub(crate) reach: f64,
+    pub(crate) server_us_per_delivery: Option<f64>,
+    /// The tool itself was at its limit.
+    pub(crate) generator_limited: bool,
+    pub(crate) held: bool,
+    /// Which of the objective did not hold.
+    pub(crate) broken: Vec<String>,
+}
+
 /// A threshold, and what was found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Judged {
@@ -254,12 +276,7 @@ impl Outcome {
     pub(crate) fn passed(&self) -> bool {
         self.failures.is_empty()
             && self.judged.iter().all(|judged| judged.held)
-            && self.parts.iter().all(|part| part.is_try() || part.passed())
-    }
-
-    /// Whether it is a try of a search.
-    pub(crate) fn is_try(&self) -> bool {
-        self.figures.contains_key(TRY_RATE)
+            && self.parts.iter().all(Self::passed)
     }
 
     pub(crate) fn warn(&mut self, warning: &str) {
@@ -299,6 +316,25 @@ impl Outcome {
         }
     }
 
+    /// Takes in a section of a mix: its counts, bytes, seconds and generators are part of the whole.
+    /// Times are not: those of different scenarios say nothing together.
+    pub(crate) fn take_in(&mut self, part: Self) {
+        let counts = [SENT, UNSENT, EXPECTED, RECEIVED, DELIVERIES, LOST, REPEATED, DISORDERED];
+        let counts = counts.into_iter().chain([CORRUPT, FOREIGN, FRAMES, READS, BYTES_IN]);
+        for name in counts.chain([BYTES_OUT, LIVE_AT_END]) {
+            self.add(name, part.count(name));
+        }
+        self.window.merge(part.window);
+        add_all(&mut self.closed, &part.closed);
+        add_all(&mut self.refused, &part.refused);
+        self.broken += part.broken;
+        self.errors += part.errors;
+        self.first_error = self.first_error.take().or_else(|| part.first_error.clone());
+        self.series.merge(part.series.clone());
+        self.generators.extend_from_slice(&part.generators);
+        self.parts.push(part);
+    }
+
     /// Adds what another process found of the same load: counts and times add up, seconds too.
     pub(crate) fn merge(&mut self, other: Self) {
         for (name, value) in other.settings {
@@ -328,10 +364,12 @@ impl Outcome {
                 None => self.parts.push(part),
             }
         }
+        self.tries.extend(other.tries);
         self.judged.extend(other.judged);
         other.warnings.iter().for_each(|warning| self.warn(warning));
         other.failures.into_iter().for_each(|failure| self.fail(failure));
         self.may_lose |= other.may_lose;
+        arrivals::merge(&mut self.arrivals, &other.arrivals);
     }
 }
 
@@ -404,7 +442,7 @@ impl Default for Sample {
 }
 
 impl Sample {
-    fn merge(&mut self, other: &Self) {
+    pub(crate) fn merge(&mut self, other: &Self) {
         self.sent += other.sent;
         self.received += other.received;
         self.bytes_in += other.bytes_in;

@@ -111,7 +111,7 @@ pub(super) fn ladder(label: &str, tries: &[(f64, f64, bool)]) -> Option<String> 
     let widest = most(tries.iter().map(|it| it.0));
     let highest = most(tries.iter().map(|it| it.1));
     svg(label, |area| {
-        plot(area, 0.0..widest, highest, ("messages a second", "p99, ms"), &short, |chart| {
+        plot(area, 0.0..widest, highest, ("Hz of each sender", "p99, ms"), &short, |chart| {
             let line = tries.iter().map(|it| (it.0, it.1));
             chart.draw_series(LineSeries::new(line, AXIS.stroke_width(2)))?;
             chart.draw_series(tries.iter().map(|(rate, p99, held)| {

@@ -5,11 +5,11 @@
 //! whose texts are escaped as they are drawn, are put in as they are.
 
 use super::{
-    bytes, chart, close_name, figure, five, grouped, mib, ms, reasons, sections, setting, tries,
-    words, wrong,
+    bytes, chart, close_name, figure, five, grouped, mib, ms, reasons, setting, tries,
+    verdict_of_try, words, wrong,
 };
 use crate::outcome::{
-    BYTES_IN, BYTES_OUT, DELIVERIES, EXPECTED, FRAMES, LATENCY, Outcome, READS, Sample,
+    BYTES_IN, BYTES_OUT, DELIVERIES, EXPECTED, FRAMES, LATENCY, Outcome, READS, Sample, Try,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -47,7 +47,7 @@ pub(crate) fn report(outcome: &Outcome, ended: SystemTime) -> String {
                 }
                 (why(outcome))
                 (section(outcome))
-                @for part in sections(outcome) {
+                @for part in &outcome.parts {
                     h2 { (title(part)) " " (verdict(part)) }
                     (section(part))
                 }
@@ -141,9 +141,7 @@ fn cards(outcome: &Outcome) -> Markup {
             .extend(named.map(|(name, us)| (format!("latency, {name}"), format!("{} ms", ms(us)))));
     }
     if has(EXPECTED) {
-        // A loss is never rounded away.
-        let percent = (outcome.reach() * 1e6).floor() / 1e4;
-        cards.push(("reach".to_owned(), format!("{percent} %")));
+        cards.push(("reach".to_owned(), percent(outcome.reach())));
         let wrong = wrong(outcome);
         let wrong = if wrong.is_empty() { "nothing".to_owned() } else { wrong.join(", ") };
         cards.push(("wrong".to_owned(), wrong));
@@ -181,37 +179,41 @@ fn judged(outcome: &Outcome) -> Markup {
 /// The tries of a search, as a plot and a table.
 fn search(outcome: &Outcome) -> Markup {
     let tries = tries(outcome);
-    let at = |part: &Outcome| part.percentiles(LATENCY).unwrap_or_default();
-    let points: Vec<_> = tries
-        .iter()
-        .map(|(rate, part)| (*rate, at(part).p99_us as f64 / 1000.0, part.passed()))
-        .collect();
+    let ms_of = |one: &Try| one.latency.p99_us as f64 / 1000.0;
+    let points: Vec<_> = tries.iter().map(|one| (one.hz, ms_of(one), one.held)).collect();
     let keys = [("good dot", "held"), ("bad dot", "did not hold")];
+    let name = "p99 at each rate";
     html! {
         @if !tries.is_empty() {
             h3 { "Tries" }
-            div.plots { (plot("p99 at each rate", &keys, chart::ladder("p99 at each rate", &points))) }
+            div.plots { (plot(name, &keys, chart::ladder(name, &points))) }
             div.table { table {
                 tr {
-                    th.number { "tried, a second" } th.number { "deliveries a second" }
-                    th.number { "p50, ms" } th.number { "p99, ms" } th.number { "max, ms" } th { "" }
+                    th.number { "Hz of each" } th.number { "deliveries a second" }
+                    th.number { "p50, ms" } th.number { "p99, ms" } th.number { "max, ms" }
+                    th.number { "reach" } th { "" }
                 }
-                @for (rate, part) in &tries {
+                @for one in &tries {
                     tr {
-                        td.number { (figure(*rate)) }
-                        td.number { (figure(part.per_second(DELIVERIES).round())) }
-                        @for us in [at(part).p50_us, at(part).p99_us, at(part).max_us] {
+                        td.number { (figure(one.hz)) }
+                        td.number { (figure(one.deliveries_per_second.round())) }
+                        @for us in [one.latency.p50_us, one.latency.p99_us, one.latency.max_us] {
                             td.number { (ms(us)) }
                         }
-                        td class=(if part.passed() { "good" } else { "bad" }) {
-                            @if part.passed() { "\u{2713} held" }
-                            @else { "\u{2717} " (reasons(part).join("; ")) }
+                        td.number { (percent(one.reach)) }
+                        td class=(if one.held { "good" } else { "bad" }) {
+                            (if one.held { "\u{2713} " } else { "\u{2717} " }) (verdict_of_try(one))
                         }
                     }
                 }
             } }
         }
     }
+}
+
+/// A part of all; what is missing is never rounded away.
+fn percent(part: f64) -> String {
+    format!("{} %", (part * 1e6).floor() / 1e4)
 }
 
 fn plots(outcome: &Outcome) -> Markup {
@@ -489,7 +491,7 @@ mod tests {
         assert!(!text.contains("<script") && !text.contains("</script"));
         for where_from in [
             "name", "setting", "count", "times", "figure", "error", "expected", "warning",
-            "failure",
+            "failure", "broken",
         ] {
             let escaped = format!("{where_from} &lt;/script&gt;&lt;script&gt;alert(1)");
             assert!(text.contains(&escaped), "{where_from} is missing");
@@ -517,10 +519,15 @@ mod tests {
     fn a_search_has_its_tries_as_a_plot_and_a_table() {
         let text = page(&samples::search());
         assert_eq!(text.matches("<circle").count(), 5);
-        let (_, table) = text.split_once("tried, a second").unwrap();
-        let places = ["100,000", "200,000", "400,000", "600,000", "800,000"]
-            .map(|rate| table.find(&format!("<td class=\"number\">{rate}</td>")).unwrap());
+        let (_, table) = text.split_once("Hz of each</th>").unwrap();
+        let places = ["10", "20", "40", "60", "80"]
+            .map(|rate| table.find(&format!("<tr><td class=\"number\">{rate}</td>")).unwrap());
         assert!(places.is_sorted());
-        assert_eq!(table.matches("\u{2713} held").count(), 4);
+        assert_eq!(
+            table.matches("\u{2713} held").count(),
+            4,
+            "the table of thresholds is before it"
+        );
+        assert!(text.contains("\u{2717} p99&lt;50ms did not hold"));
     }
 }

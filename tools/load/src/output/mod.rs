@@ -14,7 +14,7 @@ mod samples;
 mod table;
 
 use crate::outcome::{
-    CORRUPT, DISORDERED, FOREIGN, LOST, Outcome, Percentiles, REPEATED, Setting, TRY_RATE, UNSENT,
+    CORRUPT, DISORDERED, FOREIGN, LOST, Outcome, Percentiles, REPEATED, Setting, Try, UNSENT,
 };
 pub(crate) use hgrm::hgrm;
 pub(crate) use html::report;
@@ -150,24 +150,26 @@ fn reasons(outcome: &Outcome) -> Vec<String> {
         let found = judged.found.map_or("nothing".to_owned(), figure);
         out.push(format!("{} did not hold: {found} was found", judged.expected));
     }
-    for part in sections(outcome) {
+    for part in &outcome.parts {
         out.extend(reasons(part).into_iter().map(|why| format!("{}: {why}", part.name)));
     }
     out
 }
 
-/// The tries of a search, ascending by rate.
-fn tries(outcome: &Outcome) -> Vec<(f64, &Outcome)> {
-    let rate = |part: &Outcome| part.figures.get(TRY_RATE).copied();
-    let mut tries: Vec<(f64, &Outcome)> =
-        outcome.parts.iter().filter_map(|part| Some((rate(part)?, part))).collect();
-    tries.sort_by(|one, other| one.0.total_cmp(&other.0));
+/// The tries of a search, ascending by rate: it goes back and forth.
+fn tries(outcome: &Outcome) -> Vec<&Try> {
+    let mut tries: Vec<&Try> = outcome.tries.iter().collect();
+    tries.sort_by(|one, other| one.hz.total_cmp(&other.hz));
     tries
 }
 
-/// The parts that are shown whole.
-fn sections(outcome: &Outcome) -> impl Iterator<Item = &Outcome> {
-    outcome.parts.iter().filter(|part| !part.is_try())
+/// What became of a try.
+fn verdict_of_try(one: &Try) -> String {
+    let limit = if one.generator_limited { " (the generator was at its limit)" } else { "" };
+    match one.held {
+        true => format!("held{limit}"),
+        false => format!("{} did not hold{limit}", one.broken.join(", ")),
+    }
 }
 
 /// The five of a distribution that tables have.
