@@ -5,7 +5,7 @@
 //! stalled server cannot hide its stall by slowing the generator ("coordinated omission"). What
 //! comes back is checked: order, loss, repeats and content.
 //!
-//! The parts: `cli.rs` (what can be asked for), `fleet/` (the connections), `dialect.rs` (what is
+//! The parts: `cli.rs` (what can be asked for), `fleet/` (the connections), `dialect/` (what is
 //! said on them, by protocol), `websocket.rs` (the client's framing), `schedule.rs`, `stamp.rs`,
 //! `talk.rs`, `ear.rs` and `tally.rs` (when to send, what, and whether it came), `traffic.rs`,
 //! `idle.rs` and `spectate/` (the scenarios), `process.rs` (the server as the system sees it),

@@ -101,7 +101,7 @@ struct Sending {
     /// Delivery class (native and JSON)
     #[arg(long, value_enum, default_value_t = ClassName::Reliable)]
     class: ClassName,
-    /// Whether a sender hears itself [default: no for raw; yes for the others, where it is the
+    /// Whether a sender hears itself [default: yes for native and JSON, where it is the
     /// acknowledgement]
     #[arg(long)]
     echo: Option<bool>,
@@ -356,7 +356,7 @@ impl Common {
         let protocol = self.protocol.unwrap_or(protocol);
         fits(connections, self.processes)?;
         let (host, target) = resolve("--url", "ws://", &self.url)?;
-        let echo = echo.unwrap_or(protocol != Dialect::Raw);
+        let echo = echo.unwrap_or(protocol.has_classes());
         let mut path = self.path.clone().unwrap_or_else(|| protocol.default_path().to_owned());
         if self.path.is_none() && protocol == Dialect::Raw && echo {
             path.push_str("?echo=1");
@@ -403,8 +403,8 @@ impl Common {
 
 impl Sending {
     fn load(&self, scenario: &str, protocol: Dialect) -> Result<Load, String> {
-        if protocol == Dialect::Raw && self.class != ClassName::Reliable {
-            return Err("--class is for native and json: a raw room has none".to_owned());
+        if !protocol.has_classes() && self.class != ClassName::Reliable {
+            return Err("--class is for native and json: other rooms have none".to_owned());
         }
         Ok(Load {
             scenario: scenario.to_owned(),
@@ -443,9 +443,6 @@ impl Watching {
         let speakers = if self.watch.is_empty() { self.rooms } else { 0 };
         fits(players + speakers + self.spectators, 1)?;
         let mut plan = common.plan(Dialect::Native, players + speakers, rooms_of, echo)?;
-        if plan.dialect == Dialect::Raw {
-            return Err("--protocol raw: raw rooms cannot be watched".to_owned());
-        }
         let own = || format!("courtyard-load-{}-", own_number());
         plan.alone = speakers;
         plan.alone_prefix = self.watched.clone().unwrap_or_else(own);

@@ -3,6 +3,7 @@
 
 mod audience;
 mod book;
+mod chunked;
 mod follow;
 mod report;
 mod sse;
