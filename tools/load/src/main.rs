@@ -21,6 +21,12 @@ mod idle;
 mod job;
 mod meter;
 mod outcome;
+#[expect(
+    dead_code,
+    unused_imports,
+    reason = "the options that ask for these come with the scenarios"
+)]
+mod output;
 mod process;
 mod quick;
 mod report;
