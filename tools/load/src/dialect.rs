@@ -12,6 +12,7 @@ use madang_protocol::server::{ErrorMessage, Joined};
 use madang_protocol::value::{Payload, TypeRef};
 use madang_protocol::{ClientMessage, SUBPROTOCOL, SUBPROTOCOL_JSON, ServerMessage, VERSION};
 use madang_protocol::{codec, json};
+use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
 /// The type name of this tool's messages.
@@ -21,7 +22,7 @@ const TYPE: &str = "load";
 const MASK: [u8; 4] = [0x6d, 0x61, 0x64, 0x67];
 
 /// How the connections speak.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 pub(crate) enum Dialect {
     /// WebSocket messages relayed as they are: Madang's `/raw/{room}`, or any other relay
     Raw,
@@ -32,7 +33,7 @@ pub(crate) enum Dialect {
 }
 
 /// The way into a room.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Entrance {
     pub(crate) echo: bool,
     pub(crate) presence: PresenceMode,

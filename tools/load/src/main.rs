@@ -12,19 +12,25 @@
 //! `report.rs`.
 
 mod cli;
+mod conductor;
+mod desk;
 mod dialect;
 mod ear;
 mod fleet;
 mod idle;
+mod job;
+mod meter;
 mod outcome;
 mod process;
 mod report;
 mod schedule;
+mod search;
 mod spectate;
 mod stamp;
 mod system;
 mod talk;
 mod tally;
+mod threshold;
 mod traffic;
 mod websocket;
 

@@ -7,10 +7,12 @@
 //!
 //! Deliberately absent: how it is shown. `flat.rs` makes the JSON, `output/` everything else.
 
+mod arrivals;
 mod flat;
 mod times;
 
 use crate::process::Memory;
+pub(crate) use arrivals::{Arrivals, spreads};
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -95,6 +97,8 @@ pub(crate) struct Outcome {
     /// What belongs to this run and is reported whole: sections of a mix, tries of a search, players
     /// beside spectators.
     pub(crate) parts: Vec<Outcome>,
+    /// The rates that a search tried, in order.
+    pub(crate) tries: Vec<Try>,
     /// What was asked of the run by thresholds, and whether it held.
     pub(crate) judged: Vec<Judged>,
     pub(crate) warnings: Vec<String>,
@@ -102,6 +106,9 @@ pub(crate) struct Outcome {
     pub(crate) failures: Vec<String>,
     /// Loss is a part of what was asked for, as in lossy delivery classes.
     pub(crate) may_lose: bool,
+    /// Of each message of a speaker with many listeners; none any more once [`SPREAD`] is made of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) arrivals: Vec<Arrivals>,
 }
 
 /// A value that was asked for.
@@ -177,6 +184,22 @@ pub(crate) struct Generator {
     /// How late its messages were handed to the system.
     pub(crate) late_p99_us: u64,
     pub(crate) late_max_us: u64,
+}
+
+/// A rate that a search tried.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Try {
+    /// Of each sender.
+    pub(crate) hz: f64,
+    pub(crate) deliveries_per_second: f64,
+    pub(crate) latency: Percentiles,
+    pub(crate) reach: f64,
+    pub(crate) server_us_per_delivery: Option<f64>,
+    /// The tool itself was at its limit.
+    pub(crate) generator_limited: bool,
+    pub(crate) held: bool,
+    /// Which of the objective did not hold.
+    pub(crate) broken: Vec<String>,
 }
 
 /// A threshold, and what was found.
@@ -319,10 +342,12 @@ impl Outcome {
                 None => self.parts.push(part),
             }
         }
+        self.tries.extend(other.tries);
         self.judged.extend(other.judged);
         other.warnings.iter().for_each(|warning| self.warn(warning));
         other.failures.into_iter().for_each(|failure| self.fail(failure));
         self.may_lose |= other.may_lose;
+        arrivals::merge(&mut self.arrivals, &other.arrivals);
     }
 }
 
@@ -395,7 +420,7 @@ impl Default for Sample {
 }
 
 impl Sample {
-    fn merge(&mut self, other: &Self) {
+    pub(crate) fn merge(&mut self, other: &Self) {
         self.sent += other.sent;
         self.received += other.received;
         self.bytes_in += other.bytes_in;

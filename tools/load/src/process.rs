@@ -5,16 +5,10 @@ use std::fs;
 use std::io;
 
 /// CPU time of a process so far, in microseconds.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Cpu {
     pub(crate) user_us: u64,
     pub(crate) system_us: u64,
-}
-
-impl Cpu {
-    pub(crate) fn total_us(self) -> u64 {
-        self.user_us + self.system_us
-    }
 }
 
 /// Time of some threads so far, in microseconds.
@@ -34,6 +28,11 @@ impl Threads {
         let waited = self.waited_us.saturating_sub(earlier.waited_us) as f64;
         (ran / wall_us, waited / wall_us)
     }
+}
+
+/// Time of the calling thread so far; none where the system does not say.
+pub(crate) fn own_thread() -> Option<Threads> {
+    parse_times(&fs::read_to_string("/proc/thread-self/schedstat").ok()?)
 }
 
 /// Memory of a process, in bytes.
@@ -63,7 +62,8 @@ impl Process {
     }
 
     /// This process.
-    pub(crate) fn own() -> Self {
+    #[cfg(test)]
+    fn own() -> Self {
         Self { pid: std::process::id() }
     }
 

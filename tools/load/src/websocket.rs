@@ -110,6 +110,11 @@ pub(crate) struct Frame<'a> {
 }
 
 impl Frame<'_> {
+    /// Text or binary.
+    pub(crate) fn is_data(&self) -> bool {
+        self.opcode < CLOSE
+    }
+
     /// The code of a Close frame; 1005 stands for none (section 7.1.5).
     pub(crate) fn close_code(&self) -> u16 {
         match self.payload {
@@ -120,6 +125,7 @@ impl Frame<'_> {
 }
 
 /// Reads a frame off the front of `input`. `None` while it is incomplete.
+#[inline]
 pub(crate) fn next_frame(input: &[u8]) -> Result<Option<Frame<'_>>, Violation> {
     let [first, second, rest @ ..] = input else { return Ok(None) };
     let opcode = first & 0x0f;

@@ -23,6 +23,7 @@ pub(crate) enum Phase {
 pub(super) struct Conn {
     pub(super) socket: TcpStream,
     pub(super) phase: Phase,
+    pub(super) begun_ns: u64,
     pub(super) seat: Seat,
     /// What came and is incomplete.
     pub(super) inbox: Vec<u8>,
@@ -39,10 +40,11 @@ pub(super) enum Received {
 }
 
 impl Conn {
-    pub(super) fn new(socket: TcpStream) -> Self {
+    pub(super) fn new(socket: TcpStream, begun_ns: u64) -> Self {
         Self {
             socket,
             phase: Phase::Connecting,
+            begun_ns,
             seat: Seat::default(),
             inbox: Vec::new(),
             outbox: Vec::new(),

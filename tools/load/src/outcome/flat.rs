@@ -53,6 +53,9 @@ impl Outcome {
         }
         let series: Vec<_> = self.series.samples.iter().map(second).collect();
         put(&mut object, "series", series);
+        if !self.tries.is_empty() {
+            put(&mut object, "tries", &self.tries);
+        }
         put(&mut object, "judged", &self.judged);
         put(&mut object, "warnings", &self.warnings);
         put(&mut object, "failures", &self.failures);

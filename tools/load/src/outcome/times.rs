@@ -1,6 +1,7 @@
 //! A distribution of times, which can be sent to another process and added to another.
 
 use hdrhistogram::Histogram;
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The longest time, in microseconds: a minute. What took longer counts as that.
@@ -42,7 +43,8 @@ impl Times {
 
     /// One more.
     pub(crate) fn record_us(&mut self, us: u64) {
-        self.0.saturating_record(us.min(US_MAX));
+        let recorded = self.0.record(us.min(US_MAX));
+        debug_assert!(recorded.is_ok(), "{recorded:?}");
     }
 
     /// All of another's.
@@ -104,7 +106,8 @@ impl<'de> Deserialize<'de> for Times {
         let Packed(digits, counts) = Packed::deserialize(deserializer)?;
         let mut times = if digits == DIGITS { Self::new() } else { Self::coarse() };
         for (value, count) in counts {
-            times.0.saturating_record_n(value.min(2 * US_MAX), count);
+            // A value is the highest of its step, and the last step is around the longest time.
+            times.0.record_n(value.min(US_MAX), count).map_err(D::Error::custom)?;
         }
         Ok(times)
     }

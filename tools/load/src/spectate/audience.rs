@@ -3,13 +3,13 @@
 use super::book::{Book, Faults};
 use super::follow::{Counts, Follow};
 use super::sse::{self, Answer, Block, NAMES, Name};
-use crate::ear::histogram;
 use crate::fleet::Sources;
+use crate::outcome::Times;
 use crate::system::Clock;
-use hdrhistogram::Histogram;
 use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
+use serde::{Deserialize, Serialize};
 use socket2::SockRef;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
@@ -38,7 +38,7 @@ const RETRY_MS_MAX: u32 = 60_000;
 const TRIES_MAX: u32 = 10;
 
 /// Who watches what.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Seats {
     pub(crate) target: SocketAddr,
     /// For the `Host` field.
@@ -137,7 +137,6 @@ struct Ready {
 /// All spectators of a run.
 pub(super) struct Audience {
     plan: Seats,
-    clock: Clock,
     registry: Registry,
     sources: Sources,
     seats: Vec<Seat>,
@@ -159,19 +158,20 @@ pub(super) struct Audience {
     /// Of those who read, and of the slow ones.
     pub(super) counts: [Counts; 2],
     /// From the time a message was to be sent and the delay to its arrival, at those who read.
-    pub(super) latency: Histogram<u64>,
+    pub(super) latency: Times,
+    /// The same of what came since a second began, in the window or not.
+    pub(super) second: Times,
     /// From the end of a connection to the first event of the next.
-    pub(super) returns: Histogram<u64>,
+    pub(super) returns: Times,
 }
 
 impl Audience {
     /// Nobody watches yet. `books` are those of the rooms.
-    pub(super) fn new(plan: Seats, books: Vec<Book>, clock: Clock, registry: Registry) -> Self {
+    pub(super) fn new(plan: Seats, books: Vec<Book>, registry: Registry) -> Self {
         Self {
             sources: Sources::new(&plan.sources, plan.target),
             seats: Vec::with_capacity(plan.spectators),
             plan,
-            clock,
             registry,
             books,
             due: BinaryHeap::new(),
@@ -183,8 +183,9 @@ impl Audience {
             tolls: Tolls::default(),
             faults: Faults::default(),
             counts: [Counts::default(); 2],
-            latency: histogram(),
-            returns: histogram(),
+            latency: Times::new(),
+            second: Times::coarse(),
+            returns: Times::new(),
         }
     }
 
@@ -215,7 +216,7 @@ impl Audience {
     pub(super) fn return_some(&mut self) -> Option<u64> {
         while self.pending < self.plan.in_flight {
             let Reverse((at_ns, number)) = *self.due.peek()?;
-            if at_ns > self.clock.now_ns() {
+            if at_ns > Clock.now_ns() {
                 return Some(at_ns);
             }
             self.due.pop();
@@ -430,7 +431,7 @@ impl Audience {
     /// Handles what is complete at the front of `input`; returns how many bytes that was. An error
     /// is why the stream cannot be read.
     fn handle(&mut self, number: usize, input: &[u8]) -> Result<usize, &'static str> {
-        let now_ns = self.clock.now_ns();
+        let now_ns = Clock.now_ns();
         let mut used = 0;
         if !self.seats[number].has_head {
             match sse::answer(input).map_err(|violation| violation.0)? {
@@ -475,14 +476,19 @@ impl Audience {
             self.pending -= 1;
             self.tolls.live += 1;
             if seat.left_ns > 0 {
-                self.returns.saturating_record(now_ns.saturating_sub(seat.left_ns) / 1000);
+                self.returns.record_us(now_ns.saturating_sub(seat.left_ns) / 1000);
             }
         }
         let Some(intended_ns) = intended_ns else { return };
         let shown_ns = intended_ns + self.plan.delay_ms * 1_000_000;
         self.tolls.early += u64::from(now_ns + EARLY_NS < shown_ns);
-        if !is_slow && self.window.contains(&intended_ns) {
-            self.latency.saturating_record(now_ns.saturating_sub(shown_ns) / 1000);
+        if is_slow {
+            return;
+        }
+        let us = now_ns.saturating_sub(shown_ns) / 1000;
+        self.second.record_us(us);
+        if self.window.contains(&intended_ns) {
+            self.latency.record_us(us);
         }
     }
 
@@ -532,7 +538,7 @@ impl Audience {
     }
 
     fn stay_away(&mut self, number: usize, ms: u32) {
-        self.due.push(Reverse((self.clock.now_ns() + u64::from(ms) * 1_000_000, number)));
+        self.due.push(Reverse((Clock.now_ns() + u64::from(ms) * 1_000_000, number)));
     }
 
     /// Ends a connection by a reset: nothing of it is left, here or there.
@@ -542,7 +548,7 @@ impl Audience {
             Phase::Connecting | Phase::Asking => self.pending -= 1,
             Phase::Live => {
                 self.tolls.live -= 1;
-                seat.left_ns = self.clock.now_ns();
+                seat.left_ns = Clock.now_ns();
             }
             Phase::Away | Phase::Gone => {}
         }

@@ -1,0 +1,142 @@
+//! What can be asked for, and the doing of it.
+
+mod options;
+mod values;
+
+use crate::conductor::{self, Section};
+use crate::desk::Desk;
+use crate::job::Job;
+use crate::outcome::Outcome;
+use crate::process::Process;
+use crate::report;
+use crate::search::{self, Search};
+use crate::threshold::{self, Threshold};
+use clap::{Parser, Subcommand};
+use options::{Asked, Broadcast, Echo, Idle, Relay, Spectate};
+use std::io::BufRead as _;
+use std::time::Duration;
+
+/// Loads a WebSocket relay and checks what comes back
+///
+/// Exits with 0 when everything came, once and in order, and every --expect held; with 1 when something
+/// was lost, repeated, out of order or changed, a connection ended, or a bound was broken; with 2 when it
+/// could not be run.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    #[command(flatten)]
+    Scenario(Scenario),
+    /// A share of a run, given on standard input by another process of this program
+    #[command(hide = true)]
+    Worker,
+}
+
+#[derive(Debug, Subcommand)]
+enum Scenario {
+    /// Hold connections that do nothing, and say what each costs the server
+    Idle(Idle),
+    /// Rooms in which everyone sends to everyone
+    Relay(Relay),
+    /// One room, in which one sends and all others hear
+    Broadcast(Broadcast),
+    /// Each connection sends and waits for its own message: round trips
+    ///
+    /// One after the other with --depth on their way, or with --hz at fixed times.
+    Echo(Echo),
+    /// Rooms in which one member each speaks and spectators watch by Server-Sent Events, with
+    /// players in other rooms beside them
+    ///
+    /// Compare a run with one that has `--spectators 0`: that is what an audience costs the players.
+    Spectate(Spectate),
+}
+
+/// A scenario with everything that was asked for.
+#[derive(Debug)]
+struct Order {
+    /// All of it; it is shared among processes when it begins.
+    job: Job,
+    processes: usize,
+    expect: Vec<Threshold>,
+    search: Option<Search>,
+}
+
+/// Does what the process's arguments say. Returns whether everything was as it should be; an error
+/// says why it could not be run.
+pub(crate) fn run() -> Result<bool, String> {
+    match Cli::parse().task {
+        Task::Worker => work(),
+        Task::Scenario(scenario) => {
+            let (order, asked) = scenario.order()?;
+            let server = asked.server()?;
+            let mut outcome = match &order.search {
+                None => one(&order.job, order.processes, server)?,
+                Some(search) => {
+                    let try_one = |job: &Job| one(job, order.processes, server);
+                    search::run(search, &order.job, try_one)?
+                }
+            };
+            threshold::judge(&order.expect, &mut outcome);
+            show(&outcome, asked);
+            Ok(outcome.passed())
+        }
+    }
+}
+
+/// A share of a run that another process started.
+fn work() -> Result<bool, String> {
+    let mut line = String::new();
+    let read = std::io::stdin().lock().read_line(&mut line);
+    read.map_err(|error| format!("standard input: {error}"))?;
+    let job: Job = serde_json::from_str(&line)
+        .map_err(|error| format!("a worker is started by this program alone: {error}"))?;
+    let desk = Desk::Lines;
+    desk.done(job.run(&desk));
+    Ok(true)
+}
+
+/// Runs one scenario alone.
+fn one(job: &Job, processes: usize, server: Option<Process>) -> Result<Outcome, String> {
+    let section =
+        Section { name: job.name().to_owned(), jobs: job.split(processes)?, after: Duration::ZERO };
+    let (outcomes, _) = conductor::run(&[section], server, &mut |_| {})?;
+    let mut outcome = outcomes.into_iter().next().ok_or("nothing was run")?;
+    outcome.judge();
+    Ok(outcome)
+}
+
+fn show(outcome: &Outcome, asked: &Asked) {
+    if asked.json {
+        println!("{}", outcome.flat());
+    } else {
+        print!("{}", report::table(outcome));
+    }
+}
+
+impl Scenario {
+    fn order(&self) -> Result<(Order, &Asked), String> {
+        match self {
+            Self::Idle(idle) => Ok((idle.order()?, &idle.asked)),
+            Self::Relay(relay) => Ok((relay.order()?, &relay.asked)),
+            Self::Broadcast(broadcast) => Ok((broadcast.order()?, &broadcast.asked)),
+            Self::Echo(echo) => Ok((echo.order()?, &echo.asked)),
+            Self::Spectate(spectate) => Ok((spectate.order()?, &spectate.asked)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,76 @@
+//! The scenarios, as a worker gets its share of one.
+
+use crate::conductor::Marks;
+use crate::desk::Desk;
+use crate::outcome::Outcome;
+use crate::traffic::Pace;
+use crate::{idle, spectate, traffic};
+use serde::{Deserialize, Serialize};
+
+/// A worker's share of a run.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum Job {
+    Traffic(traffic::Job),
+    Idle(idle::Job),
+    Spectate(Box<spectate::Job>),
+}
+
+impl Job {
+    /// Shares for at most so many processes, which together are this one. An error says why it cannot
+    /// be shared.
+    pub(crate) fn split(&self, processes: usize) -> Result<Vec<Self>, String> {
+        match self {
+            Self::Traffic(job) => {
+                Ok(job.split(processes)?.into_iter().map(Self::Traffic).collect())
+            }
+            Self::Idle(job) => Ok(job.split(processes).into_iter().map(Self::Idle).collect()),
+            Self::Spectate(job) => job
+                .split(processes)
+                .map(|jobs| jobs.into_iter().map(|job| Self::Spectate(Box::new(job))).collect()),
+        }
+    }
+
+    /// Does this share. An error says why it could not be run at all.
+    pub(crate) fn run(&self, desk: &Desk) -> Result<Outcome, String> {
+        match self {
+            Self::Traffic(job) => traffic::run(job, desk),
+            Self::Idle(job) => idle::run(job, desk),
+            Self::Spectate(job) => spectate::run(job, desk),
+        }
+    }
+
+    /// What can only be said of all workers together, of which this is the first.
+    pub(crate) fn conclude(&self, outcome: &mut Outcome, marks: &Marks) {
+        match self {
+            Self::Traffic(job) => job.conclude(outcome),
+            Self::Idle(job) => job.conclude(outcome, marks),
+            Self::Spectate(job) => job.conclude(outcome, marks),
+        }
+    }
+
+    /// The scenario's name.
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Traffic(job) => &job.load.scenario,
+            Self::Idle(_) => "idle",
+            Self::Spectate(_) => "spectate",
+        }
+    }
+
+    /// The same with another rate, where the scenario has one.
+    pub(crate) fn at_hz(&self, hz: f64) -> Option<Self> {
+        let Self::Traffic(job) = self else { return None };
+        let mut job = job.clone();
+        job.load.pace = Pace::Hz(hz);
+        Some(Self::Traffic(job))
+    }
+
+    /// Connections to the server that this share has.
+    pub(crate) fn connections(&self) -> usize {
+        match self {
+            Self::Traffic(job) => job.plan.connections,
+            Self::Idle(job) => job.plan.connections,
+            Self::Spectate(job) => job.connections(),
+        }
+    }
+}
