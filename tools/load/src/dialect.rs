@@ -152,7 +152,13 @@ impl Dialect {
         websocket::put_frame(out, opcode, payload, MASK);
     }
 
-    fn put(self, messages: &[ClientMessage<'_>], out: &mut Vec<u8>) {
+    /// Appends a message to a raw room.
+    pub(crate) fn put_raw(payload: &[u8], out: &mut Vec<u8>) {
+        websocket::put_frame(out, BINARY, payload, MASK);
+    }
+
+    /// Appends these messages.
+    pub(crate) fn put(self, messages: &[ClientMessage<'_>], out: &mut Vec<u8>) {
         let mut bytes = Vec::with_capacity(256);
         for message in messages {
             if self == Self::Json {
@@ -168,6 +174,33 @@ impl Dialect {
         }
     }
 
+    /// Calls `tell` for every message in a WebSocket message of native or JSON form, as it is.
+    ///
+    /// # Errors
+    ///
+    /// When it does not hold what the protocol says.
+    pub(crate) fn each_message(
+        self,
+        opcode: u8,
+        payload: &[u8],
+        mut tell: impl FnMut(ServerMessage<'_>),
+    ) -> Result<(), String> {
+        match (self, opcode) {
+            (Self::Native, BINARY) => {
+                for bytes in codec::split_batch(payload) {
+                    let message = bytes.and_then(codec::decode_server);
+                    tell(message.map_err(|error| error.to_string())?);
+                }
+            }
+            (Self::Json, TEXT) => {
+                let text = std::str::from_utf8(payload).map_err(|error| error.to_string())?;
+                tell(json::decode_server(text).map_err(|error| error.to_string())?);
+            }
+            _ => return Err(format!("a frame with opcode {opcode} under {}", self.name())),
+        }
+        Ok(())
+    }
+
     /// Calls `tell` for every message in a WebSocket message.
     ///
     /// # Errors
@@ -180,22 +213,11 @@ impl Dialect {
         payload: &[u8],
         mut tell: impl FnMut(Heard<'_>),
     ) -> Result<(), String> {
-        match (self, opcode) {
-            (Self::Raw, _) => tell(Heard::Message(Cow::Borrowed(payload))),
-            (Self::Native, BINARY) => {
-                for bytes in codec::split_batch(payload) {
-                    let message = bytes.and_then(codec::decode_server);
-                    tell(understand(seat, message.map_err(|error| error.to_string())?));
-                }
-            }
-            (Self::Json, TEXT) => {
-                let text = std::str::from_utf8(payload).map_err(|error| error.to_string())?;
-                let message = json::decode_server(text).map_err(|error| error.to_string())?;
-                tell(understand(seat, message));
-            }
-            _ => return Err(format!("a frame with opcode {opcode} under {}", self.name())),
+        if self == Self::Raw {
+            tell(Heard::Message(Cow::Borrowed(payload)));
+            return Ok(());
         }
-        Ok(())
+        self.each_message(opcode, payload, |message| tell(understand(seat, message)))
     }
 }
 

@@ -4,7 +4,7 @@ use crate::conductor::Marks;
 use crate::desk::Desk;
 use crate::outcome::Outcome;
 use crate::traffic::Pace;
-use crate::{idle, spectate, traffic};
+use crate::{arena, idle, spectate, traffic};
 use serde::{Deserialize, Serialize};
 
 /// A worker's share of a run.
@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) enum Job {
     Traffic(traffic::Job),
     Idle(idle::Job),
+    Arena(Box<arena::Job>),
     Spectate(Box<spectate::Job>),
 }
 
@@ -24,6 +25,7 @@ impl Job {
                 Ok(job.split(processes)?.into_iter().map(Self::Traffic).collect())
             }
             Self::Idle(job) => Ok(job.split(processes).into_iter().map(Self::Idle).collect()),
+            Self::Arena(job) => Ok(boxed(job.split(processes), Self::Arena)),
             Self::Spectate(job) => job
                 .split(processes)
                 .map(|jobs| jobs.into_iter().map(|job| Self::Spectate(Box::new(job))).collect()),
@@ -35,6 +37,7 @@ impl Job {
         match self {
             Self::Traffic(job) => traffic::run(job, desk),
             Self::Idle(job) => idle::run(job, desk),
+            Self::Arena(job) => arena::run(job, desk),
             Self::Spectate(job) => spectate::run(job, desk),
         }
     }
@@ -44,6 +47,7 @@ impl Job {
         match self {
             Self::Traffic(job) => job.conclude(outcome),
             Self::Idle(job) => job.conclude(outcome, marks),
+            Self::Arena(job) => job.conclude(outcome),
             Self::Spectate(job) => job.conclude(outcome, marks),
         }
     }
@@ -53,6 +57,7 @@ impl Job {
         match self {
             Self::Traffic(job) => &job.load.scenario,
             Self::Idle(_) => "idle",
+            Self::Arena(_) => "arena",
             Self::Spectate(_) => "spectate",
         }
     }
@@ -70,7 +75,12 @@ impl Job {
         match self {
             Self::Traffic(job) => job.plan.connections,
             Self::Idle(job) => job.plan.connections,
+            Self::Arena(job) => job.plan.connections,
             Self::Spectate(job) => job.connections(),
         }
     }
+}
+
+fn boxed<T>(jobs: Vec<T>, job: impl Fn(Box<T>) -> Job) -> Vec<Job> {
+    jobs.into_iter().map(|share| job(Box::new(share))).collect()
 }

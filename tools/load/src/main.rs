@@ -11,20 +11,25 @@
 //! `idle.rs` and `spectate/` (the scenarios), `process.rs` (the server as the system sees it),
 //! `report.rs`.
 
+mod arena;
 mod cli;
 mod conductor;
+mod crowd;
 mod desk;
 mod dialect;
+mod dice;
 mod ear;
 mod fleet;
 mod idle;
 mod job;
+mod journal;
 mod meter;
 mod outcome;
 mod process;
 mod report;
 mod schedule;
 mod search;
+mod sessions;
 mod spectate;
 mod stamp;
 mod system;

@@ -1,6 +1,7 @@
 //! What can be asked for, and the doing of it.
 
 mod options;
+mod scenes;
 mod values;
 
 use crate::conductor::{self, Section};
@@ -13,6 +14,7 @@ use crate::search::{self, Search};
 use crate::threshold::{self, Threshold};
 use clap::{Parser, Subcommand};
 use options::{Asked, Broadcast, Echo, Idle, Relay, Spectate};
+use scenes::Arena;
 use std::io::BufRead as _;
 use std::time::Duration;
 
@@ -54,6 +56,10 @@ enum Scenario {
     ///
     /// Compare a run with one that has `--spectators 0`: that is what an audience costs the players.
     Spectate(Spectate),
+    /// Real game traffic: members of rooms of kind arena send inputs and follow the state
+    ///
+    /// Some keep a copy of what they see and check its hash at every tick, the others count.
+    Arena(Arena),
 }
 
 /// A scenario with everything that was asked for.
@@ -126,6 +132,7 @@ impl Scenario {
             Self::Broadcast(broadcast) => Ok((broadcast.order()?, &broadcast.asked)),
             Self::Echo(echo) => Ok((echo.order()?, &echo.asked)),
             Self::Spectate(spectate) => Ok((spectate.order()?, &spectate.asked)),
+            Self::Arena(arena) => Ok((arena.order()?, &arena.asked)),
         }
     }
 }

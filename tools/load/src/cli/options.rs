@@ -38,7 +38,7 @@ pub(super) struct Asked {
 /// Who connects to what.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Connections")]
-struct Common {
+pub(super) struct Common {
     /// The server
     #[arg(long, default_value = "ws://127.0.0.1:7700")]
     url: String,
@@ -48,10 +48,10 @@ struct Common {
     /// Where connections go, with {room} for the room's name [default: /raw/{room} or
     /// /play?room={room}]
     #[arg(long)]
-    path: Option<String>,
+    pub(super) path: Option<String>,
     /// What room names begin with [default: one that is this process's own]
     #[arg(long)]
-    room: Option<String>,
+    pub(super) room: Option<String>,
     /// What native and JSON rooms tell about members [default: full up to 256, else count]
     #[arg(long, value_enum)]
     presence: Option<Presence>,
@@ -345,7 +345,7 @@ impl Searching {
 }
 
 impl Common {
-    fn plan(
+    pub(super) fn plan(
         &self,
         protocol: Dialect,
         connections: usize,
@@ -393,7 +393,7 @@ impl Common {
         Duration::from_secs(60 + 2 * connections as u64 / u64::from(rate))
     }
 
-    fn order(&self, job: Job) -> Order {
+    pub(super) fn order(&self, job: Job) -> Order {
         let expect: Vec<Threshold> =
             self.expect.iter().flat_map(|list| list.0.iter().cloned()).collect();
         Order { job, processes: self.processes, expect, search: None }

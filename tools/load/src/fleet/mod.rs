@@ -10,8 +10,7 @@ use crate::dialect::{Dialect, Entrance, Heard};
 use crate::outcome::Times;
 use crate::system::{Alarm, Clock};
 use crate::websocket::{self, Answer, CLOSE, PING, PONG};
-pub(crate) use conn::Phase;
-use conn::{Conn, Received};
+pub(crate) use conn::{Conn, Phase, Received};
 pub(crate) use connect::Sources;
 use madang_protocol::client::Class;
 use mio::event::Event;
@@ -62,6 +61,15 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
+    /// The name of a connection's room.
+    pub(crate) fn room(&self, number: usize) -> String {
+        let Self { connections, alone, first, rooms_of, .. } = *self;
+        match number.checked_sub(connections - alone) {
+            Some(alone) => format!("{}{alone}", self.alone_prefix),
+            None => format!("{}{}", self.room_prefix, (first + number) / rooms_of),
+        }
+    }
+
     /// Shares for several processes, of which each has a multiple of `unit` connections, but the last:
     /// with source addresses of their own. Fewer than were asked for where there are not so many units.
     pub(crate) fn shares(&self, unit: usize, processes: usize) -> Vec<Self> {
@@ -120,6 +128,14 @@ pub(crate) struct Tolls {
     pub(crate) frames_in: u64,
     /// From the beginning of a connection to its being in its room.
     pub(crate) connect: Times,
+}
+
+impl Tolls {
+    /// Something was refused or not understood.
+    pub(crate) fn error(&mut self, why: String) {
+        self.errors += 1;
+        self.first_error.get_or_insert(why);
+    }
 }
 
 /// All connections of a run.
@@ -325,7 +341,7 @@ impl Fleet {
                     return;
                 }
                 conn.phase = Phase::Handshake;
-                let path = self.plan.path.replace("{room}", &self.room(number));
+                let path = self.plan.path.replace("{room}", &self.plan.room(number));
                 let request =
                     websocket::request(&self.plan.host, &path, self.plan.dialect.subprotocol());
                 self.scratch.clear();
@@ -337,14 +353,6 @@ impl Fleet {
                 Some(taken) => self.tolls.bytes_out += taken as u64,
                 None => self.end(number, None),
             },
-        }
-    }
-
-    fn room(&self, number: usize) -> String {
-        let Plan { connections, alone, first, rooms_of, .. } = self.plan;
-        match number.checked_sub(connections - alone) {
-            Some(alone) => format!("{}{alone}", self.plan.alone_prefix),
-            None => format!("{}{}", self.plan.room_prefix, (first + number) / rooms_of),
         }
     }
 
@@ -438,7 +446,7 @@ impl Fleet {
         if self.plan.dialect == Dialect::Raw {
             return self.live(number);
         }
-        let room = self.room(number);
+        let room = self.plan.room(number);
         self.conns[number].phase = Phase::Joining;
         self.scratch.clear();
         self.plan.dialect.put_entrance(&room, &self.plan.entrance, &mut self.scratch);
@@ -503,8 +511,7 @@ impl Fleet {
     }
 
     fn error(&mut self, why: String) {
-        self.tolls.errors += 1;
-        self.tolls.first_error.get_or_insert(why);
+        self.tolls.error(why);
     }
 
     /// A connection ended, with a Close frame of this code or without one.

@@ -6,7 +6,9 @@ use super::room::Room;
 use crate::dialect::Dialect;
 use crate::fleet::{Conn, Phase, Plan, Received, Tolls};
 use crate::websocket::{self, Answer, CLOSE, PING, PONG};
-use madang_protocol::client::{Class, GetStats, Hello, Join, Leave, Ping, Position, Request, Resume};
+use madang_protocol::client::{
+    Class, GetStats, Hello, Join, Leave, Ping, Position, Request, Resume,
+};
 use madang_protocol::ids::ResumeKey;
 use madang_protocol::server::{Joined, Welcome};
 use madang_protocol::value::{Payload, TypeRef};
@@ -114,9 +116,16 @@ impl Line {
         self.is_open() && (is_in || self.dialect == Dialect::Raw)
     }
 
+    /// Whether it is in its room and has everything of the past that it is to get.
+    pub(crate) fn is_up_to_date(&self) -> bool {
+        self.is_there() && self.room.as_ref().is_some_and(|room| !room.is_replaying())
+    }
+
     /// Whether it has a connection that has not led to where it was begun for.
     pub(crate) fn is_on_its_way(&self) -> bool {
-        self.is_connected() && !self.is_there() && (self.is_joining || !self.is_open() || self.is_away())
+        self.is_connected()
+            && !self.is_there()
+            && (self.is_joining || !self.is_open() || self.is_away())
     }
 
     /// Whether it has a key to come back with.
@@ -374,10 +383,13 @@ impl Line {
         let mut place = Place::Stay;
         match message {
             ServerMessage::Welcome(welcome) => self.welcomed(welcome),
-            ServerMessage::Joined(joined) => self.joined(joined),
+            ServerMessage::Joined(joined) => {
+                self.joined(joined);
+                tolls.connect.record_us(now_ns.saturating_sub(self.begun_ns) / 1000);
+            }
             ServerMessage::Left(_) => self.lose_room(),
             ServerMessage::Error(error) => {
-                tolls.error(&format!("{:?}: {}", error.code, error.message));
+                tolls.error(format!("{:?}: {}", error.code, error.message));
                 if matches!(error.r#ref, madang_protocol::server::ErrorRef::Join(_)) {
                     self.is_joining = false;
                 }
@@ -476,7 +488,8 @@ impl Line {
         self.put(&bytes)
     }
 
-    pub(super) fn say_goodbye(&mut self) {
+    /// Ends the session: the server answers by closing.
+    pub(crate) fn say_goodbye(&mut self) {
         if self.is_open() {
             let mut bytes = Vec::new();
             Dialect::put_control(CLOSE, &1000_u16.to_be_bytes(), &mut bytes);

@@ -19,7 +19,6 @@ use madang_protocol::ServerMessage;
 use madang_protocol::client::{Class, CreateOptions, Join, JoinMode, JoinOptions, JoinTarget};
 use mio::event::Event;
 use mio::{Events, Interest, Poll, Registry, Token};
-pub(crate) use room::Room;
 use std::io;
 use std::ops::Range;
 use std::time::Duration;
@@ -295,7 +294,7 @@ impl Sessions {
             End::Closed(code) => *self.tolls.closed.entry(*code).or_default() += 1,
             End::Refused { status, .. } => *self.tolls.refused.entry(*status).or_default() += 1,
             End::Broken => self.tolls.broken += 1,
-            End::Strange(why) => self.tolls.error(why),
+            End::Strange(why) => self.tolls.error(why.clone()),
         }
         audience.ended(&mut self.lines[number], &end, Clock.now_ns());
     }

@@ -150,6 +150,11 @@ impl Room {
         self.pending.len()
     }
 
+    /// Whether messages of the past are still to come.
+    pub(super) fn is_replaying(&self) -> bool {
+        self.replay.is_some()
+    }
+
     /// The next number of what this member sends.
     pub(super) fn next_cseq(&mut self) -> Cseq {
         self.cseq += 1;

@@ -1,0 +1,7 @@
+//! Scenarios whose sessions come and go, against a real server on loopback: counts and correctness, no
+//! times.
+
+#[path = "../server/mod.rs"]
+mod server;
+
+mod arena;
