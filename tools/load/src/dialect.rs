@@ -5,7 +5,7 @@ use crate::websocket::{self, BINARY, PING, TEXT};
 use clap::ValueEnum;
 use madang_protocol::client::{
     Class, CreateOptions, Hello, Join, JoinMode, JoinOptions, JoinTarget, Ping, PresenceMode,
-    Publish,
+    Publish, Resume,
 };
 use madang_protocol::ids::{Channel, Cseq};
 use madang_protocol::server::{ErrorMessage, Joined};
@@ -89,12 +89,7 @@ impl Dialect {
 
     /// Appends what follows the handshake at once. Nothing: the connection is in its room.
     pub(crate) fn put_entrance(self, room: &str, entrance: &Entrance, out: &mut Vec<u8>) {
-        let hello = ClientMessage::Hello(Hello {
-            version_min: VERSION,
-            version_max: VERSION,
-            client: concat!("madang-load/", env!("CARGO_PKG_VERSION")).to_owned(),
-            ..Hello::default()
-        });
+        let hello = hello(None);
         let create =
             CreateOptions { presence: Some(entrance.presence), ..CreateOptions::default() };
         let join = ClientMessage::Join(Join {
@@ -219,6 +214,17 @@ impl Dialect {
         }
         self.each_message(opcode, payload, |message| tell(understand(seat, message)))
     }
+}
+
+/// The first message of a connection, for a new session or for one that is to be taken up.
+pub(crate) fn hello(resume: Option<Resume>) -> ClientMessage<'static> {
+    ClientMessage::Hello(Hello {
+        version_min: VERSION,
+        version_max: VERSION,
+        client: concat!("madang-load/", env!("CARGO_PKG_VERSION")).to_owned(),
+        resume,
+        ..Hello::default()
+    })
 }
 
 fn understand<'a>(seat: &mut Seat, message: ServerMessage<'a>) -> Heard<'a> {

@@ -463,6 +463,7 @@ impl Audience for Inn {
             ServerMessage::Joined(joined) => {
                 let is_full = joined.presence == PresenceMode::Full;
                 self.told[number] = is_full.then(|| Roster::of(&joined.roster)).flatten();
+                self.seats[number].doing = Doing::Out;
             }
             ServerMessage::Left(_) if self.seats[number].doing == Doing::Leaving => {
                 self.counts.left += 1;

@@ -11,7 +11,7 @@ use crate::outcome::Times;
 use crate::system::{Alarm, Clock};
 use crate::websocket::{self, Answer, CLOSE, PING, PONG};
 pub(crate) use conn::{Conn, Phase, Received};
-pub(crate) use connect::Sources;
+pub(crate) use connect::{Failure, Sources};
 use madang_protocol::client::Class;
 use mio::event::Event;
 use mio::{Events, Interest, Poll, Registry, Token};

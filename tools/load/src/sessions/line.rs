@@ -3,16 +3,14 @@
 
 use super::Audience;
 use super::room::Room;
-use crate::dialect::Dialect;
+use crate::dialect::{Dialect, hello};
 use crate::fleet::{Conn, Phase, Plan, Received, Tolls};
 use crate::websocket::{self, Answer, CLOSE, PING, PONG};
-use madang_protocol::client::{
-    Class, GetStats, Hello, Join, Leave, Ping, Position, Request, Resume,
-};
+use madang_protocol::client::{Class, GetStats, Join, Leave, Ping, Position, Request, Resume};
 use madang_protocol::ids::ResumeKey;
 use madang_protocol::server::{Joined, Welcome};
 use madang_protocol::value::{Payload, TypeRef};
-use madang_protocol::{ClientMessage, ServerMessage, VERSION};
+use madang_protocol::{ClientMessage, ServerMessage};
 use mio::net::TcpStream;
 use socket2::SockRef;
 use std::borrow::Cow;
@@ -160,9 +158,14 @@ impl Line {
         self.lose_room();
     }
 
-    /// The key to come back with, and another one in its place.
-    pub(crate) fn replace_key(&mut self, key: Option<ResumeKey>) -> Option<ResumeKey> {
-        std::mem::replace(&mut self.key, key)
+    /// The key to come back with.
+    pub(crate) fn key(&self) -> Option<ResumeKey> {
+        self.key
+    }
+
+    /// Takes a key for its own.
+    pub(crate) fn set_key(&mut self, key: Option<ResumeKey>) {
+        self.key = key;
     }
 
     pub(super) fn begin(&mut self, socket: TcpStream, now_ns: u64) {
@@ -356,13 +359,7 @@ impl Line {
         self.set_phase(Phase::Joining);
         self.resumes = self.key;
         let rooms = self.room.iter().map(Room::position).collect();
-        let hello = ClientMessage::Hello(Hello {
-            version_min: VERSION,
-            version_max: VERSION,
-            client: concat!("madang-load/", env!("CARGO_PKG_VERSION")).to_owned(),
-            resume: self.key.map(|key| Resume { key, rooms }),
-            ..Hello::default()
-        });
+        let hello = hello(self.key.map(|key| Resume { key, rooms }));
         if self.key.is_some() {
             // Which rooms the session is in is not known before the answer.
             self.say(&[hello]);
