@@ -58,6 +58,9 @@ pub(crate) const LATENESS: &str = "lateness";
 /// From the beginning of a connection to its being in its room.
 pub(crate) const CONNECT: &str = "connect";
 
+/// The scenario of several at the same time, which are its parts.
+pub(crate) const MIX: &str = "mix";
+
 /// A generator process that is busier than this is itself the limit, in cores.
 pub(crate) const BUSY_CORES: f64 = 0.95;
 /// A generator process that is later than this is itself the limit, at the 99th percentile.
@@ -311,6 +314,25 @@ impl Outcome {
         if self.generators.iter().any(Generator::is_limited) {
             self.warn("the generator was at its limit: these figures say little of the server");
         }
+    }
+
+    /// Takes in a section of a mix: its counts, bytes, seconds and generators are part of the whole.
+    /// Times are not: those of different scenarios say nothing together.
+    pub(crate) fn take_in(&mut self, part: Self) {
+        let counts = [SENT, UNSENT, EXPECTED, RECEIVED, DELIVERIES, LOST, REPEATED, DISORDERED];
+        let counts = counts.into_iter().chain([CORRUPT, FOREIGN, FRAMES, READS, BYTES_IN]);
+        for name in counts.chain([BYTES_OUT, LIVE_AT_END]) {
+            self.add(name, part.count(name));
+        }
+        self.window.merge(part.window);
+        add_all(&mut self.closed, &part.closed);
+        add_all(&mut self.refused, &part.refused);
+        self.broken += part.broken;
+        self.errors += part.errors;
+        self.first_error = self.first_error.take().or_else(|| part.first_error.clone());
+        self.series.merge(part.series.clone());
+        self.generators.extend_from_slice(&part.generators);
+        self.parts.push(part);
     }
 
     /// Adds what another process found of the same load: counts and times add up, seconds too.

@@ -5,6 +5,7 @@ mod server;
 
 use serde_json::{Value, json};
 use server::Running;
+use std::process::Command;
 
 fn array<'a>(found: &'a Value, name: &str) -> &'a Vec<Value> {
     found[name].as_array().unwrap_or_else(|| panic!("{name}: {found}"))
@@ -239,4 +240,31 @@ fn what_cannot_be_asked_for_says_why() {
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
         assert!(said.contains(why), "{arguments:?}: {said}");
     }
+}
+
+#[test]
+fn a_mix_runs_its_loads_at_the_same_time_and_reports_each() {
+    let server = Running::start(|_| {});
+    let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/mix.sample.toml");
+    let play = server.command(&[]).get_args().nth(2).expect("the address").to_owned();
+    let url = format!("url={}", play.to_str().expect("text"));
+    let output = Command::new(env!("CARGO_BIN_EXE_madang-load"))
+        .args(["mix", sample, "--json", "--set", &url, "--set", "count=12"])
+        .args(["--set", "duration=1", "--set", "warmup=0", "--set", "hold=0", "--set", "hz=20"])
+        .args(["--set", "expect=errors=0", "--expect", "generators<0", "--expect", "sent>=480"])
+        .output()
+        .expect("the tool runs");
+    let found: Value = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
+    assert_eq!(output.status.code(), Some(1), "one expectation is nonsense: {found}");
+    assert_eq!(found["judged"][1]["held"], true, "{found}");
+    let loads = &found["load"];
+    for name in ["matches", "square", "probe", "bystanders"] {
+        assert_eq!(loads[name]["passed"], true, "{name}: {found}");
+    }
+    assert_eq!(loads["matches"]["received"], (10 * 9 + 2) * 20, "{found}");
+    assert_eq!(loads["square"]["received"], 13 * 20, "{found}");
+    assert_eq!(loads["bystanders"]["alive"], 12, "{found}");
+    assert_eq!(found["sent"], (12 + 1 + 12) * 20, "{found}");
+    assert_eq!(array(&found, "generators").len(), 4, "{found}");
 }

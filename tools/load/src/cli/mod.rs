@@ -1,5 +1,6 @@
 //! What can be asked for, and the doing of it.
 
+mod mix;
 mod options;
 mod scenes;
 mod values;
@@ -7,15 +8,16 @@ mod values;
 use crate::conductor::{self, Section};
 use crate::desk::Desk;
 use crate::job::Job;
-use crate::outcome::Outcome;
+use crate::outcome::{MIX, Outcome};
 use crate::process::Process;
 use crate::report;
 use crate::search::{self, Search};
 use crate::threshold::{self, Threshold};
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use options::{Asked, Broadcast, Echo, Idle, Relay, Spectate};
 use scenes::Arena;
 use std::io::BufRead as _;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Loads a WebSocket relay and checks what comes back
@@ -34,6 +36,10 @@ struct Cli {
 enum Task {
     #[command(flatten)]
     Scenario(Scenario),
+    /// Several loads at the same time, from a TOML file with a [[load]] section for each
+    ///
+    /// The keys of a section are the options of its scenario; mix.sample.toml shows how.
+    Mix(Mix),
     /// A share of a run, given on standard input by another process of this program
     #[command(hide = true)]
     Worker,
@@ -62,6 +68,21 @@ enum Scenario {
     Arena(Arena),
 }
 
+#[derive(Debug, Args)]
+struct Mix {
+    /// The file
+    file: PathBuf,
+    /// A key that holds in every section that has it, whatever the file says, as in
+    /// url=ws://10.0.0.5:7700; may be given again
+    #[arg(long, value_name = "KEY=VALUE", value_parser = values::pair)]
+    set: Vec<(String, String)>,
+    /// What has to be true of all loads together in the end, as in "cores<1.5"; may be given again
+    #[arg(long, value_name = "THRESHOLD", value_parser = threshold::parse_all)]
+    expect: Vec<threshold::List>,
+    #[command(flatten)]
+    asked: Asked,
+}
+
 /// A scenario with everything that was asked for.
 #[derive(Debug)]
 struct Order {
@@ -77,6 +98,11 @@ struct Order {
 pub(crate) fn run() -> Result<bool, String> {
     match Cli::parse().task {
         Task::Worker => work(),
+        Task::Mix(mix) => {
+            let outcome = mix.run()?;
+            show(&outcome, &mix.asked);
+            Ok(outcome.passed())
+        }
         Task::Scenario(scenario) => {
             let (order, asked) = scenario.order()?;
             let server = asked.server()?;
@@ -114,6 +140,31 @@ fn one(job: &Job, processes: usize, server: Option<Process>) -> Result<Outcome, 
     let mut outcome = outcomes.into_iter().next().ok_or("nothing was run")?;
     outcome.judge();
     Ok(outcome)
+}
+
+impl Mix {
+    fn run(&self) -> Result<Outcome, String> {
+        let name = self.file.display();
+        let text =
+            std::fs::read_to_string(&self.file).map_err(|error| format!("{name}: {error}"))?;
+        let loads = mix::read(&name.to_string(), &text, &self.set)?;
+        let sections: Vec<_> = loads.iter().map(|load| load.section.clone()).collect();
+        let (parts, server) = conductor::run(&sections, self.asked.server()?, &mut |_| {})?;
+        let mut sum = Outcome::new(MIX);
+        sum.set("file", name.to_string().as_str());
+        for (mut part, load) in parts.into_iter().zip(&loads) {
+            // A section's share of the server cannot be told from the others'.
+            part.server = None;
+            part.judge();
+            threshold::judge(&load.expect, &mut part);
+            sum.take_in(part);
+        }
+        sum.server = server;
+        for list in &self.expect {
+            threshold::judge(&list.0, &mut sum);
+        }
+        Ok(sum)
+    }
 }
 
 fn show(outcome: &Outcome, asked: &Asked) {

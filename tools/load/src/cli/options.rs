@@ -16,6 +16,7 @@ use crate::{idle, system};
 use clap::{Args, ValueEnum};
 use madang_protocol::client::{Class, PresenceMode};
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// Members above which a room's presence is a count, unless something else was asked for.
@@ -129,10 +130,6 @@ struct Searching {
 
 #[derive(Clone, Debug, Args)]
 pub(super) struct Idle {
-    #[command(flatten)]
-    common: Common,
-    #[command(flatten)]
-    pub(super) asked: Asked,
     /// Connections
     #[arg(long, default_value_t = 1000, value_parser = count)]
     count: usize,
@@ -145,28 +142,35 @@ pub(super) struct Idle {
     /// Most anonymous memory that a connection may cost the server, in KiB (needs --pid)
     #[arg(long, requires = "pid", allow_negative_numbers = true)]
     kib_max: Option<f64>,
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    pub(super) asked: Asked,
 }
 
 #[derive(Clone, Debug, Args)]
 pub(super) struct Relay {
-    #[command(flatten)]
-    common: Common,
-    #[command(flatten)]
-    sending: Sending,
-    #[command(flatten)]
-    searching: Searching,
-    #[command(flatten)]
-    pub(super) asked: Asked,
     /// Connections
     #[arg(long, default_value_t = 1000, value_parser = count)]
     count: usize,
     /// Connections in a room
     #[arg(long, default_value_t = 10, value_parser = count)]
     rooms_of: usize,
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    sending: Sending,
+    #[command(flatten)]
+    searching: Searching,
+    #[command(flatten)]
+    pub(super) asked: Asked,
 }
 
 #[derive(Clone, Debug, Args)]
 pub(super) struct Broadcast {
+    /// Connections that hear
+    #[arg(long, default_value_t = 1000, value_parser = count)]
+    count: usize,
     #[command(flatten)]
     common: Common,
     #[command(flatten)]
@@ -175,13 +179,13 @@ pub(super) struct Broadcast {
     searching: Searching,
     #[command(flatten)]
     pub(super) asked: Asked,
-    /// Connections that hear
-    #[arg(long, default_value_t = 1000, value_parser = count)]
-    count: usize,
 }
 
 #[derive(Clone, Debug, Args)]
 pub(super) struct Echo {
+    /// Connections
+    #[arg(long, default_value_t = 100, value_parser = count)]
+    count: usize,
     #[command(flatten)]
     common: Common,
     #[command(flatten)]
@@ -190,13 +194,16 @@ pub(super) struct Echo {
     searching: Searching,
     #[command(flatten)]
     pub(super) asked: Asked,
-    /// Connections
-    #[arg(long, default_value_t = 100, value_parser = count)]
-    count: usize,
 }
 
 #[derive(Clone, Debug, Args)]
 pub(super) struct Spectate {
+    /// Players
+    #[arg(long, default_value_t = 0, value_parser = none_or_count)]
+    players: usize,
+    /// Players in a room
+    #[arg(long, default_value_t = 10, value_parser = count)]
+    rooms_of: usize,
     #[command(flatten)]
     common: Common,
     #[command(flatten)]
@@ -205,12 +212,6 @@ pub(super) struct Spectate {
     watching: Watching,
     #[command(flatten)]
     pub(super) asked: Asked,
-    /// Players
-    #[arg(long, default_value_t = 0, value_parser = none_or_count)]
-    players: usize,
-    /// Players in a room
-    #[arg(long, default_value_t = 10, value_parser = count)]
-    rooms_of: usize,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -366,7 +367,7 @@ impl Common {
             None if rooms_of <= PRESENCE_FULL_MAX => PresenceMode::Full,
             Some(Presence::Count) | None => PresenceMode::Count,
         };
-        let own = || format!("load-{}-", std::process::id());
+        let own = || format!("load-{}-", own_number());
         Ok(Plan {
             target,
             host,
@@ -445,7 +446,7 @@ impl Watching {
         if plan.dialect == Dialect::Raw {
             return Err("--protocol raw: raw rooms cannot be watched".to_owned());
         }
-        let own = || format!("courtyard-load-{}-", std::process::id());
+        let own = || format!("courtyard-load-{}-", own_number());
         plan.alone = speakers;
         plan.alone_prefix = self.watched.clone().unwrap_or_else(own);
         let spoken = (0..speakers).map(|room| format!("{}{room}", plan.alone_prefix));
@@ -473,6 +474,12 @@ impl Watching {
             reach_min: self.reach_min,
         }
     }
+}
+
+/// What no other run and no other section of this one has in its rooms' names.
+fn own_number() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// Refuses more connections than so many processes can have.

@@ -80,6 +80,12 @@ pub(super) fn seconds(text: &str) -> Result<Duration, String> {
     in_range(text, 0.0, SECONDS_MAX).map(Duration::from_secs_f64)
 }
 
+/// A key and a value.
+pub(super) fn pair(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("a key, = and a value")?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
 fn in_range(text: &str, least: f64, most: f64) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(value) if (least..=most).contains(&value) => Ok(value),

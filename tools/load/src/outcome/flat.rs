@@ -1,7 +1,7 @@
 //! The JSON of an outcome: one object, whose fields are the names of settings, counts, times and
 //! figures; a dot in a name nests. The tool's README lists them.
 
-use super::{BYTES_IN, DELIVERIES, EXPECTED, FRAMES, Outcome, Sample, ServerUse};
+use super::{BYTES_IN, DELIVERIES, EXPECTED, FRAMES, MIX, Outcome, Sample, ServerUse};
 use serde_json::{Map, Value, json};
 
 impl Outcome {
@@ -49,7 +49,12 @@ impl Outcome {
             put(&mut object, name, figure);
         }
         for part in &self.parts {
-            put(&mut object, &part.name, part.flat());
+            // Whoever writes a mix may call a section as something else is called.
+            let name = match self.scenario.as_str() {
+                MIX => format!("load.{}", part.name),
+                _ => part.name.clone(),
+            };
+            put(&mut object, &name, part.flat());
         }
         let series: Vec<_> = self.series.samples.iter().map(second).collect();
         put(&mut object, "series", series);
