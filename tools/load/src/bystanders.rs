@@ -8,7 +8,9 @@ use crate::fleet::{Fleet, Plan};
 use crate::meter::{Meter, Totals};
 use crate::outcome::Outcome;
 use crate::system::Clock;
-use crate::traffic::{self, Course, Load, Mark, Players, QUIET_NS, all_in_their_rooms, poll_failed};
+use crate::traffic::{
+    self, Course, Load, Mark, Players, QUIET_NS, all_in_their_rooms, poll_failed,
+};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
@@ -72,12 +74,7 @@ fn join(thread: JoinHandle<Result<Outcome, String>>) -> Result<Outcome, String> 
     thread.join().unwrap_or_else(|_| Err("they failed; this is a fault of this tool".to_owned()))
 }
 
-fn play(
-    plan: &Plan,
-    load: &Load,
-    control: &Control,
-    say: &Sender<()>,
-) -> Result<Outcome, String> {
+fn play(plan: &Plan, load: &Load, control: &Control, say: &Sender<()>) -> Result<Outcome, String> {
     let mut ear = Ear::new(plan, plan.connections, load);
     let mut fleet = Fleet::new(plan.clone()).map_err(poll_failed)?;
     fleet.open(&mut ear)?;

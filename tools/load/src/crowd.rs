@@ -106,11 +106,6 @@ impl Crowd {
         self.total
     }
 
-    /// What a session sent so far.
-    pub(crate) fn sent(&self, session: usize) -> u64 {
-        self.sent[session]
-    }
-
     pub(crate) fn lateness(&self) -> &Times {
         &self.lateness
     }

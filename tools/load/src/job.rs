@@ -4,7 +4,7 @@ use crate::conductor::Marks;
 use crate::desk::Desk;
 use crate::outcome::Outcome;
 use crate::traffic::Pace;
-use crate::{arena, idle, spectate, traffic};
+use crate::{arena, churn, hostile, idle, slow, spectate, storm, traffic};
 use serde::{Deserialize, Serialize};
 
 /// A worker's share of a run.
@@ -13,6 +13,10 @@ pub(crate) enum Job {
     Traffic(traffic::Job),
     Idle(idle::Job),
     Arena(Box<arena::Job>),
+    Storm(Box<storm::Job>),
+    Churn(Box<churn::Job>),
+    Slow(Box<slow::Job>),
+    Hostile(Box<hostile::Job>),
     Spectate(Box<spectate::Job>),
 }
 
@@ -26,6 +30,10 @@ impl Job {
             }
             Self::Idle(job) => Ok(job.split(processes).into_iter().map(Self::Idle).collect()),
             Self::Arena(job) => Ok(boxed(job.split(processes), Self::Arena)),
+            Self::Storm(job) => Ok(boxed(job.split(processes), Self::Storm)),
+            Self::Churn(job) => Ok(boxed(job.split(processes)?, Self::Churn)),
+            Self::Slow(job) => Ok(boxed(job.split(processes), Self::Slow)),
+            Self::Hostile(job) => Ok(boxed(job.split(processes)?, Self::Hostile)),
             Self::Spectate(job) => job
                 .split(processes)
                 .map(|jobs| jobs.into_iter().map(|job| Self::Spectate(Box::new(job))).collect()),
@@ -38,6 +46,10 @@ impl Job {
             Self::Traffic(job) => traffic::run(job, desk),
             Self::Idle(job) => idle::run(job, desk),
             Self::Arena(job) => arena::run(job, desk),
+            Self::Storm(job) => storm::run(job, desk),
+            Self::Churn(job) => churn::run(job, desk),
+            Self::Slow(job) => slow::run(job, desk),
+            Self::Hostile(job) => hostile::run(job, desk),
             Self::Spectate(job) => spectate::run(job, desk),
         }
     }
@@ -48,6 +60,10 @@ impl Job {
             Self::Traffic(job) => job.conclude(outcome),
             Self::Idle(job) => job.conclude(outcome, marks),
             Self::Arena(job) => job.conclude(outcome),
+            Self::Storm(job) => job.conclude(outcome),
+            Self::Churn(job) => job.conclude(outcome),
+            Self::Slow(job) => job.conclude(outcome),
+            Self::Hostile(job) => job.conclude(outcome),
             Self::Spectate(job) => job.conclude(outcome, marks),
         }
     }
@@ -58,6 +74,10 @@ impl Job {
             Self::Traffic(job) => &job.load.scenario,
             Self::Idle(_) => "idle",
             Self::Arena(_) => "arena",
+            Self::Storm(_) => "storm",
+            Self::Churn(_) => "churn",
+            Self::Slow(_) => "slow",
+            Self::Hostile(_) => "hostile",
             Self::Spectate(_) => "spectate",
         }
     }
@@ -76,6 +96,10 @@ impl Job {
             Self::Traffic(job) => job.plan.connections,
             Self::Idle(job) => job.plan.connections,
             Self::Arena(job) => job.plan.connections,
+            Self::Storm(job) => job.connections(),
+            Self::Churn(job) => job.plan.connections,
+            Self::Slow(job) => job.plan.connections,
+            Self::Hostile(job) => job.connections(),
             Self::Spectate(job) => job.connections(),
         }
     }

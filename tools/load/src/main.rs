@@ -12,6 +12,8 @@
 //! `report.rs`.
 
 mod arena;
+mod bystanders;
+mod churn;
 mod cli;
 mod conductor;
 mod crowd;
@@ -20,23 +22,29 @@ mod dialect;
 mod dice;
 mod ear;
 mod fleet;
+mod hostile;
 mod idle;
 mod job;
 mod journal;
 mod meter;
+mod metrics;
 mod outcome;
 mod process;
 mod report;
+mod returns;
 mod schedule;
 mod search;
 mod sessions;
+mod slow;
 mod spectate;
 mod stamp;
+mod storm;
 mod system;
 mod talk;
 mod tally;
 mod threshold;
 mod traffic;
+mod vitals;
 mod websocket;
 
 use std::process::ExitCode;

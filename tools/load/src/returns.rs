@@ -44,7 +44,13 @@ mod tests {
         returns.add(10, 2);
         returns.add(20, 0);
         assert_eq!((returns.pop(9), returns.next_ns()), (None, 10));
-        assert_eq!((returns.pop(25), returns.pop(25), returns.pop(25)), (Some((10, 2)), Some((20, 0)), None));
-        assert_eq!((returns.pop(99), returns.is_empty(), returns.next_ns()), (Some((30, 1)), true, u64::MAX));
+        assert_eq!(
+            (returns.pop(25), returns.pop(25), returns.pop(25)),
+            (Some((10, 2)), Some((20, 0)), None)
+        );
+        assert_eq!(
+            (returns.pop(99), returns.is_empty(), returns.next_ns()),
+            (Some((30, 1)), true, u64::MAX)
+        );
     }
 }

@@ -53,7 +53,9 @@ impl Vitals {
     pub(crate) fn put(&mut self, outcome: &mut Outcome) {
         self.next_ns = 0;
         self.look(u64::MAX - LOOK_NS);
-        let (Some(before), Some(after)) = (self.before, self.process.and_then(look)) else { return };
+        let (Some(before), Some(after)) = (self.before, self.process.and_then(look)) else {
+            return;
+        };
         let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
         for (when, look) in [("before", before), ("most", self.most), ("after", after)] {
             let mut put = |what: &str, figure: f64| {

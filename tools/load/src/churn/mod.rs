@@ -81,7 +81,9 @@ impl Job {
     /// It is not shared: everybody may be in every room.
     pub(crate) fn split(&self, processes: usize) -> Result<Vec<Self>, String> {
         if processes > 1 {
-            return Err("--processes: churn is for one, because everybody may be in every room".into());
+            return Err(
+                "--processes: churn is for one, because everybody may be in every room".into()
+            );
         }
         Ok(vec![self.clone()])
     }
@@ -90,7 +92,10 @@ impl Job {
         for (name, what) in [
             (ENDED, "connections were ended by the server"),
             (NOT_RESUMED, "sessions were gone when their clients came back"),
-            (NOT_RECOVERED, "rooms did not have what a member had missed (its history was too short)"),
+            (
+                NOT_RECOVERED,
+                "rooms did not have what a member had missed (its history was too short)",
+            ),
             (TOLD, "messages were told to be missing"),
             (WRONG_LISTS, "rooms have a list of members that is not who is there"),
             (ROOMS_LEFT, "rooms are left over"),

@@ -15,7 +15,7 @@ use crate::search::{self, Search};
 use crate::threshold::{self, Threshold};
 use clap::{Args, Parser, Subcommand};
 use options::{Asked, Broadcast, Echo, Idle, Relay, Spectate};
-use scenes::Arena;
+use scenes::{Arena, Churn, Hostile, Slow, Storm};
 use std::io::BufRead as _;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -66,6 +66,22 @@ enum Scenario {
     ///
     /// Some keep a copy of what they see and check its hash at every tick, the others count.
     Arena(Arena),
+    /// Many connections at once, or many sessions that come back at once
+    ///
+    /// By --rate, or as many as may be in flight. With --resume sessions play, all their sockets are reset
+    /// at the same moment, and nothing may be missing when they are back.
+    Storm(Storm),
+    /// Members come and go all the time while others send
+    ///
+    /// They leave, close, or are cut off and come back. Whoever is there has to hear everything, and each
+    /// room's list has to be who is there.
+    Churn(Churn),
+    /// A share of the members reads late or not at all
+    ///
+    /// The others have to get everything in time, and the slow ones what the delivery class promises.
+    Slow(Slow),
+    /// Garbage and floods beside players who must not feel them; for a server on this machine alone
+    Hostile(Hostile),
 }
 
 #[derive(Debug, Args)]
@@ -184,6 +200,10 @@ impl Scenario {
             Self::Echo(echo) => Ok((echo.order()?, &echo.asked)),
             Self::Spectate(spectate) => Ok((spectate.order()?, &spectate.asked)),
             Self::Arena(arena) => Ok((arena.order()?, &arena.asked)),
+            Self::Storm(storm) => Ok((storm.order()?, &storm.asked)),
+            Self::Churn(churn) => Ok((churn.order()?, &churn.asked)),
+            Self::Slow(slow) => Ok((slow.order()?, &slow.asked)),
+            Self::Hostile(hostile) => Ok((hostile.order()?, &hostile.asked)),
         }
     }
 }

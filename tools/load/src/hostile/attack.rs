@@ -146,7 +146,9 @@ impl Attack {
             }
             Self::LongTarget => {
                 let target = "a".repeat(32 << 10);
-                vec![Step::Send(format!("GET /{target} HTTP/1.1\r\nHost: {host}\r\n\r\n").into_bytes())]
+                vec![Step::Send(
+                    format!("GET /{target} HTTP/1.1\r\nHost: {host}\r\n\r\n").into_bytes(),
+                )]
             }
             Self::GiantLength => {
                 let mut frame = vec![0x82, 0xff];

@@ -339,8 +339,12 @@ impl Raid {
             let name = attack.name();
             for (verdict, count) in &found.verdicts {
                 let (what, to) = match verdict {
-                    Verdict::Status(status) => (format!("status_{status}"), Some((&mut outcome.refused, *status))),
-                    Verdict::Closed(code) => (format!("closed_{code}"), Some((&mut outcome.closed, *code))),
+                    Verdict::Status(status) => {
+                        (format!("status_{status}"), Some((&mut outcome.refused, *status)))
+                    }
+                    Verdict::Closed(code) => {
+                        (format!("closed_{code}"), Some((&mut outcome.closed, *code)))
+                    }
                     Verdict::Ended => ("ended".to_owned(), None),
                     Verdict::Strange => ("strange".to_owned(), None),
                     Verdict::Held => ("held".to_owned(), None),

@@ -20,7 +20,12 @@ pub(super) const TAKEN: &str = "replay.sessions_taken";
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Tries it with so many sessions, whose owners come first, and then whoever brings their keys.
-pub(super) fn run(mut plan: Plan, each: usize, dice: &mut Dice, outcome: &mut Outcome) -> Result<(), String> {
+pub(super) fn run(
+    mut plan: Plan,
+    each: usize,
+    dice: &mut Dice,
+    outcome: &mut Outcome,
+) -> Result<(), String> {
     // A used key and a made-up one for each owner.
     plan.connections = 3 * each;
     plan.room_prefix.push_str("replay-");
@@ -49,7 +54,9 @@ pub(super) fn run(mut plan: Plan, each: usize, dice: &mut Dice, outcome: &mut Ou
         if let Some(key) = old[owner] {
             made_up[..8].copy_from_slice(&key.0[..8]);
         }
-        for (session, key) in [(each + owner, old[owner]), (2 * each + owner, Some(ResumeKey(made_up)))] {
+        for (session, key) in
+            [(each + owner, old[owner]), (2 * each + owner, Some(ResumeKey(made_up)))]
+        {
             sessions.line_mut(session).set_key(key);
             sessions.begin(session, None)?;
         }

@@ -17,8 +17,7 @@ use crate::system::{Alarm, Clock};
 pub(crate) use line::{End, Line, Place};
 use madang_protocol::ServerMessage;
 use madang_protocol::client::{Class, CreateOptions, Join, JoinMode, JoinOptions, JoinTarget};
-use mio::event::Event;
-use mio::{Events, Interest, Poll, Registry, Token};
+use mio::{Events, Interest, Poll, Token};
 use std::io;
 use std::ops::Range;
 use std::time::Duration;
@@ -41,8 +40,6 @@ pub(crate) trait Audience {
     fn raw(&mut self, _line: &mut Line, _payload: &[u8], _now_ns: u64) {}
     /// The connection is over, and nothing of it is left.
     fn ended(&mut self, _line: &mut Line, _end: &End, _now_ns: u64) {}
-    /// Something happened to a socket that is not of these but on their poll.
-    fn other(&mut self, _event: &Event) {}
 }
 
 /// All sessions of a run.
@@ -112,11 +109,6 @@ impl Sessions {
         tolls.bytes_in = self.lines.iter().map(|line| line.bytes_in).sum();
         tolls.bytes_out = self.lines.iter().map(|line| line.bytes_out).sum();
         tolls
-    }
-
-    /// For sockets that are not of these. Their tokens are above the sessions' numbers.
-    pub(crate) fn registry(&self) -> &Registry {
-        self.poll.registry()
     }
 
     /// How many are on their way to where they want to be.
@@ -199,10 +191,6 @@ impl Sessions {
         for event in &events {
             let Token(number) = event.token();
             if event.token() == ALARM {
-                continue;
-            }
-            if number >= self.lines.len() {
-                audience.other(event);
                 continue;
             }
             if event.is_writable() || event.is_error() {

@@ -15,7 +15,6 @@ const PENDING_MAX: usize = 4096;
 /// A room, as one of its members sees it.
 #[derive(Debug)]
 pub(crate) struct Room {
-    pub(crate) name: String,
     pub(crate) channel: Channel,
     pub(crate) epoch: Epoch,
     /// The client's own member id.
@@ -44,7 +43,6 @@ impl Room {
     /// Begins with a `joined`.
     pub(super) fn new(joined: &Joined, message_type: &str) -> Self {
         let mut room = Self {
-            name: joined.name.clone(),
             channel: joined.channel,
             epoch: joined.epoch,
             member: joined.member.0,

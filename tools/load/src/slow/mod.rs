@@ -78,7 +78,10 @@ impl Job {
         for (name, what) in [
             (HEALTHY_ENDED, "connections of members that read in time ended"),
             (NOT_RESUMED, "sessions of slow members were gone when they came back"),
-            (NOT_RECOVERED, "rooms did not have what a slow member had missed (their history is too short)"),
+            (
+                NOT_RECOVERED,
+                "rooms did not have what a slow member had missed (their history is too short)",
+            ),
             (TOLD, "messages were told to be missing"),
             (ears::STALE, "newest values did not arrive"),
             (ears::UNACCOUNTED, "messages did not arrive and are in no count of the server"),

@@ -157,7 +157,8 @@ impl Scene for Gate {
             }
         }
         let is_full = self.on_their_way >= self.in_flight;
-        Ok(if is_full { u64::MAX } else { self.due_ns().min(self.returns.next_ns()) }.min(self.end_ns))
+        Ok(if is_full { u64::MAX } else { self.due_ns().min(self.returns.next_ns()) }
+            .min(self.end_ns))
     }
 
     fn counted(&self) -> (u64, u64) {

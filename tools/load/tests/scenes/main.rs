@@ -5,3 +5,7 @@
 mod server;
 
 mod arena;
+mod churn;
+mod hostile;
+mod slow;
+mod storm;
