@@ -61,7 +61,7 @@ impl Job {
             Self::Idle(job) => job.conclude(outcome, marks),
             Self::Arena(job) => job.conclude(outcome),
             Self::Storm(job) => job.conclude(outcome),
-            Self::Churn(job) => job.conclude(outcome),
+            Self::Churn(_) => churn::Job::conclude(outcome),
             Self::Slow(job) => job.conclude(outcome),
             Self::Hostile(job) => job.conclude(outcome),
             Self::Spectate(job) => job.conclude(outcome, marks),

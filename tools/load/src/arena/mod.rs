@@ -228,7 +228,7 @@ impl Court {
                 dancer: Dancer::new(job.seed, number as u64),
                 waiting: VecDeque::new(),
                 tick: None,
-                keeps: number % job.replica_every == 0,
+                keeps: number.is_multiple_of(job.replica_every),
                 parts: None,
                 is_fresh: true,
             }
@@ -254,7 +254,11 @@ impl Court {
 
     fn covered(&mut self, number: usize, ack: InputAck, now_ns: u64) {
         let waiting = &mut self.seats[number].waiting;
-        while let Some((_, intended_ns)) = waiting.pop_front_if(|(cseq, _)| *cseq <= ack.cseq.0) {
+        while let Some((cseq, intended_ns)) = waiting.front().copied() {
+            if cseq > ack.cseq.0 {
+                break;
+            }
+            waiting.pop_front();
             self.answered += 1;
             let us = now_ns.saturating_sub(intended_ns) / 1000;
             if self.window.contains(&intended_ns) {

@@ -88,7 +88,7 @@ impl Job {
         Ok(vec![self.clone()])
     }
 
-    pub(crate) fn conclude(&self, outcome: &mut Outcome) {
+    pub(crate) fn conclude(outcome: &mut Outcome) {
         for (name, what) in [
             (ENDED, "connections were ended by the server"),
             (NOT_RESUMED, "sessions were gone when their clients came back"),
@@ -435,19 +435,16 @@ impl Inn {
     fn entered(&mut self, number: usize, (is_resume, recovered): (bool, bool), now_ns: u64) {
         let seat = &mut self.seats[number];
         let took_us = now_ns.saturating_sub(seat.since_ns) / 1000;
-        match seat.doing {
-            Doing::Resuming => {
-                self.resume.record_us(took_us);
-                match (is_resume, recovered) {
-                    (true, true) => self.counts.resumed += 1,
-                    (true, false) => self.counts.not_recovered += 1,
-                    (false, _) => self.counts.not_resumed += 1,
-                }
+        if seat.doing == Doing::Resuming {
+            self.resume.record_us(took_us);
+            match (is_resume, recovered) {
+                (true, true) => self.counts.resumed += 1,
+                (true, false) => self.counts.not_recovered += 1,
+                (false, _) => self.counts.not_resumed += 1,
             }
-            _ => {
-                self.join.record_us(took_us);
-                self.counts.joins += 1;
-            }
+        } else {
+            self.join.record_us(took_us);
+            self.counts.joins += 1;
         }
         seat.doing = Doing::In;
         self.after(self.job.stay, number, now_ns);
@@ -497,17 +494,13 @@ impl Audience for Inn {
 
     fn ended(&mut self, line: &mut Line, _: &End, now_ns: u64) {
         let number = line.number();
-        match self.seats[number].doing {
-            Doing::Closing => {
-                self.counts.closed += 1;
-                self.hearing.journal.left(number);
-            }
-            _ => {
-                self.counts.ended += 1;
-                if !line.has_key() {
-                    self.hearing.journal.left(number);
-                }
-            }
+        if self.seats[number].doing == Doing::Closing {
+            self.counts.closed += 1;
+        } else {
+            self.counts.ended += 1;
+        }
+        if !line.has_key() {
+            self.hearing.journal.left(number);
         }
         let comes_back = line.has_key() && line.room().is_some();
         self.seats[number].doing = if comes_back { Doing::Cut } else { Doing::Out };

@@ -200,7 +200,8 @@ pub(super) struct Churn {
     /// The server's side listener, to see that no room and no session is left over
     #[arg(long)]
     events_url: Option<String>,
-    /// How long the server may hold rooms and sessions after the run: its grace_ms and linger_ms
+    /// How long the server may hold rooms and sessions after the run: its `grace_ms` and
+    /// `linger_ms`
     #[arg(long, default_value = "90s", value_parser = span)]
     settle: Duration,
     /// What all this is drawn from
@@ -232,8 +233,8 @@ pub(super) struct Slow {
     #[arg(long, value_enum, default_value_t = ClassName::Reliable)]
     class: ClassName,
     /// Which part of the members is slow
-    #[arg(long, default_value = "0.2", value_parser = part)]
-    slow: f64,
+    #[arg(long = "slow", default_value = "0.2", value_parser = part)]
+    share: f64,
     /// How long a slow one does not read at a time, as in 200ms [default: until the end]
     #[arg(long, value_parser = period)]
     pause: Option<Duration>,
@@ -259,8 +260,8 @@ pub(super) struct Hostile {
     /// How long, in seconds
     #[arg(long, default_value = "15", value_parser = seconds)]
     duration: Duration,
-    /// How long the server may keep a connection that it has reason to end: its head_ms, hello_ms and
-    /// linger_ms
+    /// How long the server may keep a connection that it has reason to end: its `head_ms`, `hello_ms` and
+    /// `linger_ms`
     #[arg(long, default_value = "14s", value_parser = period)]
     deadline: Duration,
     /// How long it may take to let go of everything afterwards
@@ -352,7 +353,7 @@ impl Slow {
             warmup: timing.warmup,
             duration: timing.duration,
             drain: timing.drain,
-            share: self.slow,
+            share: self.share,
             pause: self.pause,
             receive_bytes: self.receive_buffer as usize,
             pid: self.asked.pid,

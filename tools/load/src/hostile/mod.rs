@@ -295,7 +295,7 @@ impl Raid {
                 verdict = raider.read(&mut self.buffer);
             }
             if verdict.is_none() && (event.is_error() || event.is_write_closed()) {
-                verdict = raider.hung_up();
+                verdict = Some(raider.hung_up());
             }
             // What was read may be what it waits for.
             let verdict = verdict.or_else(|| raider.act(now_ns));

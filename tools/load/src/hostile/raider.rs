@@ -72,7 +72,7 @@ impl Raider {
                     }
                     return None;
                 }
-                Err(()) => return self.last_words(),
+                Err(()) => return Some(self.last_words()),
             }
             match self.steps.front() {
                 None => return None,
@@ -87,7 +87,7 @@ impl Raider {
                 Some(Step::HalfClose) => {
                     self.steps.pop_front();
                     if self.socket.shutdown(Shutdown::Write).is_err() {
-                        return self.last_words();
+                        return Some(self.last_words());
                     }
                 }
                 Some(Step::Send(_)) => {
@@ -100,7 +100,7 @@ impl Raider {
                     let every: Duration = *every;
                     (self.sending, self.sent) = (bytes.clone(), 0);
                     if self.send(&mut allowed).is_err() {
-                        return self.last_words();
+                        return Some(self.last_words());
                     }
                     self.next_ns = now_ns + every.as_nanos() as u64;
                     return None;
@@ -133,10 +133,10 @@ impl Raider {
     }
 
     /// Nothing can be sent any more: what the server said before counts.
-    fn last_words(&mut self) -> Option<Verdict> {
+    fn last_words(&mut self) -> Verdict {
         self.is_deaf = false;
         let mut buffer = vec![0; 64 << 10];
-        Some(self.read(&mut buffer).unwrap_or(Verdict::Ended))
+        self.read(&mut buffer).unwrap_or(Verdict::Ended)
     }
 
     /// Reads what came.
@@ -162,7 +162,7 @@ impl Raider {
     }
 
     /// The connection is over, as the system says, whether it is read or not.
-    pub(super) fn hung_up(&mut self) -> Option<Verdict> {
+    pub(super) fn hung_up(&mut self) -> Verdict {
         self.last_words()
     }
 

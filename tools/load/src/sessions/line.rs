@@ -54,6 +54,8 @@ pub(crate) struct Line {
     room: Option<Room>,
     /// A join has been sent and not been answered.
     is_joining: bool,
+    /// The connection has not led to a room.
+    is_new: bool,
     reads: bool,
     /// Something came that was not read, and whether the end came with it.
     unread: Option<bool>,
@@ -81,6 +83,7 @@ impl Line {
             resumes: None,
             room: None,
             is_joining: false,
+            is_new: false,
             reads: true,
             unread: None,
             begun_ns: 0,
@@ -173,6 +176,7 @@ impl Line {
         self.begun_ns = now_ns;
         self.resumes = None;
         self.is_joining = false;
+        self.is_new = true;
         self.unread = None;
     }
 
@@ -210,11 +214,11 @@ impl Line {
                     self.bytes_out += taken as u64;
                     None
                 }
-                None => self.gone(End::Broken),
+                None => Some(self.gone(End::Broken)),
             };
         }
         if matches!(conn.socket.take_error(), Ok(Some(_)) | Err(_)) {
-            return self.gone(End::Broken);
+            return Some(self.gone(End::Broken));
         }
         if conn.socket.peer_addr().is_err() {
             return None;
@@ -244,7 +248,7 @@ impl Line {
                     self.bytes_in += n as u64;
                     tolls.reads += 1;
                     if let Some(end) = self.take_bytes(&buffer[..n], tolls, audience) {
-                        return self.gone(end);
+                        return Some(self.gone(end));
                     }
                     // Edge-triggered: less than asked for means that nothing is left, unless the
                     // end was signalled too.
@@ -253,12 +257,12 @@ impl Line {
                     }
                 }
                 Received::Blocked => return None,
-                Received::Gone => return self.gone(End::Broken),
+                Received::Gone => return Some(self.gone(End::Broken)),
             }
         }
     }
 
-    fn gone(&mut self, end: End) -> Option<End> {
+    fn gone(&mut self, end: End) -> End {
         self.disconnected();
         // A session that was ended cannot be resumed.
         if let End::Closed(code) = end
@@ -266,7 +270,7 @@ impl Line {
         {
             self.forget();
         }
-        Some(end)
+        end
     }
 
     /// Handles what came, and keeps what is incomplete.
@@ -382,7 +386,9 @@ impl Line {
             ServerMessage::Welcome(welcome) => self.welcomed(welcome),
             ServerMessage::Joined(joined) => {
                 self.joined(joined);
-                tolls.connect.record_us(now_ns.saturating_sub(self.begun_ns) / 1000);
+                if std::mem::take(&mut self.is_new) {
+                    tolls.connect.record_us(now_ns.saturating_sub(self.begun_ns) / 1000);
+                }
             }
             ServerMessage::Left(_) => self.lose_room(),
             ServerMessage::Error(error) => {

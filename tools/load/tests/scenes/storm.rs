@@ -32,17 +32,19 @@ fn who_was_refused_comes_again_when_asked_and_fails_the_run_when_not() {
         config.play.connections_max = 6;
         config.server.retry_after_max_ms = 1000;
     });
-    let storm = ["storm", "--count", "10", "--protocol", "raw", "--patience", "8s"];
+    let storm = ["storm", "--count", "10", "--protocol", "raw", "--patience", "20s"];
     let output = server.run(&storm);
     let found: Value = serde_json::from_slice(&output.stdout).expect("a report");
     assert_eq!(output.status.code(), Some(1), "{found}");
     assert_eq!((&found["entered"], &found["refused"]["503"]), (&6.into(), &4.into()), "{found}");
-    let again = [&storm[..], &["--tries", "3", "--patience", "20s"]].concat();
+    let again = [&storm[..], &["--tries", "3"]].concat();
     let output = server.run(&again);
     let found: Value = serde_json::from_slice(&output.stdout).expect("a report");
     // The first six stay, so that nobody else ever enters; but each tries so often.
-    assert_eq!((&found["entered"], &found["retries"]), (&6.into(), &8.into()), "{found}");
-    assert_eq!(found["refused"]["503"], 12, "{found}");
+    let count = |value: &Value| value.as_u64().unwrap_or_else(|| panic!("{found}"));
+    let (retries, refused) = (count(&found["retries"]), count(&found["refused"]["503"]));
+    assert_eq!(found["entered"], 6, "{found}");
+    assert!(retries >= 8 && refused == retries + 4, "{found}");
 }
 
 #[test]
