@@ -113,26 +113,6 @@ export function pair(first, second) {
 }
 
 /**
- * Three values in a row.
- *
- * @template A, B, C
- * @param {Shape<A>} first
- * @param {Shape<B>} second
- * @param {Shape<C>} third
- * @returns {Shape<[A, B, C]>}
- */
-export function triple(first, second, third) {
-  return {
-    put(w, [a, b, c]) {
-      first.put(w, a);
-      second.put(w, b);
-      third.put(w, c);
-    },
-    get: (r) => [first.get(r), second.get(r), third.get(r)],
-  };
-}
-
-/**
  * Named fields in their order.
  *
  * @template {Record<string, Shape<any>>} F

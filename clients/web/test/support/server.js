@@ -14,7 +14,7 @@ import { createServer } from 'node:http';
 import { fileURLToPath } from 'node:url';
 import { WebSocketServer } from 'ws';
 import { packBatches, splitBatch } from '../../src/batch.js';
-import { decodeClient, encodeServer } from '../../src/codec.js';
+import { decodeClient, encodeServer } from './codec.js';
 
 /** @typedef {import('../../src/codec.js').ServerMessage} ServerMessage */
 /** @typedef {import('../../src/codec.js').ClientMessage} ClientMessage */
