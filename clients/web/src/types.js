@@ -227,6 +227,50 @@
  */
 
 /**
+ * The same for spectators.
+ *
+ * @typedef {object} WatchStateEvents
+ * @property {{ tick: number }} reset the state came anew; what follows is the difference to what was shown before
+ * @property {[entity: Entity, fields: string[]]} remove
+ * @property {[entity: Entity, fields: string[]]} add
+ * @property {[entity: Entity, fields: string[]]} change
+ * @property {{ tick: number, seq: number }} tick everything of a tick was told
+ */
+
+// --- Watching ---
+
+/**
+ * @typedef {object} WatchOptions
+ * @property {string} [url] of the server's side listener, such as `https://watch.example`; the page's own origin by default
+ * @property {string | number} [delay] everything so much later than it happened: `'10s'`, or milliseconds
+ * @property {string | number} [from] where to begin: `'-60s'` for so long ago, or a seq
+ * @property {boolean} [share] whether the tabs of this browser share one connection (default); never with `from`
+ * @property {any} [EventSource] the class, where there is no global one
+ * @property {any} [fetch] asks why there is no stream; the global one by default
+ * @property {() => number} [random] uniform in [0, 1), for the waiting times
+ */
+
+/**
+ * A message that spectators see: logged, or published by a backend.
+ *
+ * @typedef {object} WatchMessage
+ * @property {string} type
+ * @property {any} payload a string, a `Uint8Array`, or what the JSON said
+ * @property {'bytes' | 'text' | 'json'} format
+ * @property {number | null} seq
+ * @property {Date | null} at when, by the server's clock
+ * @property {number} from the sender; 0 is the room itself, or a backend
+ */
+
+/** @typedef {'connecting' | 'open' | 'reconnecting' | 'closed'} WatchStatus */
+
+/**
+ * The room's stream is over: its epoch ended, it may not be watched (any more), or this watch was closed.
+ *
+ * @typedef {{ reason: 'ended' | 'refused' | 'closed', status?: number }} WatchEnd
+ */
+
+/**
  * What became of an edit.
  *
  * @typedef {object} EditResult
