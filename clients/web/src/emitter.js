@@ -43,6 +43,7 @@ export class Emitter {
   }
 
   /**
+   * @internal
    * @template {keyof E} K
    * @param {K} name
    * @param {Arguments<E[K]>} event

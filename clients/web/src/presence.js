@@ -35,6 +35,7 @@ export class Presence extends Emitter {
   attributes;
 
   /**
+   * @internal
    * @param {Outbox} outbox
    * @param {Attributes} [attributes]
    */
@@ -69,7 +70,10 @@ export class Presence extends Emitter {
 
   // --- What follows is for the room, not for applications. ---
 
-  /** @param {Joined} joined */
+  /**
+   * @internal
+   * @param {Joined} joined
+   */
   fill({ presence, roster }) {
     this.mode = presence;
     this.members.clear();
@@ -84,7 +88,10 @@ export class Presence extends Emitter {
     this.emit('change', this);
   }
 
-  /** @param {number} count */
+  /**
+   * @internal
+   * @param {number} count
+   */
   counted(count) {
     this.#count = count;
     this.emit('change', this);
@@ -94,6 +101,7 @@ export class Presence extends Emitter {
    * Something changed. The roster of a join is newer than the replay behind it, which only tells how
    * it came about.
    *
+   * @internal
    * @param {PresenceEvent} event
    * @param {{ seq: number, origin: Origin }} told
    */

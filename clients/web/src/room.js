@@ -97,6 +97,7 @@ export class Room {
   /**
    * Use `client.joinOrCreate` and its like.
    *
+   * @internal
    * @param {Target} target
    * @param {JoinOptions} options
    * @param {Link} link
@@ -307,17 +308,29 @@ export class Room {
 
   // --- What follows is for the client, not for applications. ---
 
-  /** The room's number, `null` while it has none. */
+  /**
+   * The room's number, `null` while it has none.
+   *
+   * @internal
+   */
   get channel() {
     return this.#joined?.channel ?? null;
   }
 
-  /** How far the room was seen, `null` when it was not. */
+  /**
+   * How far the room was seen, `null` when it was not.
+   *
+   * @internal
+   */
   get position() {
     return this.#epoch === '' ? null : { epoch: this.#epoch, seq: this.#seq };
   }
 
-  /** The sendings. */
+  /**
+   * The sendings.
+   *
+   * @internal
+   */
   get outbox() {
     return this.#outbox;
   }
@@ -325,6 +338,7 @@ export class Room {
   /**
    * The `join` that enters the room, or enters it again in a new session.
    *
+   * @internal
    * @param {number} ref
    * @returns {ClientMessage}
    */
@@ -341,6 +355,7 @@ export class Room {
    * Takes up a room that an earlier page of this session was in. This one has shown nothing yet, so
    * it asks for as much of the past as a join would.
    *
+   * @internal
    * @param {{ epoch: string, seq: number, cseq: number }} saved
    */
   restore({ epoch, seq, cseq }) {
@@ -349,12 +364,20 @@ export class Room {
     this.#outbox.cseq = cseq;
   }
 
-  /** Keeps what comes until `release`. */
+  /**
+   * Keeps what comes until `release`.
+   *
+   * @internal
+   */
   hold() {
     this.#held = [];
   }
 
-  /** Deals with what was kept. */
+  /**
+   * Deals with what was kept.
+   *
+   * @internal
+   */
   release() {
     const held = this.#held ?? [];
     this.#held = null;
@@ -364,14 +387,22 @@ export class Room {
     this.#state?.endBatch();
   }
 
-  /** All messages of a batch were handled. */
+  /**
+   * All messages of a batch were handled.
+   *
+   * @internal
+   */
   endBatch() {
     if (this.#held === null) {
       this.#state?.endBatch();
     }
   }
 
-  /** The connection is gone: everything waits. */
+  /**
+   * The connection is gone: everything waits.
+   *
+   * @internal
+   */
   suspend() {
     this.release();
     this.#state?.suspend();
@@ -379,7 +410,10 @@ export class Room {
     this.#replayLeft = 0;
   }
 
-  /** @param {Drop} drop */
+  /**
+   * @internal
+   * @param {Drop} drop
+   */
   dropped(drop) {
     if (!this.#isDropped) {
       this.#isDropped = true;
@@ -390,6 +424,8 @@ export class Room {
   /**
    * The session is gone: the room has to be entered anew. What was sent and not answered may or
    * may not have been applied, and nobody can tell.
+   *
+   * @internal
    */
   forgetSession() {
     this.suspend();
@@ -399,6 +435,7 @@ export class Room {
   /**
    * The answer to a join, or the room found again after a resume.
    *
+   * @internal
    * @param {Joined} joined
    * @param {{ first: boolean, resumed: boolean }} how
    */
@@ -434,6 +471,7 @@ export class Room {
   /**
    * A message of the server about this room.
    *
+   * @internal
    * @param {ServerMessage} message
    */
   handle(message) {
@@ -493,6 +531,7 @@ export class Room {
   /**
    * The server refused what was sent under this number.
    *
+   * @internal
    * @param {number} cseq
    * @param {RefusedError} error
    */
@@ -511,6 +550,7 @@ export class Room {
   /**
    * The room is left for good.
    *
+   * @internal
    * @param {Leave} leave
    */
   end(leave) {

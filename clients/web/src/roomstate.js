@@ -72,6 +72,7 @@ export class RoomState extends Emitter {
   #told = { tick: 0, acked: this.#acked };
 
   /**
+   * @internal
    * @param {Model} model
    * @param {StateLink} link
    */
@@ -264,6 +265,7 @@ export class RoomState extends Emitter {
   /**
    * The room was entered or found again: what was shown is void, and snapshots follow.
    *
+   * @internal
    * @param {Model | null} model null: as before
    * @param {number} appliedCseq what the snapshots will show of what was sent
    */
@@ -280,7 +282,11 @@ export class RoomState extends Emitter {
     this.#ack = { tick: 0, cseq: appliedCseq };
   }
 
-  /** The connection is gone: what is shown stays, and is out of date from now on. */
+  /**
+   * The connection is gone: what is shown stays, and is out of date from now on.
+   *
+   * @internal
+   */
   suspend() {
     this.#parts.begin();
     this.#open = null;
@@ -289,6 +295,7 @@ export class RoomState extends Emitter {
   /**
    * A message about the state. Nothing is shown before `endBatch`, or the next tick's message.
    *
+   * @internal
    * @param {ServerMessage} message
    */
   handle({ tag, body }) {
@@ -333,7 +340,11 @@ export class RoomState extends Emitter {
     }
   }
 
-  /** All of a batch of the server was handled: what it brought is shown. */
+  /**
+   * All of a batch of the server was handled: what it brought is shown.
+   *
+   * @internal
+   */
   endBatch() {
     if (!this.#parts.awaits && (this.#open !== null || this.#parts.touched.size > 0)) {
       this.#show();

@@ -83,13 +83,21 @@ export class WatchState extends Emitter {
 
   // --- What follows is for the watch, not for applications. ---
 
-  /** Everything, as the server would say it; null while there is nothing. @returns {SnapshotJson | null} */
+  /**
+   * Everything, as the server would say it; null while there is nothing.
+   *
+   * @internal
+   * @returns {SnapshotJson | null}
+   */
   toJson() {
     const { tick, seq } = this;
     return this.#hash === '' ? null : { tick, seq, hash: this.#hash, entities: Object.fromEntries(this.#shown) };
   }
 
-  /** @param {SnapshotJson} snapshot what is not told of any more is gone */
+  /**
+   * @internal
+   * @param {SnapshotJson} snapshot what is not told of any more is gone
+   */
   snapshot({ tick, seq, hash, entities }) {
     this.#hash = hash;
     this.emit('reset', { tick });
@@ -99,7 +107,10 @@ export class WatchState extends Emitter {
     });
   }
 
-  /** @param {DeltaJson} delta */
+  /**
+   * @internal
+   * @param {DeltaJson} delta
+   */
   delta({ tick, seq, hash, gone = [], new: added = {}, set = {} }) {
     // Without a snapshot there is nothing to change, and nothing changes twice.
     if (this.#hash !== '' && tick > this.tick) {
