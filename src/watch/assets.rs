@@ -66,6 +66,7 @@ assets! {
     "/client/edits.js" = "clients/web/src/edits.js",
     "/client/emitter.js" = "clients/web/src/emitter.js",
     "/client/errors.js" = "clients/web/src/errors.js",
+    "/client/eventsource.js" = "clients/web/src/eventsource.js",
     "/client/hash.js" = "clients/web/src/hash.js",
     "/client/heartbeat.js" = "clients/web/src/heartbeat.js",
     "/client/index.js" = "clients/web/src/index.js",
@@ -87,6 +88,8 @@ assets! {
     "/client/tickets.js" = "clients/web/src/tickets.js",
     "/client/types.js" = "clients/web/src/types.js",
     "/client/values.js" = "clients/web/src/values.js",
+    "/client/watch.js" = "clients/web/src/watch.js",
+    "/client/watchstate.js" = "clients/web/src/watchstate.js",
     "/client/websocket.js" = "clients/web/src/websocket.js",
     "/client/wire.js" = "clients/web/src/wire.js",
 }

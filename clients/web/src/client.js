@@ -829,27 +829,30 @@ export class Client extends Emitter {
     }
     const ref = this.#nextRef();
     this.#send({ tag: 'get_stats', body: { ref } });
-    const { reliable, latest, volatile, control, state, queued_messages, queued_bytes } = await /** @type {Promise<Stats>} */ (
-      new Promise((resolve, reject) => this.#statsAsked.set(ref, { resolve, reject }))
-    );
-    const classes = { reliable, latest, volatile, control, state };
-    const sum = (/** @type {(number | undefined)[]} */ numbers) => numbers.reduce((/** @type {number} */ a, b) => a + (b ?? 0), 0);
-    const { rtt, offset } = this.#heartbeat.clock;
-    return {
+    const { ref: _, resumes: __, queued_messages: queuedMessages, queued_bytes: queuedBytes, ...classes } =
+      await /** @type {Promise<Stats>} */ (new Promise((resolve, reject) => this.#statsAsked.set(ref, { resolve, reject })));
+    const { rtt, offset: clockOffset } = this.#heartbeat.clock;
+    const stats = {
       rtt,
-      clockOffset: offset,
+      clockOffset,
       resumes: this.#resumes,
-      dropped: sum(Object.values(classes).map(({ dropped }) => dropped)),
-      conflated: sum(Object.values(classes).map(({ conflated }) => conflated)),
+      dropped: 0,
+      conflated: 0,
       classes,
-      queuedMessages: queued_messages,
-      queuedBytes: queued_bytes,
-      own: {
-        dropped: sum(rooms.map(({ outbox }) => outbox.dropped)),
-        conflated: sum(rooms.map(({ outbox }) => outbox.conflated)),
-        unanswered: sum(rooms.map(({ unanswered }) => unanswered)),
-      },
+      queuedMessages,
+      queuedBytes,
+      own: { dropped: 0, conflated: 0, unanswered: 0 },
     };
+    for (const { dropped, conflated } of Object.values(classes)) {
+      stats.dropped += dropped;
+      stats.conflated += conflated;
+    }
+    for (const { outbox } of rooms) {
+      stats.own.dropped += outbox.dropped;
+      stats.own.conflated += outbox.conflated;
+      stats.own.unanswered += outbox.unanswered;
+    }
+    return stats;
   }
 
   #congested() {

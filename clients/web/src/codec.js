@@ -6,11 +6,13 @@
  * @module
  */
 
-import { DecodeError, UnknownTagError } from './errors.js';
+import { DecodeError } from './errors.js';
 import {
   bool,
   bytes,
   fixed,
+  float,
+  int,
   list,
   oneOf,
   option,
@@ -33,66 +35,26 @@ const epoch = fixed(8);
 const sessionId = fixed(16);
 const resumeKey = fixed(24);
 
-/** An attribute's value: scalars only. @type {Shape<WireValue>} */
+const anyValue = oneOf({ null: null, bool, int, float, text, bytes });
+/** An attribute's value: scalars only. Those that JavaScript tells apart stand for themselves. @type {Shape<WireValue>} */
 const value = {
   put(w, it) {
-    if (it === null) {
-      w.byte(0);
-    } else if (typeof it === 'boolean') {
-      w.byte(1);
-      w.bool(it);
-    } else if (typeof it === 'string') {
-      w.byte(4);
-      w.text(it);
-    } else if ('int' in it) {
-      w.byte(2);
-      w.int(it.int);
-    } else if ('float' in it) {
-      w.byte(3);
-      w.float(it.float);
-    } else {
-      w.byte(5);
-      w.bytes(it.bytes);
-    }
+    const kind = it === null ? 'null' : typeof it === 'boolean' ? { bool: it } : typeof it === 'string' ? { text: it } : it;
+    anyValue.put(w, kind);
   },
   get(r) {
-    const tag = r.u32();
-    switch (tag) {
-      case 0:
-        return null;
-      case 1:
-        return r.bool();
-      case 2:
-        return { int: r.int() };
-      case 3:
-        return { float: r.float() };
-      case 4:
-        return r.text();
-      case 5:
-        return { bytes: r.bytes() };
-      default:
-        throw new UnknownTagError(`no value has the tag ${tag}`);
-    }
+    const it = anyValue.get(r);
+    return it === 'null' ? null : 'bool' in it ? it.bool : 'text' in it ? it.text : it;
   },
 };
 
+const anyTypeRef = oneOf({ id: u32, name: text });
 /** A type's name, or the number the room gave it. @type {Shape<string | number>} */
 const typeRef = {
-  put(w, it) {
-    if (typeof it === 'number') {
-      w.byte(0);
-      u32.put(w, it);
-    } else {
-      w.byte(1);
-      w.text(it);
-    }
-  },
+  put: (w, it) => anyTypeRef.put(w, typeof it === 'number' ? { id: it } : { name: it }),
   get(r) {
-    const tag = r.u32();
-    if (tag > 1) {
-      throw new UnknownTagError(`no type reference has the tag ${tag}`);
-    }
-    return tag === 0 ? r.u32() : r.text();
+    const it = anyTypeRef.get(r);
+    return 'id' in it ? it.id : it.name;
   },
 };
 
@@ -337,7 +299,7 @@ export function encode(table, it) {
     throw new RangeError(`no such message: ${it.tag}`);
   }
   const writer = new Writer();
-  writer.uint(tag);
+  writer.u53(tag);
   table[tag][1].put(writer, it.body);
   return writer.finish();
 }

@@ -46,10 +46,23 @@ export class Writer {
     this.byte(value ? 1 : 0);
   }
 
-  /** @param {number} value an integer from 0 to 2^53 - 1, in its shortest form */
-  uint(value) {
-    if (!Number.isSafeInteger(value) || value < 0) {
-      throw new RangeError(`not an integer from 0 to 2^53 - 1: ${value}`);
+  /** @param {number} value of at most 16 bits */
+  u16(value) {
+    this.u53(value, 0xffff);
+  }
+
+  /** @param {number} value of at most 32 bits */
+  u32(value) {
+    this.u53(value, 0xffffffff);
+  }
+
+  /**
+   * @param {number} value a whole number, in its shortest form
+   * @param {number} [most]
+   */
+  u53(value, most = Number.MAX_SAFE_INTEGER) {
+    if (!Number.isInteger(value) || value < 0 || value > most) {
+      throw new RangeError(`not an integer from 0 to ${most}: ${value}`);
     }
     this.#uint(value % TWO_32, Math.floor(value / TWO_32));
   }
@@ -81,7 +94,7 @@ export class Writer {
 
   /** @param {Uint8Array} value its length, then the bytes */
   bytes(value) {
-    this.uint(value.length);
+    this.u53(value.length);
     this.#reserve(value.length);
     this.#bytes.set(value, this.#length);
     this.#length += value.length;
