@@ -141,6 +141,8 @@ test(`${SECONDS} s of killed sockets lose and repeat nothing (seed ${SEED})`, { 
   const complaints = [];
   const page = await (await browser.newContext()).newPage();
   listen(page, 'page', complaints);
+  // A page of the server's origin that runs nothing of its own.
+  await page.route('**/favicon.ico', (route) => route.fulfill({ status: 204 }));
   await page.goto(new URL('/healthz', server.demo).href);
   const { play_port: port } = await (await fetch(new URL('/demo.json', server.demo))).json();
   const lines = { one: await killer(port, seeded(SEED)), two: await killer(port, seeded(SEED + 1)) };

@@ -332,8 +332,8 @@ export class Client extends Emitter {
       token = await this.#token();
     } catch (cause) {
       if (attempt === this.#attempt) {
-        this.emit('error', /** @type {Error} */ (cause));
         this.#reconnect(null, 'no token');
+        this.emit('error', /** @type {Error} */ (cause));
       }
       return;
     }
@@ -488,8 +488,9 @@ export class Client extends Emitter {
     const hintMs = this.#hintAtMs === null ? null : Math.max(0, this.#hintAtMs - this.#timers.now());
     const waitMs = this.#backoff.next(afterMs ?? hintMs);
     const retryInMs = isOnline() ? waitMs : Math.max(waitMs, this.#random() * OFFLINE_MS);
-    this.#setStatus({ status: 'reconnecting', retryInMs });
+    // Before anybody hears of it: a listener may close the client, and then nothing is due any more.
     this.#due.start('reconnect', retryInMs, () => void this.#connect());
+    this.#setStatus({ status: 'reconnecting', retryInMs });
     for (const room of this.rooms) {
       room.dropped({ retryInMs, reason });
     }
@@ -688,11 +689,11 @@ export class Client extends Emitter {
   /** @param {number} retryAfterMs */
   #draining(retryAfterMs) {
     this.#hintAtMs = this.#timers.now() + retryAfterMs;
-    this.#setStatus({ status: 'draining', retryInMs: retryAfterMs });
     this.#due.start('drain', retryAfterMs, () => {
       this.#loseConnection('draining');
       this.#reconnect(0, 'draining');
     });
+    this.#setStatus({ status: 'draining', retryInMs: retryAfterMs });
   }
 
   /** @param {string} url */

@@ -45,6 +45,25 @@ test('a drop is said once and will be retried; leaving is final', async () => {
   assert.deepEqual(log, [['drop', 250, 'slow_consumer'], ['recover', true], ['leave', 'disconnected', 'kicked']]);
 });
 
+test('a client that its own listener closes stays closed', async () => {
+  /** @type {((set: Awaited<ReturnType<typeof inLobby>>) => Promise<void>)[]} */
+  const ways = [
+    ({ socket }) => socket.lose(),
+    ({ socket }) => socket.say({ tag: 'draining', body: { retry_after_ms: 100 } }),
+  ];
+  for (const end of ways) {
+    const set = await inLobby();
+    set.client.on('status', ({ retryInMs }) => retryInMs !== undefined && set.client.close());
+    await end(set);
+    await set.timers.pass(60_000);
+    assert.deepEqual([set.client.status, set.sockets.length, set.timers.size], ['closed', 1, 0]);
+  }
+  const set = start({ getToken: () => Promise.reject(new Error('no token')) });
+  set.client.on('error', () => set.client.close());
+  await set.timers.pass(60_000);
+  assert.deepEqual([set.client.status, set.sockets.length, set.timers.size], ['closed', 0, 0]);
+});
+
 test('a request ends with its answer, its time or its signal', async () => {
   const { room, socket, timers } = await inLobby();
   const late = room.request('info', null, { timeoutMs: 500 });

@@ -3,8 +3,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { runInNewContext } from 'node:vm';
 import { gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
+import { SCRIPT } from '../tools/build.js';
 
 /**
  * @param {string} code that imports from the package
@@ -23,8 +25,8 @@ async function gzipped(code) {
 }
 
 for (const [what, code, most] of /** @type {const} */ ([
-  ['the client', "export { Client } from 'madang-client';", 13_500],
-  ['the client with state', "export { Client } from 'madang-client'; export { state } from 'madang-client/state';", 20_000],
+  ['the client', "export { Client } from 'madang-client';", 13_600],
+  ['the client with state', "export { Client } from 'madang-client'; export { state } from 'madang-client/state';", 20_900],
   ['watching', "export { watch } from 'madang-client/watch';", 4_000],
 ])) {
   test(`${what} takes at most ${most} bytes`, async (t) => {
@@ -37,4 +39,15 @@ for (const [what, code, most] of /** @type {const} */ ([
 test('what is not used is not loaded', async () => {
   const [all, client] = [await gzipped("export * from 'madang-client';"), await gzipped("export { Client } from 'madang-client';")];
   assert.ok(client < all, 'the iterator of messages is left out');
+});
+
+test('one file serves script tags, with everything in one global', async () => {
+  const { outputFiles } = await build({ ...SCRIPT, write: false });
+  const { TextEncoder, TextDecoder } = globalThis;
+  /** @type {any} */
+  const page = { TextEncoder, TextDecoder };
+  runInNewContext(`${outputFiles[0].text}; globalThis.Madang = Madang;`, page);
+  for (const name of ['Client', 'Room', 'RefusedError', 'messages', 'state', 'EditRefusedError', 'watch']) {
+    assert.ok(name in page.Madang, name);
+  }
 });
