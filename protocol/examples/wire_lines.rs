@@ -5,6 +5,7 @@
 //! `HEX JSON`. Equal messages have equal shortest forms.
 
 use madang_protocol::{codec, json};
+use std::fmt::Write as _;
 use std::io::{self, BufRead as _, Write as _};
 
 fn main() -> io::Result<()> {
@@ -38,7 +39,11 @@ fn answer(line: &str) -> Option<(Vec<u8>, String)> {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let mut digits = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        write!(digits, "{byte:02x}").expect("writing to a String cannot fail");
+    }
+    digits
 }
 
 fn unhex(digits: &str) -> Option<Vec<u8>> {

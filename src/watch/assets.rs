@@ -76,6 +76,7 @@ assets! {
     "/client/page.js" = "clients/web/src/page.js",
     "/client/parts.js" = "clients/web/src/parts.js",
     "/client/pending.js" = "clients/web/src/pending.js",
+    "/client/places.js" = "clients/web/src/places.js",
     "/client/presence.js" = "clients/web/src/presence.js",
     "/client/replica.js" = "clients/web/src/replica.js",
     "/client/room.js" = "clients/web/src/room.js",

@@ -11,10 +11,10 @@ import { CLIENT_SECTIONS, SERVER_SECTIONS, encode, tableOf } from './codec.js';
 import { Connection } from './connection.js';
 import { Due, REAL_TIMERS } from './due.js';
 import { Emitter } from './emitter.js';
-import { ClosedError, DroppedError, LeftError, MadangError, RefusedError, SessionGoneError, closeRule } from './errors.js';
+import { ClosedError, DroppedError, MadangError, RefusedError, SessionGoneError, closeRule } from './errors.js';
 import { Heartbeat } from './heartbeat.js';
-import { mayRetryJoin } from './joining.js';
 import { isOnline, watchPage } from './page.js';
+import { Places } from './places.js';
 import { Room } from './room.js';
 import { putTickets, readTicket, takeTickets, writeTicket } from './tickets.js';
 import { webSocket } from './websocket.js';
@@ -22,10 +22,7 @@ import { webSocket } from './websocket.js';
 /** @typedef {import('./codec.js').ClientMessage} ClientMessage */
 /** @typedef {import('./codec.js').ServerMessage} ServerMessage */
 /** @typedef {import('./codec.js').Welcome} Welcome */
-/** @typedef {import('./codec.js').Joined} Joined */
 /** @typedef {import('./codec.js').Stats} Stats */
-/** @typedef {import('./codec.js').LeaveReason} LeaveReason */
-/** @typedef {import('./tickets.js').Ticket} Ticket */
 /** @typedef {import('./types.js').JoinOptions} JoinOptions */
 /** @typedef {import('./types.js').Target} Target */
 /** @typedef {import('./types.js').RoomStats} RoomStats */
@@ -56,19 +53,6 @@ const CLOSE_RESUMING = 4000;
 const NORMAL = 1000;
 
 /**
- * A room and what is waited for.
- *
- * @typedef {object} Place
- * @property {Room} room
- * @property {boolean} first whether the application waits for it; otherwise the room is entered again
- * @property {boolean} onlyResumed whether it may only be taken up, not entered
- * @property {Backoff} backoff between attempts
- * @property {(room: Room) => void} resolve
- * @property {(error: Error) => void} reject
- * @property {(() => void) | null} left once it is left by the application's wish
- */
-
-/**
  * A client of one server. It connects by itself and stays connected until `close`.
  *
  * @extends {Emitter<ClientEvents>}
@@ -85,6 +69,7 @@ export class Client extends Emitter {
   #hears;
   /** Timers by what they are for. */
   #due;
+  #places;
   #heartbeat;
   /** The one of `options.transports` in use. */
   #transport = 0;
@@ -96,12 +81,6 @@ export class Client extends Emitter {
   #welcome = null;
   /** The newest key; outlives connections. @type {string | null} */
   #resumeKey = null;
-  /** Rooms of an earlier page that may be taken up. @type {Ticket[]} */
-  #tickets = [];
-  /** Rooms entered, or offered to be taken up. @type {Map<number, Place>} */
-  #rooms = new Map();
-  /** Rooms to be entered, by the `ref` of the join. @type {Map<number, Place>} */
-  #joins = new Map();
   /** @type {Map<number, { resolve: (stats: Stats) => void, reject: (error: Error) => void }>} */
   #statsAsked = new Map();
   #ref = 0;
@@ -134,6 +113,13 @@ export class Client extends Emitter {
         this.#loseConnection('the server is silent');
         this.#reconnect(null, 'lost');
       },
+    });
+    this.#places = new Places({
+      send: (message) => this.#send(message),
+      isOpen: () => this.#isOpen,
+      nextRef: () => this.#nextRef(),
+      random: this.#random,
+      due: this.#due,
     });
     this.#takeUp();
     this.#forgetPage = watchPage({ wake: () => this.#wake(), hide: () => this.suspend(), show: () => this.#show() });
@@ -183,7 +169,7 @@ export class Client extends Emitter {
 
   /** The rooms this client is in. */
   get rooms() {
-    return [...this.#rooms.values()].map(({ room }) => room);
+    return this.#places.rooms;
   }
 
   /**
@@ -249,7 +235,7 @@ export class Client extends Emitter {
       return Promise.reject(new SessionGoneError());
     }
     this.#resumeKey = found.key;
-    this.#tickets.push(found);
+    this.#places.tickets.push(found);
     return this.#enterNew(found.name, { ...options, mode: 'join' }, true);
   }
 
@@ -369,14 +355,7 @@ export class Client extends Emitter {
 
   /** @param {string | null} token */
   #hello(token) {
-    this.#tickets = [];
-    const rooms = [];
-    for (const [channel, { room, left }] of this.#rooms) {
-      const position = room.position;
-      if (position !== null && left === null) {
-        rooms.push({ channel, ...position });
-      }
-    }
+    const rooms = this.#places.positions();
     const { name } = this.#options;
     this.#send({
       tag: 'hello',
@@ -402,39 +381,13 @@ export class Client extends Emitter {
       this.#connection.messageBytesMax = welcome.limits.message_bytes_max;
     }
     this.#heartbeat.clock.guess(welcome.server_time_ms, this.#timers.now());
-    for (const [channel, place] of [...this.#rooms]) {
-      if (place.left !== null) {
-        // It was not asked for, or is gone with the old session.
-        this.#left(channel, place, 'left');
-      } else if (!welcome.resumed) {
-        this.#enterAgain(channel, place);
-      }
-    }
     this.#resumes += Number(welcome.resumed);
-    for (const [ref, { room }] of this.#joins) {
-      this.#send(room.joinMessage(ref));
-    }
+    this.#places.welcomed(welcome.resumed);
     // The first message under the new key is what retires the old one.
     this.#heartbeat.start(welcome.heartbeat_ms);
     this.#due.start('settled', SETTLED_MS, () => this.#backoff.reset());
     this.#setStatus({ status: 'open' });
     this.emit('session', { resumed: welcome.resumed });
-  }
-
-  /**
-   * The room is not there any more, or this session is not in it: it is entered anew.
-   *
-   * @param {number} channel
-   * @param {Place} place
-   */
-  #enterAgain(channel, place) {
-    this.#rooms.delete(channel);
-    place.room.forgetSession();
-    if (place.onlyResumed) {
-      place.reject(new SessionGoneError());
-    } else {
-      this.#joins.set(this.#nextRef(), place);
-    }
   }
 
   /**
@@ -512,7 +465,7 @@ export class Client extends Emitter {
       if (this.#options.storage !== undefined) {
         this.#resumeKey = null;
         this.#takeUp();
-        this.#tickets = [];
+        this.#places.tickets = [];
       }
       this.reconnectNow();
     }
@@ -522,8 +475,9 @@ export class Client extends Emitter {
   #takeUp() {
     const { storage } = this.#options;
     if (storage !== undefined) {
-      this.#tickets = takeTickets(storage, this.#baseUrl);
-      this.#resumeKey = this.#tickets[0]?.key ?? null;
+      const tickets = takeTickets(storage, this.#baseUrl);
+      this.#places.tickets = tickets;
+      this.#resumeKey = tickets[0]?.key ?? null;
     }
   }
 
@@ -538,19 +492,7 @@ export class Client extends Emitter {
     this.#loseConnection('');
     this.#forgetPage();
     this.#resumeKey = null;
-    const places = [...this.#rooms.values(), ...this.#joins.values()];
-    const entered = new Set(this.rooms);
-    this.#rooms.clear();
-    this.#joins.clear();
-    this.#setStatus({ status: 'closed', error });
-    for (const { room, first, reject, left } of places) {
-      if (entered.has(room) && !first) {
-        room.end({ reason, error });
-      } else {
-        reject(error);
-      }
-      left?.();
-    }
+    this.#places.close(error, reason, () => this.#setStatus({ status: 'closed', error }));
   }
 
   // --- Receiving ---
@@ -564,10 +506,10 @@ export class Client extends Emitter {
         this.#welcomed(body);
         break;
       case 'joined':
-        this.#entered(body);
+        this.#places.joined(body);
         break;
       case 'left':
-        this.#leftByServer(body.channel, body.reason);
+        this.#places.left(body.channel, body.reason);
         break;
       case 'pong':
         this.#pong(body.id, body.server_time_us / 1000);
@@ -586,74 +528,9 @@ export class Client extends Emitter {
         this.#redirect(body.url);
         break;
       default:
-        this.#rooms.get(body.channel)?.room.handle(message);
+        this.#places.room(body.channel)?.handle(message);
         break;
     }
-  }
-
-  /** @param {Joined} joined */
-  #entered(joined) {
-    const { ref, channel } = joined;
-    const place = ref === null ? this.#rooms.get(channel) : this.#joins.get(ref);
-    if (place === undefined) {
-      if (ref !== null) {
-        // Given up before it was entered.
-        this.#send({ tag: 'leave', body: { channel } });
-      }
-      return;
-    }
-    const { room, first, resolve } = place;
-    if (ref !== null) {
-      this.#joins.delete(ref);
-      this.#rooms.set(channel, place);
-    }
-    if (first) {
-      // The room's past is behind this message, likely in the same batch, and the application
-      // can only listen once its `await` has come back.
-      room.hold();
-      this.#due.start(`release ${channel}`, 0, () => room.release());
-    }
-    room.enter(joined, { first, resumed: ref === null });
-    place.first = false;
-    place.onlyResumed = false;
-    place.reject = (error) => room.end({ reason: 'refused', error });
-    resolve(room);
-  }
-
-  /**
-   * @param {number} channel
-   * @param {LeaveReason} reason
-   */
-  #leftByServer(channel, reason) {
-    const place = this.#rooms.get(channel);
-    if (place === undefined) {
-      return;
-    }
-    if ((reason === 'lost' || place.first) && place.left === null) {
-      this.#enterAgain(channel, place);
-      for (const [ref, it] of this.#joins) {
-        if (it === place) {
-          this.#send(place.room.joinMessage(ref));
-        }
-      }
-    } else {
-      this.#left(channel, place, reason);
-    }
-  }
-
-  /**
-   * @param {number} channel
-   * @param {Place} place
-   * @param {LeaveReason} reason
-   */
-  #left(channel, place, reason) {
-    this.#rooms.delete(channel);
-    if (place.first) {
-      place.reject(new LeftError(reason));
-    } else {
-      place.room.end({ reason });
-    }
-    place.left?.();
   }
 
   /** @param {Extract<ServerMessage, { tag: 'error' }>['body']} body */
@@ -662,28 +539,10 @@ export class Client extends Emitter {
     if (ref === 'session') {
       this.emit('error', error);
     } else if ('cseq' in ref) {
-      this.#rooms.get(ref.cseq.channel)?.room.refuse(ref.cseq.cseq, error);
-    } else if (error.code !== 'draining') {
-      // When it drains the join stays, and goes to the server that this one is replaced by.
-      const place = this.#joins.get(ref.join);
-      this.#joins.delete(ref.join);
-      if (place !== undefined && !place.first && mayRetryJoin(error)) {
-        this.#joinLater(place);
-      } else {
-        place?.reject(error);
-      }
+      this.#places.room(ref.cseq.channel)?.refuse(ref.cseq.cseq, error);
+    } else {
+      this.#places.refused(ref.join, error);
     }
-  }
-
-  /**
-   * A room that was entered before is worth waiting for.
-   *
-   * @param {Place} place
-   */
-  #joinLater(place) {
-    const ref = this.#nextRef();
-    this.#joins.set(ref, place);
-    this.#due.start(`join ${ref}`, place.backoff.next(), () => this.#send(place.room.joinMessage(ref)));
   }
 
   /** @param {number} retryAfterMs */
@@ -744,7 +603,7 @@ export class Client extends Emitter {
       send: (encoded) => this.#connection?.send(encoded),
       congested: () => this.#congested(),
       messageBytesMax: () => this.#welcome?.limits.message_bytes_max ?? Infinity,
-      leave: (it) => this.#leave(it),
+      leave: (it) => this.#places.leave(it),
       stats: (rooms) => this.#stats(rooms),
       ticket: (it) => this.#ticket(it),
       report: (error) => this.emit('error', error),
@@ -754,62 +613,7 @@ export class Client extends Emitter {
       queueBytesMax,
       state,
     });
-    return new Promise((resolve, reject) => {
-      /** @type {Place} */
-      const place = { room, first: true, onlyResumed, backoff: new Backoff(this.#random), resolve, reject, left: null };
-      signal?.addEventListener('abort', () => this.#giveUp(place, signal.reason), { once: true });
-      this.#startJoin(place);
-    });
-  }
-
-  /** @param {Place} place */
-  #startJoin(place) {
-    const ticket = this.#tickets.find(({ name }) => name === place.room.target);
-    if (ticket !== undefined && !this.#rooms.has(ticket.channel)) {
-      place.room.restore(ticket);
-      this.#rooms.set(ticket.channel, place);
-      return;
-    }
-    const ref = this.#nextRef();
-    this.#joins.set(ref, place);
-    if (this.#isOpen) {
-      this.#send(place.room.joinMessage(ref));
-    }
-  }
-
-  /**
-   * The application does not wait for a room any more. If it is entered all the same, it is left.
-   *
-   * @param {Place} place
-   * @param {Error} error
-   */
-  #giveUp(place, error) {
-    if (place.first) {
-      for (const [ref, it] of this.#joins) {
-        if (it === place) {
-          this.#joins.delete(ref);
-        }
-      }
-      void this.#leave(place.room);
-      place.reject(error);
-    }
-  }
-
-  /**
-   * @param {Room} room
-   * @returns {Promise<void>}
-   */
-  #leave(room) {
-    const found = [...this.#rooms].find(([, { room: it }]) => it === room);
-    if (found === undefined || found[1].left !== null) {
-      return Promise.resolve();
-    }
-    return new Promise((resolve) => {
-      found[1].left = resolve;
-      if (this.#isOpen) {
-        this.#send({ tag: 'leave', body: { channel: found[0] } });
-      }
-    });
+    return this.#places.enter(room, onlyResumed, signal);
   }
 
   /** @param {Room} room */
