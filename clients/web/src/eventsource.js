@@ -39,6 +39,9 @@ const OWN = ['resume', 'snapshot', 'delta', 'message', 'presence', 'gap', 'end']
  * @returns {Source}
  */
 export function direct(url, hears, { EventSource = globalThis.EventSource, random, fetch = globalThis.fetch } = {}, id = '') {
+  if (EventSource === undefined) {
+    throw new TypeError('there is no EventSource here: pass a class, watch(room, { EventSource })');
+  }
   const backoff = new Backoff(random);
   const names = new Set(OWN);
   /** @type {any} */

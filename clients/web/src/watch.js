@@ -63,6 +63,9 @@ export class Watch {
    * @param {WatchOptions} [options]
    */
   constructor(room, { url = globalThis.location?.origin, delay, from, share = true, ...options } = {}) {
+    if (url === undefined) {
+      throw new TypeError('there is no page here: say where the server is, watch(room, { url })');
+    }
     const asked = Object.entries({ delay: typeof delay === 'number' ? `${delay}ms` : delay, from })
       .filter(([, value]) => value !== undefined)
       .map(([name, value]) => `${name}=${value}`);

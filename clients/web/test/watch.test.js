@@ -99,6 +99,11 @@ test('the address says which room, how late and from when', () => {
   }
 });
 
+test('where there is no page and no EventSource, it is said what to pass', () => {
+  assert.throws(() => watch('arena'), /\{ url \}/);
+  assert.throws(() => watch('arena', { url: 'http://host', share: false }), /\{ EventSource \}/);
+});
+
 test('a snapshot shows everything, deltas change it in place, and a later snapshot is told as a difference', () => {
   const { it, source, told } = open();
   const { state } = it;
