@@ -3,7 +3,8 @@
 
 use crate::config::Config;
 use crate::metrics::Metrics;
-use crate::net::{self, Budget, NetConfig, Reactor, Shared};
+use crate::net::tls::CertificateFiles;
+use crate::net::{self, Budget, NetConfig, Reactor, Shared, Tls};
 use crate::record::{self, Recorder, Writing};
 use crate::rooms::Meter;
 use crate::shard::{self, Mailbox, Packet, Shard};
@@ -37,6 +38,7 @@ const WATCH_REQUESTS_MAX: u16 = 60_000;
 pub struct Server {
     play_addr: SocketAddr,
     watch_addr: SocketAddr,
+    tls: Option<Tls>,
     readiness: Arc<Readiness>,
     metrics: Arc<Metrics>,
     /// The places of players' connections.
@@ -79,15 +81,22 @@ impl Server {
         let metrics = Metrics::new(shards, config.watch.threads);
         let readiness = Arc::new(Readiness::default());
         let shared = Shared::new();
+        let tls = load_tls(&config)?;
 
-        let players = make_shards(&config, shards, capacity.clients, &shared, &metrics)?;
+        let mut players = make_shards(&config, shards, capacity.clients, &shared, &metrics)?;
         let (play_addr, mailboxes) = (players.address, players.mailboxes.clone());
         let meters = players.meters.clone();
+        if let Some(tls) = tls.as_ref().filter(|_| config.tls.play) {
+            players.reactors.iter_mut().for_each(|reactor| reactor.speak_tls(tls.clone()));
+        }
         let demo = config.watch.demo.then_some(players.address.port());
         let site = Arc::new(Site::new(Arc::clone(&readiness), Arc::clone(&metrics), demo));
-        let watch = make_watch(&config, &capacity, &site, &metrics)?;
+        let mut watch = make_watch(&config, &capacity, &site, &metrics)?;
         let (watch_addr, watch_wakers) = (watch.address, watch.wakers.clone());
         let watch_boxes = watch.boxes.clone();
+        if let Some(tls) = tls.as_ref().filter(|_| config.tls.watch) {
+            watch.reactors.iter_mut().for_each(|reactor| reactor.speak_tls(tls.clone()));
+        }
         let (recorder, writing) = start_recorder(&config, &metrics)?;
         let (shards, shards_end) = start_shards(&config, players, &watch_boxes, &recorder)?;
         let watch_stop = Arc::new(AtomicBool::new(false));
@@ -96,6 +105,7 @@ impl Server {
         Ok(Self {
             play_addr,
             watch_addr,
+            tls,
             readiness,
             metrics,
             budget: shared.budget,
@@ -124,6 +134,11 @@ impl Server {
     /// The side listener.
     pub fn watch_addr(&self) -> SocketAddr {
         self.watch_addr
+    }
+
+    /// The certificates, if there are any.
+    pub fn tls(&self) -> Option<&Tls> {
+        self.tls.as_ref()
     }
 
     /// What the server counts.
@@ -200,6 +215,18 @@ impl Server {
         // Nothing is ever sent: the channel is disconnected when the last thread has dropped its end.
         let _ = self.shards_end.recv_deadline(until);
     }
+}
+
+/// The certificates that the configuration names, if it names any.
+pub(crate) fn load_tls(config: &Config) -> Result<Option<Tls>, StartError> {
+    if config.tls.certificates.is_empty() {
+        return Ok(None);
+    }
+    let files = config.tls.certificates.iter().map(|one| CertificateFiles {
+        certificate: (*one.certificate).into(),
+        key: (*one.key).into(),
+    });
+    Tls::load(files.collect()).map(Some).map_err(StartError::Certificate)
 }
 
 /// The players' side, before its threads run.
@@ -309,6 +336,8 @@ fn make_watch(
         body_bytes_max: config.watch.publish_bytes_max as usize,
         body_ms: config.watch.publish_body_ms.into(),
         requests_max: WATCH_REQUESTS_MAX,
+        handshake_ms: config.tls.handshake_ms.into(),
+        handshakes_per_turn: config.tls.handshakes_per_turn as usize,
         ..NetConfig::default()
     };
     let (mut boxes, mut reactors, mut wakers) = (Vec::new(), Vec::new(), Vec::new());

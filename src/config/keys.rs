@@ -3,6 +3,7 @@
 use super::recording::{Directory, Prefix};
 use super::rules::{FlushPolicy, FlushRule, KindRule, RoomKind, RoomName};
 use super::secret::Secret;
+use super::tls::Certificate;
 use super::value::{Bad, Level, LogFormat, Raw, Value};
 use super::watching::{Origin, WatchRule};
 use super::{Key, Section};
@@ -161,6 +162,22 @@ configuration! {
         accepts_per_turn: u32 = 64, in 1..=65_536;
         /// Most bytes on their way from one shard to another.
         peer_window_bytes: u32 = 8_388_608, in 65_536..=QUEUE_BYTES_CAP;
+    }
+
+    /// Encryption of both listeners.
+    tls: Tls {
+        /// Certificates and their keys in PEM; the first is for clients that ask for a name that none is for. Without any the listeners are plain.
+        certificates: Vec<Certificate> = Vec::new();
+        /// Whether the players' listener speaks TLS when there is a certificate.
+        play: bool = true;
+        /// Whether the side listener does; it also answers health checks and scrapes.
+        watch: bool = true;
+        /// From accepting a connection to a complete handshake.
+        handshake_ms: u32 = 10_000, in 100..=600_000;
+        /// Most steps of handshakes in a turn, so that a crowd that comes at once does not hold up who is there.
+        handshakes_per_turn: u32 = 4, in 1..=65_536;
+        /// How often the files are looked at for a change; SIGHUP has them read at once, and 0 leaves it at that.
+        reload_ms: u32 = 10_000, in 0..=86_400_000;
     }
 
     /// Rooms and what they remember.

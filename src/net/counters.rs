@@ -1,5 +1,6 @@
 //! What a reactor did, counted. Plain numbers: they belong to one thread.
 
+use super::TlsFailure;
 use std::collections::BTreeMap;
 
 /// Totals since the reactor's start.
@@ -15,6 +16,14 @@ pub struct NetCounters {
     pub http_answers: [u64; 5],
     /// Requests that were not complete in time.
     pub head_timeouts: u64,
+    /// TLS handshakes completed, those of resumed sessions left out.
+    pub tls_handshakes: u64,
+    /// TLS handshakes that took up an earlier session.
+    pub tls_resumed: u64,
+    /// TLS connections that failed, as in [`TlsFailure::ALL`].
+    pub tls_failures: [u64; TlsFailure::ALL.len()],
+    /// Connections without TLS on which a TLS handshake was begun.
+    pub tls_unexpected: u64,
     /// WebSocket handshakes completed.
     pub upgrades: u64,
     /// WebSocket messages received.

@@ -96,7 +96,7 @@ impl<'a> Io<'a> {
 
     /// The peer's address; `None` if the connection has ended.
     pub fn peer_addr(&self, conn: ConnId) -> Option<SocketAddr> {
-        self.conns.get(conn)?.socket.peer_addr().ok()
+        self.conns.get(conn)?.socket.tcp().peer_addr().ok()
     }
 
     /// What the reactor did so far.

@@ -26,6 +26,8 @@ mod reactor;
 mod reading;
 mod sending;
 mod socket;
+pub mod tls;
+mod transport;
 mod write;
 mod ws;
 
@@ -36,4 +38,6 @@ pub use counters::NetCounters;
 pub use driver::{Answer, Driver, Ended, Framing};
 pub use io::Io;
 pub use reactor::{Reactor, Shared};
+pub use tls::Tls;
+pub use transport::TlsFailure;
 pub use write::{Outbound, SHARE_BYTES_MIN};

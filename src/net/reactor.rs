@@ -7,7 +7,8 @@ use super::driver::Driver;
 use super::http::Response;
 use super::io::Io;
 use super::reading::Core;
-use super::{NetConfig, NetCounters, socket};
+use super::transport::Transport;
+use super::{NetConfig, NetCounters, Tls, socket};
 use madang_engine::time::Time;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token, Waker};
@@ -100,6 +101,11 @@ impl<D: Driver> Reactor<D> {
             buffer,
             scratch: Vec::new(),
         })
+    }
+
+    /// Has all connections that are accepted from now on speak TLS.
+    pub fn speak_tls(&mut self, tls: Tls) {
+        self.core.conns.tls = Some(tls);
     }
 
     /// What other threads use to have [`Driver::on_turn`] called.
@@ -269,8 +275,15 @@ impl Refusals {
 
 /// Begins with a new connection.
 fn welcome(conns: &mut Conns, stream: TcpStream, permit: Permit) {
-    let id = conns.insert(stream, Phase::Http, Some(permit));
-    let deadline = conns.now.plus_ms(conns.config.head_ms);
+    let (transport, patience_ms) = match &conns.tls {
+        None => (Transport::from(stream), conns.config.head_ms),
+        Some(tls) => {
+            let Some(session) = tls.session(conns.config.fill_bytes_max) else { return };
+            (Transport::with_tls(stream, session), conns.config.handshake_ms)
+        }
+    };
+    let id = conns.insert(transport, Phase::Http, Some(permit));
+    let deadline = conns.now.plus_ms(patience_ms);
     if let Some(conn) = conns.get_mut(id) {
         conn.in_head = true;
     }

@@ -3,7 +3,7 @@
 use super::conn::Phase;
 use super::driver::Driver;
 use super::reading::Core;
-use super::socket;
+use super::transport::Sent;
 use super::write::{Filled, Outbound};
 use madang_engine::id::ConnId;
 use std::io::IoSlice;
@@ -46,7 +46,7 @@ impl<D: Driver> Core<D> {
         let (first, kept) = tail.as_ref().map_or((&[][..], &[][..]), |t| (t.bytes(), t.shared()));
         let last = filled.shared.as_deref().unwrap_or(kept);
         let total = first.len() + fresh.len() + last.len();
-        if total == 0 {
+        if total == 0 && !conn.socket.has_pending() {
             // Nothing to push is nothing left, whatever the driver said: else the loop would spin.
             conn.wants_fill = false;
             self.all_written(id);
@@ -60,26 +60,26 @@ impl<D: Driver> Core<D> {
                 used += 1;
             }
         }
-        let sent = socket::send(&conn.socket, &slices[..used]);
+        let sent = conn.socket.send(&slices[..used], total);
         let counters = &mut self.conns.counters;
         counters.write_calls += 1;
         counters.frames_out += filled.frames;
-        let Some(n) = sent else {
+        let Some(Sent { taken: n, wire, blocked }) = sent else {
             self.lost(id);
             return;
         };
-        counters.bytes_out += n as u64;
-        counters.short_writes += u64::from(n < total);
+        counters.bytes_out += wire as u64;
+        counters.short_writes += u64::from(blocked);
         if tail.is_some() || n < total {
             let mut rest = tail.unwrap_or_default();
             rest.advance(n, fresh, filled.shared);
             tail = if rest.is_empty() { None } else { Some(rest) };
         }
         let Some(conn) = self.conns.get_mut(id) else { return };
-        conn.blocked = n < total;
-        conn.wants_fill = more;
+        conn.blocked = blocked;
+        conn.wants_fill = more && total > 0;
         conn.tail = tail;
-        if n > 0 && n < total {
+        if wire > 0 && blocked {
             // A large answer, and what is left before a close, may take as long as it moves.
             let patience_ms = match conn.phase {
                 Phase::Http => Some(self.conns.config.idle_ms),
@@ -92,7 +92,7 @@ impl<D: Driver> Core<D> {
             }
         }
         let Some(conn) = self.conns.get(id) else { return };
-        if conn.tail.is_none() && !more {
+        if conn.tail.is_none() && !conn.wants_fill && !blocked {
             self.all_written(id);
         }
         self.conns.queue_flush(id);

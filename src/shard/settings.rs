@@ -136,6 +136,8 @@ pub fn net_config(config: &Config, connections_max: u32) -> NetConfig {
         message_bytes_max: play.message_bytes_max as usize,
         batch_bytes_max: play.batch_bytes_max as usize,
         notsent_bytes_max: play.notsent_lowat_bytes,
+        handshake_ms: config.tls.handshake_ms.into(),
+        handshakes_per_turn: config.tls.handshakes_per_turn as usize,
         head_bytes_max: play.head_bytes_max as usize,
         head_ms: play.head_ms.into(),
         linger_ms: play.linger_ms.into(),

@@ -7,4 +7,7 @@ mod driver;
 mod handover;
 mod http;
 mod server;
+#[path = "../support/tls.rs"]
+mod signed;
+mod tls;
 mod websocket;
