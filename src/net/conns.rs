@@ -114,7 +114,7 @@ impl Conns {
     pub(super) fn shed(&mut self, socket: TcpStream, why: Full, answer: &[u8]) {
         self.counters.shed += 1;
         if self.tls.is_some() {
-            let _ = super::socket::send(&socket, &[std::io::IoSlice::new(&tls::NO_PLACE)]);
+            let _ = super::socket::send(&socket, &tls::NO_PLACE);
             return;
         }
         match why {
@@ -122,7 +122,7 @@ impl Conns {
             Full::Address => self.counters.http_answers[3] += 1,
         }
         if self.shed >= SHED_MAX {
-            let _ = super::socket::send(&socket, &[std::io::IoSlice::new(answer)]);
+            let _ = super::socket::send(&socket, answer);
             return;
         }
         self.shed += 1;

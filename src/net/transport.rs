@@ -131,14 +131,18 @@ impl Transport {
         }
     }
 
-    /// Writes `total` bytes once, with TLS also what waits to be written. `None` when the connection
-    /// is gone.
-    pub(super) fn send(&mut self, slices: &[IoSlice<'_>], total: usize) -> Option<Sent> {
+    /// Writes once, with TLS also what waits to be written. `None` when the connection is gone.
+    pub(super) fn send(&mut self, bytes: &[u8]) -> Option<Sent> {
         match &mut self.tls {
-            None => {
-                let n = socket::send(&self.tcp, slices)?;
-                Some(Sent { taken: n, wire: n, blocked: n < total })
-            }
+            None => Some(Sent::plain(socket::send(&self.tcp, bytes)?, bytes.len())),
+            Some(tls) => tls.send(&self.tcp, &[IoSlice::new(bytes)]),
+        }
+    }
+
+    /// The same with several slices of `total` bytes.
+    pub(super) fn send_vectored(&mut self, slices: &[IoSlice<'_>], total: usize) -> Option<Sent> {
+        match &mut self.tls {
+            None => Some(Sent::plain(socket::send_vectored(&self.tcp, slices)?, total)),
             Some(tls) => tls.send(&self.tcp, slices),
         }
     }
@@ -153,6 +157,13 @@ impl Transport {
         // An error here is one that the next read reports.
         let _ = self.tcp.shutdown(Shutdown::Write);
         true
+    }
+}
+
+impl Sent {
+    /// The socket took `n` bytes of `total`.
+    fn plain(n: usize, total: usize) -> Self {
+        Self { taken: n, wire: n, blocked: n < total }
     }
 }
 

@@ -5,7 +5,6 @@ use super::timers::TimerKey;
 use crate::fanout::{StateFlow, ViewMember};
 use crate::frame::{Frame, FrameKind};
 use crate::id::{SessionRef, ShardId};
-use crate::output::Output;
 use crate::peer::{Admission, Broadcast, Down, Echo, JoinRequest, Up, Wire, home_of};
 use crate::room::home::{Fresh, Matched};
 use crate::room::{Refusal, refuse};
@@ -313,7 +312,7 @@ impl Engine {
                 Pushed::First => {
                     self.stats.queued[class_index] += 1;
                     if let Some(conn) = session.conn {
-                        self.out.push_back(Output::Flush(conn));
+                        self.flushes.push_back(conn);
                     }
                 }
                 Pushed::Waiting => self.stats.queued[class_index] += 1,
@@ -379,7 +378,7 @@ impl Engine {
         match pushed {
             Pushed::First => {
                 self.stats.queued[index] += 1;
-                self.out.push_back(Output::Flush(conn));
+                self.flushes.push_back(conn);
             }
             Pushed::Waiting => self.stats.queued[index] += 1,
             Pushed::Dropped => self.stats.dropped[index] += 1,

@@ -1,5 +1,6 @@
 //! Sessions: identity, key, queue, allowance, rooms. A session knows its rooms only as numbers.
 
+mod chunks;
 pub mod outbound;
 pub mod rate;
 

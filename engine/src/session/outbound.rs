@@ -1,15 +1,14 @@
 //! What waits for a client: one queue per session, all nodes in one pool per shard.
 //!
-//! A queue is a linked list through the pool, so an idle session costs a few words, a busy one
-//! reuses nodes that others gave back, and nothing is allocated per delivery once the pool has
+//! A queue is a list through the pool (`chunks.rs`), so an idle session costs a few words, a busy one
+//! reuses what others gave back, and nothing is allocated per delivery once the pool has
 //! grown. What may be done under pressure depends on the delivery class (`docs/ARCHITECTURE.md`,
 //! "Delivery classes"); this file decides it and counts it, and knows nothing of rooms.
 
+use super::chunks::{Chunks, List, Place, Waiting};
 use crate::config::SessionConfig;
 use crate::frame::{Frame, FrameKind};
 use crate::index::Index;
-
-const NIL: u32 = u32::MAX;
 
 /// A delivery class inside the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,11 +90,10 @@ pub struct QueueCounts {
     pub conflated: u32,
 }
 
-/// One session's queue. Its nodes live in the [`Pool`].
+/// One session's queue. Its messages live in the [`Pool`].
 #[derive(Clone, Debug)]
 pub struct Queue {
-    head: u32,
-    tail: u32,
+    list: List,
     /// Turn in which the queue last became not empty.
     since_turn: u32,
     /// Turn of the latest live message, and how much came in it.
@@ -143,24 +141,12 @@ pub struct Moment {
     pub ms: u32,
 }
 
-#[derive(Debug)]
-struct Node {
-    /// `None` in a free node.
-    frame: Option<Frame>,
-    next: u32,
-    /// When it came, in milliseconds.
-    ms: u32,
-    class: QueueClass,
-    kind: FrameKind,
-}
-
-/// The nodes of all queues of a shard.
+/// What waits in all queues of a shard.
 #[derive(Debug, Default)]
 pub struct Pool {
-    nodes: Vec<Node>,
-    free: Vec<u32>,
+    chunks: Chunks,
     /// Where each waiting value of class latest is, by session slot and key.
-    latest: Index<(u32, LatestKey), u32>,
+    latest: Index<(u32, LatestKey), Place>,
     /// Messages of all queues taken by the transport, by [`ClassIndex`].
     pub sent: [u64; CLASSES],
     /// Values of class latest of all queues replaced while they waited.
@@ -174,8 +160,7 @@ pub struct Pool {
 impl Default for Queue {
     fn default() -> Self {
         Self {
-            head: NIL,
-            tail: NIL,
+            list: List::EMPTY,
             since_turn: 0,
             grown_turn: 0,
             grown_messages: 0,
@@ -197,7 +182,7 @@ impl Default for Queue {
 impl Queue {
     /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
-        self.head == NIL
+        self.list.is_empty()
     }
 
     /// Bytes of answers to joins and resumes that wait.
@@ -240,7 +225,7 @@ impl Pool {
             }
             QueueClass::State { channel } if !fits || queue.is_state_stale(moment, limits) => {
                 queue.counts.dropped[index] += 1;
-                self.discard_state(queue, channel);
+                self.discard_state(queue, slot, channel);
                 return Pushed::Owed;
             }
             QueueClass::Control
@@ -250,8 +235,8 @@ impl Pool {
                 return Pushed::Overflow;
             }
             QueueClass::Latest(key) => {
-                if let Some(&at) = self.latest.get(&(slot, key)) {
-                    return self.replace(queue, at, frame, limits);
+                if let Some(&place) = self.latest.get(&(slot, key)) {
+                    return self.replace(queue, place, frame, limits);
                 }
                 // The newest value of each key has to arrive: a resume brings all current ones.
                 if !fits {
@@ -267,14 +252,11 @@ impl Pool {
             _ => {}
         }
         let was_empty = queue.is_empty();
-        let at = self.allocate(frame.clone(), kind, class, moment.ms);
+        let message = Waiting { frame: frame.clone(), class, ms: moment.ms, kind };
+        let place = self.chunks.push(&mut queue.list, message);
         if was_empty {
-            queue.head = at;
             queue.since_turn = moment.turn;
-        } else {
-            self.nodes[queue.tail as usize].next = at;
         }
-        queue.tail = at;
         if is_change(class) && queue.state_messages == 0 {
             queue.state_since = moment.ms;
         }
@@ -284,23 +266,23 @@ impl Pool {
         queue.charge(class, len);
         self.pressed |= queue.grow(class, len, moment.turn, limits);
         if let QueueClass::Latest(key) = class {
-            self.latest.insert((slot, key), at);
+            self.latest.insert((slot, key), place);
         }
         if was_empty { Pushed::First } else { Pushed::Waiting }
     }
 
     /// Bytes of the message that [`Self::pop`] would return.
     pub fn front_len(&self, queue: &Queue) -> Option<usize> {
-        let node = self.nodes.get(queue.head as usize)?;
-        node.frame.as_ref().map(|frame| frame.len())
+        self.chunks.front(queue.list).map(|message| message.frame.len())
     }
 
     /// Takes the oldest message for the transport.
     pub fn pop(&mut self, queue: &mut Queue, slot: u32) -> Option<(Frame, FrameKind)> {
-        let (frame, kind, class) = self.unlink_head(queue, slot)?;
-        queue.counts.sent[class.index() as usize] += 1;
-        self.sent[class.index() as usize] += 1;
-        Some((frame, kind))
+        let message = self.take_first(queue, slot)?;
+        let index = message.class.index() as usize;
+        queue.counts.sent[index] += 1;
+        self.sent[index] += 1;
+        Some((message.frame, message.kind))
     }
 
     /// Empties a queue whose connection is gone. Logged messages are not lost by this (a resume
@@ -308,7 +290,7 @@ impl Pool {
     /// each class were given up.
     pub fn clear(&mut self, queue: &mut Queue, slot: u32) -> [u32; CLASSES] {
         let mut given_up = [0; CLASSES];
-        while let Some((_, _, class)) = self.unlink_head(queue, slot) {
+        while let Some(Waiting { class, .. }) = self.take_first(queue, slot) {
             let index = class.index() as usize;
             given_up[index] += 1;
             if class.index() != ClassIndex::Reliable {
@@ -320,37 +302,26 @@ impl Pool {
 
     /// Reliable messages in a queue, replay included.
     pub fn waiting_reliable(&self, queue: &Queue) -> u64 {
-        let mut waiting = 0;
-        let mut at = queue.head;
-        while let Some(node) = self.nodes.get(at as usize) {
-            waiting += u64::from(node.class.index() == ClassIndex::Reliable);
-            at = node.next;
-        }
-        waiting
+        let is_reliable = |message: &Waiting| message.class.index() == ClassIndex::Reliable;
+        self.chunks.iter(queue.list).filter(|(_, message)| is_reliable(message)).count() as u64
     }
 
     /// Discards what waits of the changes of a room's state, and counts it.
-    pub fn discard_state(&mut self, queue: &mut Queue, channel: u32) {
-        let (mut discarded, mut kept) = (0, NIL);
-        let mut at = queue.head;
-        while at != NIL {
-            let node = &mut self.nodes[at as usize];
-            let next = node.next;
-            if node.class == (QueueClass::State { channel }) {
-                let len = node.frame.take().map_or(0, |frame| frame.len() as u32);
-                queue.discharge(node.class, len);
-                self.free.push(at);
-                match self.nodes.get_mut(kept as usize) {
-                    Some(before) => before.next = next,
-                    None => queue.head = next,
-                }
+    pub fn discard_state(&mut self, queue: &mut Queue, slot: u32, channel: u32) {
+        let (mut discarded, mut kept) = (0, List::EMPTY);
+        while let Some(message) = self.chunks.pop(&mut queue.list) {
+            if message.class == (QueueClass::State { channel }) {
+                queue.discharge(message.class, message.frame.len() as u32);
                 discarded += 1;
-            } else {
-                kept = at;
+                continue;
             }
-            at = next;
+            let class = message.class;
+            let place = self.chunks.push(&mut kept, message);
+            if let QueueClass::Latest(key) = class {
+                self.latest.insert((slot, key), place);
+            }
         }
-        queue.tail = kept;
+        queue.list = kept;
         self.note_oldest_change(queue);
         queue.counts.dropped[ClassIndex::State as usize] += discarded;
         self.state_discarded += u64::from(discarded);
@@ -360,46 +331,36 @@ impl Pool {
     /// a later membership's values do not take its place, or they would come before the news that
     /// the earlier one has ended.
     pub fn release_slots(&mut self, queue: &Queue, slot: u32, channel: u32) {
-        let mut at = queue.head;
-        while let Some(node) = self.nodes.get_mut(at as usize) {
-            if let QueueClass::Latest(key) = node.class
+        let latest = &mut self.latest;
+        self.chunks.for_each_mut(queue.list, |message| {
+            if let QueueClass::Latest(key) = message.class
                 && key.channel == channel
             {
-                self.latest.remove(&(slot, key));
-                node.class = QueueClass::Volatile;
+                latest.remove(&(slot, key));
+                message.class = QueueClass::Volatile;
             }
-            at = node.next;
-        }
+        });
     }
 
-    /// Nodes in use, for statistics and invariants.
+    /// Messages that wait in all queues, for statistics and invariants.
     pub fn in_use(&self) -> usize {
-        self.nodes.len() - self.free.len()
+        self.chunks.waiting()
     }
 
     /// Gives memory back after a peak; called when the shard is idle.
     pub fn shrink(&mut self) {
-        if self.in_use() == 0 && self.nodes.len() > 4096 {
-            self.nodes = Vec::new();
-            self.free = Vec::new();
-        }
+        self.chunks.shrink();
     }
 
     /// Recounts a queue and panics where the counts do not hold.
     pub fn check(&self, queue: &Queue, slot: u32, limits: &SessionConfig) {
-        let mut recount = Queue { head: queue.head, tail: NIL, ..Queue::default() };
-        let mut at = queue.head;
-        while at != NIL {
-            let node = &self.nodes[at as usize];
-            let frame = node.frame.as_ref().expect("a linked node holds a frame");
-            recount.charge(node.class, frame.len() as u32);
-            if let QueueClass::Latest(key) = node.class {
-                assert_eq!(self.latest.get(&(slot, key)), Some(&at), "latest slot is indexed");
+        let mut recount = Queue::default();
+        for (place, message) in self.chunks.iter(queue.list) {
+            recount.charge(message.class, message.frame.len() as u32);
+            if let QueueClass::Latest(key) = message.class {
+                assert_eq!(self.latest.get(&(slot, key)), Some(&place), "latest slot is indexed");
             }
-            recount.tail = at;
-            at = node.next;
         }
-        assert_eq!(recount.tail, queue.tail);
         assert_eq!((recount.messages, recount.bytes), (queue.messages, queue.bytes));
         assert_eq!(recount.replay_bytes, queue.replay_bytes);
         assert_eq!(recount.control_messages, queue.control_messages);
@@ -414,69 +375,43 @@ impl Pool {
     fn replace(
         &mut self,
         queue: &mut Queue,
-        at: u32,
+        place: Place,
         frame: &Frame,
         limits: &SessionConfig,
     ) -> Pushed {
-        let node = &mut self.nodes[at as usize];
-        let old = node.frame.as_ref().map_or(0, |frame| frame.len() as u32);
-        let bytes = queue.bytes - old + frame.len() as u32;
+        let Some(message) = self.chunks.get_mut(place) else { return Pushed::Dropped };
+        let bytes = queue.bytes - message.frame.len() as u32 + frame.len() as u32;
         if bytes > limits.outbound_bytes_max {
             return Pushed::Overflow;
         }
         queue.bytes = bytes;
         queue.counts.conflated += 1;
         self.conflated += 1;
-        node.frame = Some(frame.clone());
+        message.frame = frame.clone();
         Pushed::Waiting
-    }
-
-    fn allocate(&mut self, frame: Frame, kind: FrameKind, class: QueueClass, ms: u32) -> u32 {
-        let node = Node { frame: Some(frame), next: NIL, ms, class, kind };
-        if let Some(at) = self.free.pop() {
-            self.nodes[at as usize] = node;
-            at
-        } else {
-            self.nodes.push(node);
-            (self.nodes.len() - 1) as u32
-        }
     }
 
     /// Looks for the change of state that has waited longest. What is passed over on the way is before
     /// that one and is taken first, so it is passed over once.
     fn note_oldest_change(&self, queue: &mut Queue) {
-        let mut at = if queue.state_messages > 0 { queue.head } else { NIL };
-        while let Some(node) = self.nodes.get(at as usize) {
-            if is_change(node.class) {
-                queue.state_since = node.ms;
-                return;
+        if queue.state_messages > 0 {
+            let mut messages = self.chunks.iter(queue.list);
+            if let Some((_, oldest)) = messages.find(|(_, message)| is_change(message.class)) {
+                queue.state_since = oldest.ms;
             }
-            at = node.next;
         }
     }
 
-    fn unlink_head(
-        &mut self,
-        queue: &mut Queue,
-        slot: u32,
-    ) -> Option<(Frame, FrameKind, QueueClass)> {
-        let at = queue.head;
-        let node = self.nodes.get_mut(at as usize)?;
-        let frame = node.frame.take()?;
-        let (kind, class) = (node.kind, node.class);
-        queue.head = node.next;
-        if queue.head == NIL {
-            queue.tail = NIL;
-        }
-        self.free.push(at);
-        queue.discharge(class, frame.len() as u32);
-        if let QueueClass::Latest(key) = class {
+    fn take_first(&mut self, queue: &mut Queue, slot: u32) -> Option<Waiting> {
+        let message = self.chunks.pop(&mut queue.list)?;
+        queue.discharge(message.class, message.frame.len() as u32);
+        if let QueueClass::Latest(key) = message.class {
             self.latest.remove(&(slot, key));
         }
-        if is_change(class) {
+        if is_change(message.class) {
             self.note_oldest_change(queue);
         }
-        Some((frame, kind, class))
+        Some(message)
     }
 }
 

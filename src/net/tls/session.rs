@@ -135,7 +135,7 @@ impl TlsSession {
         slices: &[IoSlice<'_>],
     ) -> Option<Sent> {
         let mut taken = 0;
-        if !slices.is_empty() && !self.is_broken {
+        if slices.iter().any(|slice| !slice.is_empty()) && !self.is_broken {
             // Not all of it when the buffer is full; that is no error.
             taken = self.session.writer().write_vectored(slices).ok()?;
             self.pending_bytes += taken;
@@ -229,7 +229,7 @@ impl Write for Sink<'_> {
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        let Some(n) = socket::send(self.tcp, slices) else {
+        let Some(n) = socket::send_vectored(self.tcp, slices) else {
             return Err(ErrorKind::ConnectionReset.into());
         };
         self.wire += n;
