@@ -141,6 +141,8 @@ families! {
         ResumesReset = "reset",
         ResumesRefused = "refused",
     } "Resumes: with everything that was missed, with a fresh start, or refused."
+    Counter "madang_origins_refused_total" { OriginsRefused, }
+        "WebSocket handshakes refused because of the page's origin."
     Counter "madang_lagged_total" { Lagged, }
         "Times that a shard fell behind with a room and was resynced from its log."
     Counter "madang_ticks_total" { Ticks, }
@@ -219,6 +221,11 @@ families! {
         TlsAlert = "alert",
         TlsMalformed = "malformed",
     } "TLS connections that failed: handshakes not complete in time or left, HTTP without TLS, nothing in common, given up by the client, not TLS."
+    Counter "madang_connections_refused_total" by "reason" {
+        RefusedBanned = "banned",
+        RefusedRate = "rate",
+        RefusedPreamble = "proxy_header",
+    } "Connections refused: from banned addresses, from addresses that came too fast, and without a proxy's header where one is due."
     Counter "madang_tls_unexpected_total" { TlsUnexpected, }
         "Connections that began with TLS where none is spoken."
 }
@@ -287,6 +294,9 @@ impl Block {
             (Counter::TlsHandshakesFull, net.tls_handshakes),
             (Counter::TlsHandshakesResumed, net.tls_resumed),
             (Counter::TlsUnexpected, net.tls_unexpected),
+            (Counter::RefusedBanned, net.banned),
+            (Counter::RefusedRate, net.too_fast),
+            (Counter::RefusedPreamble, net.preamble_failures),
         ] {
             self.set(counter, value);
         }

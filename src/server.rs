@@ -4,10 +4,10 @@
 use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::net::tls::CertificateFiles;
-use crate::net::{self, Budget, NetConfig, Reactor, Shared, Tls};
+use crate::net::{self, Access, Budget, NetConfig, Reactor, Shared, Tls};
 use crate::record::{self, Recorder, Writing};
 use crate::rooms::Meter;
-use crate::shard::{self, Mailbox, Packet, Shard};
+use crate::shard::{self, Mailbox, Origins, Packet, Shard};
 use crate::sys::{self, StartError};
 use crate::watch::{
     Feed, FeedBox, InFlight, PublishSettings, Readiness, Site, WATCH_PACKETS_MAX, WatchDriver,
@@ -80,7 +80,8 @@ impl Server {
         };
         let metrics = Metrics::new(shards, config.watch.threads);
         let readiness = Arc::new(Readiness::default());
-        let shared = Shared::new();
+        let access = Arc::new(Access::new(shard::access_settings(&config)));
+        let shared = Shared::with_access(Arc::clone(&access));
         let tls = load_tls(&config)?;
 
         let mut players = make_shards(&config, shards, capacity.clients, &shared, &metrics)?;
@@ -91,9 +92,13 @@ impl Server {
         }
         let demo = config.watch.demo.then_some(players.address.port());
         let site = Arc::new(Site::new(Arc::clone(&readiness), Arc::clone(&metrics), demo));
-        let mut watch = make_watch(&config, &capacity, &site, &metrics)?;
+        let mut watch = make_watch(&config, &capacity, &site, &metrics, access)?;
         let (watch_addr, watch_wakers) = (watch.address, watch.wakers.clone());
         let watch_boxes = watch.boxes.clone();
+        let pages = Origins::new(&config, players.address, watch.address);
+        for reactor in &mut players.reactors {
+            reactor.driver_mut().let_in(pages.clone());
+        }
         if let Some(tls) = tls.as_ref().filter(|_| config.tls.watch) {
             watch.reactors.iter_mut().for_each(|reactor| reactor.speak_tls(tls.clone()));
         }
@@ -321,13 +326,14 @@ fn make_watch(
     capacity: &sys::Capacity,
     site: &Arc<Site>,
     metrics: &Metrics,
+    access: Arc<Access>,
 ) -> Result<Watch, StartError> {
     let listen = |error| StartError::Listen { key: "watch.listen", error };
     let count = config.watch.threads;
     let listeners = net::listener::bind(config.watch.listen, count.into()).map_err(listen)?;
     let address = listeners[0].local_addr().map_err(listen)?;
     // Connections of the side listener have a budget of their own.
-    let shared = Shared::new();
+    let shared = Shared::with_access(access);
     let net_config = NetConfig {
         connections_max: capacity.watchers as usize,
         connections_per_ip_max: config.watch.connections_per_ip_max,

@@ -74,6 +74,10 @@ pub(super) struct Conn {
     pub(super) close_after: bool,
     /// The end of the stream was sent.
     pub(super) shut: bool,
+    /// A proxy's header comes first, or is there in part.
+    pub(super) in_preamble: bool,
+    /// The peer is a proxy whose word about the client's address counts.
+    pub(super) via_proxy: bool,
     /// It stands in the list of those to be read.
     pub(super) in_ready: bool,
     /// It stands in the list of those to be written.
@@ -128,6 +132,8 @@ impl Conn {
             owed: Owed::Nothing,
             close_after: false,
             shut: false,
+            in_preamble: false,
+            via_proxy: false,
             in_ready: false,
             in_flush: false,
         }
@@ -186,6 +192,7 @@ pub struct Detached {
     pub(super) permit: Option<Permit>,
     pub(super) requests: u16,
     pub(super) eof: bool,
+    pub(super) via_proxy: bool,
 }
 
 impl fmt::Debug for Detached {

@@ -1,6 +1,7 @@
 //! All connections of a reactor: the slab, the lists of those with something to do, the
 //! transport's timers, and the transitions that every part of the turn uses.
 
+use super::access::{Access, Barred};
 use super::budget::{Full, Permit};
 use super::conn::{Conn, Detached, Input, NEVER, Owed, Phase, Progress};
 use super::http::Response;
@@ -14,12 +15,23 @@ use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use slab::Slab;
 use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::sync::Arc;
 
 /// Deadlines are rounded up to this.
 const TIMER_GRANULARITY_US: u64 = 10_000;
 /// Most connections that linger after a refusal for want of room: they take descriptors from the
 /// reserve.
 const SHED_MAX: usize = 64;
+
+/// Why a connection is not let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// Its address is banned: it hears nothing.
+    Banned,
+    /// There is no place for it.
+    Full(Full),
+}
 
 pub(super) struct Conns {
     pub(super) config: NetConfig,
@@ -38,6 +50,7 @@ pub(super) struct Conns {
     pub(super) timers: Wheel<ConnId>,
     /// What new connections speak, if not plain TCP.
     pub(super) tls: Option<Tls>,
+    pub(super) access: Arc<Access>,
     pub(super) counters: NetCounters,
     /// Connections without a permit, which only linger to hear a refusal.
     shed: usize,
@@ -63,6 +76,7 @@ impl Conns {
             ended: Vec::new(),
             timers: Wheel::new(now, TIMER_GRANULARITY_US),
             tls: None,
+            access: Arc::default(),
             counters: NetCounters::default(),
             shed: 0,
             reads_paused: false,
@@ -119,7 +133,7 @@ impl Conns {
         }
         match why {
             Full::Process => self.counters.http_answers[4] += 1,
-            Full::Address => self.counters.http_answers[3] += 1,
+            Full::Address | Full::Rate => self.counters.http_answers[3] += 1,
         }
         if self.shed >= SHED_MAX {
             let _ = super::socket::send(&socket, answer);
@@ -131,6 +145,37 @@ impl Conns {
             conn.tail.get_or_insert_default().put(answer);
         }
         self.begin_closing(id);
+    }
+
+    /// Counts a connection for the address that it is from, as far as is known now. The error says
+    /// why it may not be.
+    pub(super) fn admit(&mut self, permit: &mut Permit, address: IpAddr) -> Result<(), Refused> {
+        match self.access.admit(address, self.now) {
+            Ok(()) => {}
+            Err(Barred::Banned) => {
+                self.counters.banned += 1;
+                return Err(Refused::Banned);
+            }
+            Err(Barred::TooFast) => {
+                self.counters.too_fast += 1;
+                return Err(Refused::Full(Full::Rate));
+            }
+        }
+        let per_address_max = self.config.connections_per_ip_max;
+        let bound = (!self.access.is_trusted(address)).then_some(per_address_max);
+        permit.hold(address, bound).map_err(Refused::Full)
+    }
+
+    /// A proxy says who is behind a connection. Nothing is done when that is known already.
+    pub(super) fn admit_behind(&mut self, id: ConnId, client: IpAddr) -> Result<(), Refused> {
+        let Some(conn) = self.get_mut(id) else { return Ok(()) };
+        let Some(mut permit) = conn.permit.take() else { return Ok(()) };
+        let result =
+            if permit.holder() == Some(client) { Ok(()) } else { self.admit(&mut permit, client) };
+        if let Some(conn) = self.get_mut(id) {
+            conn.permit = Some(permit);
+        }
+        result
     }
 
     /// Puts a connection at the end of the list of those to be read, if it is due.
@@ -406,6 +451,7 @@ impl Conns {
             permit: conn.permit,
             requests: conn.requests,
             eof: conn.eof,
+            via_proxy: conn.via_proxy,
         })
     }
 
@@ -423,6 +469,7 @@ impl Conns {
             conn.tail = detached.tail;
             conn.requests = detached.requests;
             conn.eof |= detached.eof;
+            conn.via_proxy = detached.via_proxy;
             // No event tells of what TLS has decrypted already.
             conn.readable |= conn.socket.is_tls();
             if conn.phase == Phase::Http {

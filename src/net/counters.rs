@@ -10,6 +10,12 @@ pub struct NetCounters {
     pub accepted: u64,
     /// Connections answered 503 because the process is at its limit, or 429 because their address is.
     pub shed: u64,
+    /// Connections closed without a word because their address is banned.
+    pub banned: u64,
+    /// Connections answered 429 because their address began too many within a short time.
+    pub too_fast: u64,
+    /// Connections of proxies that did not begin with a valid PROXY header.
+    pub preamble_failures: u64,
     /// How often accepting stopped because the process or the system ran out of something.
     pub accept_failures: u64,
     /// HTTP answers by the first digit of their status: `[0]` is 1xx, `[4]` is 5xx.

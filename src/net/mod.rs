@@ -13,6 +13,8 @@
 //! Outgoing messages wait in the driver's queues until the socket takes them; here waits only the
 //! rest of one write.
 
+pub mod access;
+mod admitting;
 mod budget;
 mod config;
 mod conn;
@@ -31,6 +33,7 @@ mod transport;
 mod write;
 mod ws;
 
+pub use access::{Access, AccessSettings};
 pub use budget::Budget;
 pub use config::NetConfig;
 pub use conn::Detached;

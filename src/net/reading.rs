@@ -78,6 +78,9 @@ impl<D: Driver> Core<D> {
             bytes: self.conns.config.read_bytes_per_turn,
             messages: self.conns.config.read_messages_per_turn,
         };
+        if !self.read_preamble(id) {
+            return;
+        }
         self.handle_kept(id, &mut budget);
         loop {
             let reads_paused = self.conns.reads_paused;
@@ -323,6 +326,10 @@ impl<D: Driver> Core<D> {
                 return Ok(bytes.len());
             }
         };
+        if let Err(why) = self.admit_forwarded(id, &head.request) {
+            self.turn_away(id, why);
+            return Ok(bytes.len());
+        }
         let head_bytes = head.bytes;
         let used = head_bytes + head.body_bytes;
         if bytes.len() < used {

@@ -91,7 +91,10 @@ pub(crate) fn serve(config: &NetConfig) -> Server {
 }
 
 pub(crate) fn serve_with(config: &NetConfig, tls: Option<&Tls>) -> Server {
-    let shared = Shared::new();
+    serve_shared(config, tls, Shared::new())
+}
+
+pub(crate) fn serve_shared(config: &NetConfig, tls: Option<&Tls>, shared: Shared) -> Server {
     let listener = listener::bind("127.0.0.1:0".parse().unwrap(), 1).unwrap().remove(0);
     let addr = listener.local_addr().unwrap();
     let mut listener = Some(listener);
