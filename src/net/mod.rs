@@ -31,7 +31,7 @@ mod socket;
 pub mod tls;
 mod transport;
 mod write;
-mod ws;
+pub mod ws;
 
 pub use access::{Access, AccessSettings};
 pub use budget::Budget;

@@ -296,7 +296,7 @@ impl Engine {
             let Some(session) = self.sessions.get_mut(member.slot) else { continue };
             let is_owed = member.state != StateFlow::Live;
             if is_state && is_owed && !planted!(self.config, DeltaToTheOwed) {
-                session.queue.counts.dropped[class_index] += 1;
+                session.queue.dropped[class_index] += 1;
                 self.stats.dropped[class_index] += 1;
                 continue;
             }
@@ -357,7 +357,7 @@ impl Engine {
         let is_owed = is_state && place.state != StateFlow::Live;
         if is_due && is_owed {
             if let Some(session) = self.sessions.resolve(address) {
-                session.queue.counts.dropped[ClassIndex::State as usize] += 1;
+                session.queue.dropped[ClassIndex::State as usize] += 1;
             }
             self.stats.dropped[ClassIndex::State as usize] += 1;
         } else if is_due {

@@ -79,19 +79,12 @@ impl QueueClass {
     }
 }
 
-/// What became of the messages of each class, by [`ClassIndex`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct QueueCounts {
-    /// Taken by the transport.
-    pub sent: [u64; CLASSES],
-    /// Dropped: the queue had no room for it, or ended with it.
-    pub dropped: [u32; CLASSES],
-    /// Replaced while waiting; only class latest.
-    pub conflated: u32,
-}
-
 /// One session's queue. Its messages live in the [`Pool`].
+///
+/// What every delivery touches comes first and fits a cache line: with thousands of receivers each line is
+/// fetched anew for each message.
 #[derive(Clone, Debug)]
+#[repr(C)]
 pub struct Queue {
     list: List,
     /// Turn in which the queue last became not empty.
@@ -102,6 +95,16 @@ pub struct Queue {
     grown_bytes: u32,
     messages: u32,
     bytes: u32,
+    /// Taken by the transport, by [`ClassIndex`], but for the times that these came round.
+    sent: [u32; CLASSES],
+    /// Whether some room's state is owed when nothing waits any more.
+    pub owes_state: bool,
+    /// How often the numbers of [`Self::sent`] came round.
+    rounds: [u8; CLASSES],
+    /// Dropped: the queue had no room for it, or ended with it; by [`ClassIndex`].
+    pub dropped: [u32; CLASSES],
+    /// Replaced while waiting; only class latest.
+    pub conflated: u32,
     replay_bytes: u32,
     control_messages: u32,
     control_bytes: u32,
@@ -111,11 +114,10 @@ pub struct Queue {
     /// Until when changes may wait for as long as they have to, because a snapshot is before them: it
     /// takes its time on the line, and another one instead of them would take no less.
     patient_until: u32,
-    /// Whether some room's state is owed when nothing waits any more.
-    pub owes_state: bool,
-    /// What became of everything.
-    pub counts: QueueCounts,
 }
+
+const _: () =
+    assert!(std::mem::offset_of!(Queue, rounds) < 64, "what is touched often is one line");
 
 /// What [`Pool::push`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,14 +169,17 @@ impl Default for Queue {
             grown_bytes: 0,
             messages: 0,
             bytes: 0,
+            sent: [0; CLASSES],
+            owes_state: false,
+            rounds: [0; CLASSES],
+            dropped: [0; CLASSES],
+            conflated: 0,
             replay_bytes: 0,
             control_messages: 0,
             control_bytes: 0,
             state_messages: 0,
             state_since: 0,
             patient_until: 0,
-            owes_state: false,
-            counts: QueueCounts::default(),
         }
     }
 }
@@ -183,6 +188,12 @@ impl Queue {
     /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
+    }
+
+    /// Messages of a class that the transport took.
+    pub fn sent(&self, class: ClassIndex) -> u64 {
+        let index = class as usize;
+        u64::from(self.rounds[index]) << 32 | u64::from(self.sent[index])
     }
 
     /// Bytes of answers to joins and resumes that wait.
@@ -224,7 +235,7 @@ impl Pool {
                 return Pushed::Overflow;
             }
             QueueClass::State { channel } if !fits || queue.is_state_stale(moment, limits) => {
-                queue.counts.dropped[index] += 1;
+                queue.dropped[index] += 1;
                 self.discard_state(queue, slot, channel);
                 return Pushed::Owed;
             }
@@ -246,7 +257,7 @@ impl Pool {
             QueueClass::Volatile
                 if !fits || (!queue.is_empty() && queue.since_turn != moment.turn) =>
             {
-                queue.counts.dropped[index] += 1;
+                queue.dropped[index] += 1;
                 return Pushed::Dropped;
             }
             _ => {}
@@ -280,7 +291,11 @@ impl Pool {
     pub fn pop(&mut self, queue: &mut Queue, slot: u32) -> Option<(Frame, FrameKind)> {
         let message = self.take_first(queue, slot)?;
         let index = message.class.index() as usize;
-        queue.counts.sent[index] += 1;
+        let (sent, came_round) = queue.sent[index].overflowing_add(1);
+        queue.sent[index] = sent;
+        if came_round {
+            queue.rounds[index] = queue.rounds[index].saturating_add(1);
+        }
         self.sent[index] += 1;
         Some((message.frame, message.kind))
     }
@@ -294,7 +309,7 @@ impl Pool {
             let index = class.index() as usize;
             given_up[index] += 1;
             if class.index() != ClassIndex::Reliable {
-                queue.counts.dropped[index] += 1;
+                queue.dropped[index] += 1;
             }
         }
         given_up
@@ -323,7 +338,7 @@ impl Pool {
         }
         queue.list = kept;
         self.note_oldest_change(queue);
-        queue.counts.dropped[ClassIndex::State as usize] += discarded;
+        queue.dropped[ClassIndex::State as usize] += discarded;
         self.state_discarded += u64::from(discarded);
     }
 
@@ -385,7 +400,7 @@ impl Pool {
             return Pushed::Overflow;
         }
         queue.bytes = bytes;
-        queue.counts.conflated += 1;
+        queue.conflated += 1;
         self.conflated += 1;
         message.frame = frame.clone();
         Pushed::Waiting
@@ -463,7 +478,9 @@ impl Queue {
     }
 
     fn charge(&mut self, class: QueueClass, len: u32) {
-        self.state_messages += u32::from(is_change(class));
+        if is_change(class) {
+            self.state_messages += 1;
+        }
         match class {
             QueueClass::Control => {
                 self.control_messages += 1;
@@ -478,7 +495,9 @@ impl Queue {
     }
 
     fn discharge(&mut self, class: QueueClass, len: u32) {
-        self.state_messages -= u32::from(is_change(class));
+        if is_change(class) {
+            self.state_messages -= 1;
+        }
         match class {
             QueueClass::Control => {
                 self.control_messages -= 1;
@@ -538,7 +557,7 @@ mod tests {
         assert_eq!(push(&mut pool, &mut queue, 0, b"a1", key(1, 0)), Pushed::First);
         assert_eq!(push(&mut pool, &mut queue, 0, b"b1", key(2, 0)), Pushed::Waiting);
         assert_eq!(push(&mut pool, &mut queue, 0, b"a22", key(1, 0)), Pushed::Waiting);
-        assert_eq!(queue.counts.conflated, 1);
+        assert_eq!(queue.conflated, 1);
         assert_eq!(drain(&mut pool, &mut queue), [b"a22".to_vec(), b"b1".to_vec()]);
         assert_eq!(push(&mut pool, &mut queue, 1, b"a3", key(1, 0)), Pushed::First);
         assert_eq!(pool.in_use(), 1);
@@ -550,7 +569,7 @@ mod tests {
         assert_eq!(push(&mut pool, &mut queue, 1, b"v", QueueClass::Volatile), Pushed::First);
         assert_eq!(push(&mut pool, &mut queue, 1, b"v", QueueClass::Volatile), Pushed::Waiting);
         assert_eq!(push(&mut pool, &mut queue, 2, b"v", QueueClass::Volatile), Pushed::Dropped);
-        assert_eq!(queue.counts.dropped[ClassIndex::Volatile as usize], 1);
+        assert_eq!(queue.dropped[ClassIndex::Volatile as usize], 1);
     }
 
     #[test]
@@ -616,7 +635,7 @@ mod tests {
         push(&mut pool, &mut queue, 0, b"l", key(1, 0));
         push(&mut pool, &mut queue, 0, b"c", QueueClass::Control);
         assert_eq!(pool.clear(&mut queue, SLOT), [1, 1, 0, 1, 0]);
-        assert_eq!(queue.counts.dropped, [0, 1, 0, 1, 0]);
+        assert_eq!(queue.dropped, [0, 1, 0, 1, 0]);
         assert_eq!(push(&mut pool, &mut queue, 1, b"l", key(1, 0)), Pushed::First);
     }
 }
