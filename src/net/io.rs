@@ -102,7 +102,7 @@ impl<'a> Io<'a> {
     /// The client's address: what a proxy says that may say it, else the peer's.
     pub fn client_ip(&self, conn: ConnId) -> Option<IpAddr> {
         let state = self.conns.get(conn)?;
-        let held = state.permit.as_ref().and_then(|permit| permit.holder());
+        let held = state.permit.as_ref().and_then(super::budget::Permit::holder);
         held.or_else(|| Some(state.socket.tcp().peer_addr().ok()?.ip()))
     }
 

@@ -53,7 +53,11 @@ fn version_1(bytes: &[u8]) -> Preamble {
     }
 }
 
-/// The client of a line; None if it is malformed.
+/// The client of a line, where it names one; None if it is malformed.
+#[expect(
+    clippy::option_option,
+    reason = "malformed, and well formed without a client, are two things"
+)]
 fn line(bytes: &[u8]) -> Option<Option<IpAddr>> {
     let mut words = std::str::from_utf8(bytes).ok()?.split(' ').skip(1);
     let family = words.next()?;

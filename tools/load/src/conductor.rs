@@ -30,6 +30,7 @@ pub(crate) struct Section {
 }
 
 /// What is told of a second when it is over.
+#[expect(dead_code, reason = "for the live view, whose options come with the scenarios")]
 pub(crate) struct Tick<'a> {
     pub(crate) section: &'a str,
     /// Seconds of the section that are over.

@@ -62,7 +62,7 @@ impl Job {
             Self::Arena(job) => job.conclude(outcome),
             Self::Storm(job) => job.conclude(outcome),
             Self::Churn(_) => churn::Job::conclude(outcome),
-            Self::Slow(job) => job.conclude(outcome),
+            Self::Slow(_) => slow::Job::conclude(outcome),
             Self::Hostile(job) => job.conclude(outcome),
             Self::Spectate(job) => job.conclude(outcome, marks),
         }

@@ -128,7 +128,8 @@ fn load(
     let mut overridden = BTreeSet::new();
     for (key, value) in overrides {
         if let Some(option) = Option::find(command, key) {
-            arguments.extend(option.arguments(&[value.clone()]).map_err(|why| (at, why))?);
+            arguments
+                .extend(option.arguments(std::slice::from_ref(value)).map_err(|why| (at, why))?);
             overridden.insert(option.name);
         }
     }

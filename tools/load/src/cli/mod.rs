@@ -32,6 +32,7 @@ struct Cli {
     task: Task,
 }
 
+#[expect(clippy::large_enum_variant, reason = "there is one, for as long as the process runs")]
 #[derive(Debug, Subcommand)]
 enum Task {
     #[command(flatten)]

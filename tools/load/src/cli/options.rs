@@ -68,7 +68,7 @@ pub(super) struct Common {
     /// Processes that share the connections, each with descriptors and a core of its own
     #[arg(long, default_value_t = 1, value_parser = count)]
     processes: usize,
-    /// What has to be true in the end, as in "p99<20ms" or "reach>=1,cpu_us<4"; may be given again
+    /// What has to be true in the end, as in `p99<20ms` or `reach>=1,cpu_us<4`; may be given again
     #[arg(long, value_name = "THRESHOLD", value_parser = threshold::parse_all)]
     expect: Vec<threshold::List>,
 }

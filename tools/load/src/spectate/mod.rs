@@ -366,7 +366,7 @@ impl Run {
             return;
         }
         let mut part = Outcome::new(&job.load.scenario);
-        part.name = "players".to_owned();
+        "players".clone_into(&mut part.name);
         players.settings(&mut part);
         to.mark.put_since(&from.mark, &mut part);
         players.finish(ear, &self.fleet, &mut part);
