@@ -10,6 +10,11 @@
 //! `talk.rs`, `ear.rs` and `tally.rs` (when to send, what, and whether it came), `traffic.rs`,
 //! `idle.rs` and `spectate/` (the scenarios), `process.rs` (the server as the system sees it),
 //! `report.rs`.
+//!
+//! Where connections come and go: `sessions/` (sessions, which outlive them), `crowd.rs` and `journal.rs`
+//! (what they send to each other, and whether it came), `bystanders.rs` (who plays beside it), `vitals.rs`
+//! and `metrics.rs` (what the server holds), and the scenarios `arena/`, `storm/`, `churn/`, `slow/` and
+//! `hostile/`.
 
 mod arena;
 mod bystanders;

@@ -418,6 +418,9 @@ impl Line {
         if welcome.resumed {
             // From the first message on the old key is void, and no late attempt can take this place.
             self.say(&[ClientMessage::Ping(Ping { id: 0 })]);
+            if self.room.is_none() {
+                self.join(self.entrance.clone());
+            }
             return;
         }
         // The session is gone, and this is another one: what the room still has of the past comes.
