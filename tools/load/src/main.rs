@@ -32,6 +32,7 @@ mod system;
 mod talk;
 mod tally;
 mod threshold;
+mod tls;
 mod traffic;
 mod websocket;
 
