@@ -1,6 +1,7 @@
 //! What is said on a connection, by protocol: the way into a room, a publication, a sign of life,
 //! and what the server's messages mean.
 
+use crate::quick::{self, DECODED_OF};
 use crate::websocket::{self, BINARY, PING, TEXT};
 use clap::ValueEnum;
 use madang_protocol::client::{
@@ -45,6 +46,8 @@ pub(crate) struct Seat {
     channel: Channel,
     cseq: u64,
     type_number: Option<u32>,
+    /// Messages since the last one that was decoded whole.
+    undecoded: u32,
 }
 
 /// What the server's message means to the tool.
@@ -208,11 +211,31 @@ impl Dialect {
         payload: &[u8],
         mut tell: impl FnMut(Heard<'_>),
     ) -> Result<(), String> {
-        if self == Self::Raw {
-            tell(Heard::Message(Cow::Borrowed(payload)));
-            return Ok(());
+        match (self, opcode) {
+            (Self::Raw, _) => tell(Heard::Message(Cow::Borrowed(payload))),
+            (Self::Native, BINARY) => {
+                for bytes in codec::split_batch(payload) {
+                    let bytes = bytes.map_err(|error| error.to_string())?;
+                    seat.undecoded += 1;
+                    if seat.undecoded < DECODED_OF
+                        && let Some(content) = quick::content(bytes)
+                    {
+                        tell(Heard::Message(Cow::Borrowed(content)));
+                        continue;
+                    }
+                    seat.undecoded = 0;
+                    let message = codec::decode_server(bytes);
+                    tell(understand(seat, message.map_err(|error| error.to_string())?));
+                }
+            }
+            (Self::Json, TEXT) => {
+                let text = std::str::from_utf8(payload).map_err(|error| error.to_string())?;
+                let message = json::decode_server(text).map_err(|error| error.to_string())?;
+                tell(understand(seat, message));
+            }
+            _ => return Err(format!("a frame with opcode {opcode} under {}", self.name())),
         }
-        self.each_message(opcode, payload, |message| tell(understand(seat, message)))
+        Ok(())
     }
 }
 

@@ -131,6 +131,7 @@ mod tests {
         let plan = Plan {
             target: "127.0.0.1:1".parse().unwrap(),
             host: String::new(),
+            tls: None,
             path: String::new(),
             dialect: Dialect::Raw,
             entrance: Entrance { echo: false, presence: PresenceMode::None },

@@ -103,10 +103,15 @@ pub(crate) fn put_frame(out: &mut Vec<u8>, opcode: u8, payload: &[u8], mask: [u8
     out.extend_from_slice(&mask);
     let start = out.len();
     out.extend_from_slice(payload);
-    for chunk in out[start..].chunks_mut(4) {
-        for (byte, key) in chunk.iter_mut().zip(mask) {
-            *byte ^= key;
+    let mask_word = u32::from_ne_bytes(mask);
+    let mut words = out[start..].chunks_exact_mut(4);
+    for word in &mut words {
+        if let Ok(bytes) = <&mut [u8; 4]>::try_from(word) {
+            *bytes = (u32::from_ne_bytes(*bytes) ^ mask_word).to_ne_bytes();
         }
+    }
+    for (byte, key) in words.into_remainder().iter_mut().zip(mask) {
+        *byte ^= key;
     }
 }
 

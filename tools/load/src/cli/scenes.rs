@@ -368,6 +368,9 @@ impl Hostile {
         let Self { common, .. } = self;
         let plan = common.native_plan(1, 1, "")?;
         hostile::check_target(plan.target)?;
+        if plan.tls.is_some() {
+            return Err("--url wss://: hostile is for plaintext, as in ws://127.0.0.1:7700".into());
+        }
         let mut attacks = self.attack.clone();
         if attacks.is_empty() {
             attacks = Attack::ALL.to_vec();

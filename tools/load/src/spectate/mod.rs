@@ -92,7 +92,7 @@ pub(crate) fn run(job: &Job, desk: &Desk) -> Result<Outcome, String> {
     let hall = Hall {
         players: show.players,
         ear: Ear::new(plan, show.players, load),
-        audience: Audience::new(seats.clone(), books, registry),
+        audience: Audience::new(seats.clone(), books, registry)?,
     };
     Run { fleet, hall }.all(job, desk)
 }
