@@ -319,8 +319,11 @@ impl Churn {
         let everyone = self.rooms * self.staying + self.count;
         let plan = common.native_plan(everyone, self.staying, "")?;
         let source = |url: &String| {
-            let (host, target) = resolve("--events-url", "http://", url)?;
-            Ok::<_, String>((Source { target, host }, self.settle))
+            let found = resolve("--events-url", ("http", "https"), url)?;
+            if found.is_secure {
+                return Err(format!("--events-url {url}: metrics are read by http:// alone"));
+            }
+            Ok((Source { target: found.target, host: found.host }, self.settle))
         };
         let job = churn::Job {
             plan,
