@@ -11,7 +11,7 @@ use crate::crowd::{self, Acts, Crowd, Hearing, Scene, Speech};
 use crate::desk::{Desk, Stage};
 use crate::dice::Dice;
 use crate::fleet::Plan;
-use crate::journal::TOLD;
+use crate::journal::{TOLD, UNKNOWN};
 use crate::metrics::Source;
 use crate::outcome::{Outcome, Times};
 use crate::returns::Returns;
@@ -97,6 +97,7 @@ impl Job {
                 "rooms did not have what a member had missed (its history was too short)",
             ),
             (TOLD, "messages were told to be missing"),
+            (UNKNOWN, "messages were sent, never answered, and no room has them"),
             (WRONG_LISTS, "rooms have a list of members that is not who is there"),
             (ROOMS_LEFT, "rooms are left over"),
             (SESSIONS_LEFT, "sessions are left over"),

@@ -12,7 +12,7 @@ use crate::crowd::{self, Acts, Crowd, Scene, Speech};
 use crate::desk::{Desk, Stage};
 use crate::dice::Dice;
 use crate::fleet::Plan;
-use crate::journal::TOLD;
+use crate::journal::{TOLD, UNKNOWN};
 use crate::outcome::{Outcome, Times};
 use crate::returns::Returns;
 use crate::sessions::{Audience, End, Line, Place, Sessions};
@@ -83,6 +83,7 @@ impl Job {
                 "rooms did not have what a slow member had missed (their history is too short)",
             ),
             (TOLD, "messages were told to be missing"),
+            (UNKNOWN, "messages were sent, never answered, and no room has them"),
             (ears::STALE, "newest values did not arrive"),
             (ears::UNACCOUNTED, "messages did not arrive and are in no count of the server"),
             (ears::MISCOUNTED, "members' counts at the server are not what they received"),

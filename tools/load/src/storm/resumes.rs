@@ -6,7 +6,7 @@ use super::{ENTERED, Job, RETRIES, Resumes};
 use crate::crowd::{self, Acts, Crowd, Hearing, Scene};
 use crate::desk::{Desk, Stage};
 use crate::dice::Dice;
-use crate::journal::TOLD;
+use crate::journal::{TOLD, UNKNOWN};
 use crate::outcome::{LIVE_AT_END, Outcome, Times};
 use crate::returns::Returns;
 use crate::sessions::{Audience, End, Line, Place, Sessions};
@@ -83,6 +83,7 @@ pub(super) fn conclude(everyone: usize, outcome: &mut Outcome) {
         (NOT_RESUMED, "sessions were gone when their clients came back"),
         (NOT_RECOVERED, "rooms did not have what a member had missed (its history was too short)"),
         (TOLD, "messages were told to be missing"),
+        (UNKNOWN, "messages were sent, never answered, and no room has them"),
     ] {
         let count = outcome.count(name);
         if count > 0 {
