@@ -146,7 +146,7 @@ pub(crate) fn run(job: &Job, desk: &Desk) -> Result<Outcome, String> {
     crowd::all_there(&sessions, stayers.clone())?;
 
     let acts = Acts::new(desk.meet(Stage::Opened)?, job.warmup, job.duration);
-    inn.hearing.window = acts.window();
+    inn.hearing.latency.window = acts.window();
     inn.to_ns = acts.to_ns;
     for guest in job.stayers()..job.plan.connections {
         // The first ones come spread over the time that one is out and in.
@@ -457,7 +457,7 @@ impl Audience for Inn {
         let number = line.number();
         let room = self.seats[number].room;
         if let Some(stamp) = self.hearing.hear((line, room), message, place) {
-            self.hearing.timed(&stamp, now_ns);
+            self.hearing.latency.record(stamp.intended_ns, now_ns);
         }
         match message {
             ServerMessage::Joined(joined) if self.is_guest(number) => {
@@ -527,7 +527,7 @@ impl Scene for Inn {
     }
 
     fn take_second(&mut self) -> Times {
-        self.hearing.take_second()
+        self.hearing.latency.take_second()
     }
 
     fn lateness(&self) -> Option<&Times> {

@@ -131,7 +131,7 @@ pub(crate) fn run(job: &Job, desk: &Desk) -> Result<Outcome, String> {
     crowd::all_there(&sessions, everybody.clone())?;
 
     let acts = Acts::new(desk.meet(Stage::Opened)?, job.warmup, job.duration);
-    room.ears.hearing.window = acts.window();
+    room.ears.hearing.latency.window = acts.window();
     room.lapses_ns = acts.from_ns;
     room.wakes_ns = acts.to_ns;
     let speech = Speech { class: job.class, hz: job.hz, payload_bytes: job.payload_bytes };
@@ -371,7 +371,7 @@ impl Scene for Room {
     }
 
     fn take_second(&mut self) -> Times {
-        self.ears.hearing.take_second()
+        self.ears.hearing.latency.take_second()
     }
 
     fn lateness(&self) -> Option<&Times> {

@@ -45,7 +45,7 @@ pub(super) fn run(
 
     let acts = Acts::new(desk.meet(Stage::Opened)?, asked.warmup, asked.duration);
     measure();
-    rush.hearing.window = acts.window();
+    rush.hearing.latency.window = acts.window();
     rush.end_ns = acts.to_ns + job.patience.as_nanos() as u64;
     rush.cuts = (0..asked.cuts)
         .rev()
@@ -212,7 +212,7 @@ impl Audience for Rush {
     fn hear(&mut self, line: &mut Line, message: &ServerMessage<'_>, place: Place, now_ns: u64) {
         let home = self.hearing.home(line.number());
         if let Some(stamp) = self.hearing.hear((line, home), message, place) {
-            self.hearing.timed(&stamp, now_ns);
+            self.hearing.latency.record(stamp.intended_ns, now_ns);
         }
         let seat = &mut self.seats[line.number()];
         let (ServerMessage::Joined(joined), Some(due_ns)) = (message, seat.due_ns) else { return };
@@ -268,7 +268,7 @@ impl Scene for Rush {
     }
 
     fn take_second(&mut self) -> Times {
-        self.hearing.take_second()
+        self.hearing.latency.take_second()
     }
 
     fn lateness(&self) -> Option<&Times> {
