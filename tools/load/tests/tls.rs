@@ -112,6 +112,23 @@ fn what_is_sent_by_tls_comes_back_by_tls() {
 }
 
 #[test]
+fn a_storm_by_tls_enters_too() {
+    let (address, authority) = serve("storm", echo);
+    let url = format!("wss://{address}");
+    let authority = authority.to_str().expect("text");
+    let storm = ["storm", "--protocol", "raw", "--count", "12", "--tls-ca", authority];
+    let output = run(&[&storm[..], &["--url", &url]].concat());
+    let said = String::from_utf8_lossy(&output.stderr);
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{said}"));
+    assert_eq!(found["passed"], true, "{found}");
+    assert_eq!(
+        (&found["entered"], &found["upgrade"]["count"]),
+        (&12.into(), &12.into()),
+        "{found}"
+    );
+}
+
+#[test]
 fn a_server_that_is_not_trusted_is_not_spoken_to() {
     let (address, _) = serve("stranger", echo);
     let (_, other) = serve("other", echo);
