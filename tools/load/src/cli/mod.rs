@@ -2,18 +2,20 @@
 
 mod mix;
 mod options;
+mod scenes;
+mod show;
 mod values;
 
 use crate::conductor::{self, Section};
 use crate::desk::Desk;
 use crate::job::Job;
-use crate::outcome::{MIX, Outcome};
-use crate::process::Process;
-use crate::report;
+use crate::outcome::{MIX, Outcome, ServerUse};
 use crate::search::{self, Search};
 use crate::threshold::{self, Threshold};
 use clap::{Args, Parser, Subcommand};
 use options::{Asked, Broadcast, Echo, Idle, Relay, Spectate};
+use scenes::{Arena, Churn, Hostile, Slow, Storm};
+use show::Watcher;
 use std::io::BufRead as _;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -60,6 +62,26 @@ enum Scenario {
     ///
     /// Compare a run with one that has `--spectators 0`: that is what an audience costs the players.
     Spectate(Spectate),
+    /// Real game traffic: members of rooms of kind arena send inputs and follow the state
+    ///
+    /// Some keep a copy of what they see and check its hash at every tick, the others count.
+    Arena(Arena),
+    /// Many connections at once, or many sessions that come back at once
+    ///
+    /// By --rate, or as many as may be in flight. With --resume sessions play, all their sockets are reset
+    /// at the same moment, and nothing may be missing when they are back.
+    Storm(Storm),
+    /// Members come and go all the time while others send
+    ///
+    /// They leave, close, or are cut off and come back. Whoever is there has to hear everything, and each
+    /// room's list has to be who is there.
+    Churn(Churn),
+    /// A share of the members reads late or not at all
+    ///
+    /// The others have to get everything in time, and the slow ones what the delivery class promises.
+    Slow(Slow),
+    /// Garbage and floods beside players who must not feel them; for a server on this machine alone
+    Hostile(Hostile),
 }
 
 #[derive(Debug, Args)]
@@ -93,22 +115,23 @@ pub(crate) fn run() -> Result<bool, String> {
     match Cli::parse().task {
         Task::Worker => work(),
         Task::Mix(mix) => {
+            show::prepare(&mix.asked)?;
             let outcome = mix.run()?;
-            show(&outcome, &mix.asked);
+            show::show(&outcome, &mix.asked)?;
             Ok(outcome.passed())
         }
         Task::Scenario(scenario) => {
             let (order, asked) = scenario.order()?;
-            let server = asked.server()?;
+            show::prepare(asked)?;
             let mut outcome = match &order.search {
-                None => one(&order.job, order.processes, server)?,
-                Some(search) => {
-                    let try_one = |job: &Job| one(job, order.processes, server);
-                    search::run(search, &order.job, try_one)?
-                }
+                None => one(order.job.name(), &order.job, order.processes, asked)?,
+                Some(search) => search::run(search, &order.job, |job, hz| {
+                    let title = format!("{} at {hz:.1} Hz", job.name());
+                    one(&title, job, order.processes, asked)
+                })?,
             };
             threshold::judge(&order.expect, &mut outcome);
-            show(&outcome, asked);
+            show::show(&outcome, asked)?;
             Ok(outcome.passed())
         }
     }
@@ -127,13 +150,25 @@ fn work() -> Result<bool, String> {
 }
 
 /// Runs one scenario alone.
-fn one(job: &Job, processes: usize, server: Option<Process>) -> Result<Outcome, String> {
+fn one(title: &str, job: &Job, processes: usize, asked: &Asked) -> Result<Outcome, String> {
     let section =
         Section { name: job.name().to_owned(), jobs: job.split(processes)?, after: Duration::ZERO };
-    let (outcomes, _) = conductor::run(&[section], server, &mut |_| {})?;
+    let (outcomes, _) = conduct(title, &[section], asked)?;
     let mut outcome = outcomes.into_iter().next().ok_or("nothing was run")?;
     outcome.judge();
     Ok(outcome)
+}
+
+/// Runs sections at the same time and shows how they come along.
+fn conduct(
+    title: &str,
+    sections: &[Section],
+    asked: &Asked,
+) -> Result<(Vec<Outcome>, Option<ServerUse>), String> {
+    let mut watcher = Watcher::new(title, sections, asked);
+    let found = conductor::run(sections, asked.server()?, &mut |tick| watcher.see(tick));
+    watcher.finish();
+    found
 }
 
 impl Mix {
@@ -143,7 +178,7 @@ impl Mix {
             std::fs::read_to_string(&self.file).map_err(|error| format!("{name}: {error}"))?;
         let loads = mix::read(&name.to_string(), &text, &self.set)?;
         let sections: Vec<_> = loads.iter().map(|load| load.section.clone()).collect();
-        let (parts, server) = conductor::run(&sections, self.asked.server()?, &mut |_| {})?;
+        let (parts, server) = conduct(MIX, &sections, &self.asked)?;
         let mut sum = Outcome::new(MIX);
         sum.set("file", name.to_string().as_str());
         for (mut part, load) in parts.into_iter().zip(&loads) {
@@ -161,14 +196,6 @@ impl Mix {
     }
 }
 
-fn show(outcome: &Outcome, asked: &Asked) {
-    if asked.json {
-        println!("{}", outcome.flat());
-    } else {
-        print!("{}", report::table(outcome));
-    }
-}
-
 impl Scenario {
     fn order(&self) -> Result<(Order, &Asked), String> {
         match self {
@@ -177,6 +204,11 @@ impl Scenario {
             Self::Broadcast(broadcast) => Ok((broadcast.order()?, &broadcast.asked)),
             Self::Echo(echo) => Ok((echo.order()?, &echo.asked)),
             Self::Spectate(spectate) => Ok((spectate.order()?, &spectate.asked)),
+            Self::Arena(arena) => Ok((arena.order()?, &arena.asked)),
+            Self::Storm(storm) => Ok((storm.order()?, &storm.asked)),
+            Self::Churn(churn) => Ok((churn.order()?, &churn.asked)),
+            Self::Slow(slow) => Ok((slow.order()?, &slow.asked)),
+            Self::Hostile(hostile) => Ok((hostile.order()?, &hostile.asked)),
         }
     }
 }

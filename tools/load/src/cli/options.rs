@@ -33,16 +33,28 @@ const HZ: f64 = 20.0;
 pub(super) struct Asked {
     /// The server's process on this machine, to say what it uses
     #[arg(long)]
-    pid: Option<u32>,
+    pub(super) pid: Option<u32>,
     /// Print one JSON object instead of a table
     #[arg(long)]
     pub(super) json: bool,
+    /// Write a page with plots, which needs no other file
+    #[arg(long, value_name = "FILE")]
+    pub(super) html: Option<PathBuf>,
+    /// Write the latencies as HdrHistogram's text; those of a mix into a file for each of its loads
+    #[arg(long, value_name = "FILE")]
+    pub(super) hgrm: Option<PathBuf>,
+    /// Show a line a second while the run goes on, also where a terminal could do more
+    #[arg(long)]
+    pub(super) plain: bool,
+    /// Show nothing while the run goes on
+    #[arg(long, short)]
+    pub(super) quiet: bool,
 }
 
 /// Who connects to what.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Connections")]
-struct Common {
+pub(super) struct Common {
     /// The server, by ws:// or wss://
     #[arg(long, default_value = "ws://127.0.0.1:7700")]
     url: String,
@@ -52,10 +64,10 @@ struct Common {
     /// Where connections go, with {room} for the room's name [default: /raw/{room} or
     /// /play?room={room}]
     #[arg(long)]
-    path: Option<String>,
+    pub(super) path: Option<String>,
     /// What room names begin with [default: one that is this process's own]
     #[arg(long)]
-    room: Option<String>,
+    pub(super) room: Option<String>,
     /// What native and JSON rooms tell about members [default: full up to 256, else count]
     #[arg(long, value_enum)]
     presence: Option<Presence>,
@@ -111,7 +123,7 @@ struct Sending {
     /// Delivery class (native and JSON)
     #[arg(long, value_enum, default_value_t = ClassName::Reliable)]
     class: ClassName,
-    /// Whether a sender hears itself [default: no for raw; yes for the others, where it is the
+    /// Whether a sender hears itself [default: yes for native and JSON, where it is the
     /// acknowledgement]
     #[arg(long)]
     echo: Option<bool>,
@@ -123,7 +135,7 @@ struct Sending {
 /// How the highest rate is looked for.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Search")]
-struct Searching {
+pub(super) struct Searching {
     /// Raise the rate, from --hz on, until the objective fails; report the last rate that held
     #[arg(long, conflicts_with = "closed")]
     find_max: bool,
@@ -271,10 +283,20 @@ enum Presence {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum ClassName {
+pub(super) enum ClassName {
     Reliable,
     Latest,
     Volatile,
+}
+
+impl ClassName {
+    pub(super) fn class(self) -> Class {
+        match self {
+            Self::Reliable => Class::Reliable,
+            Self::Latest => Class::Latest(0),
+            Self::Volatile => Class::Volatile,
+        }
+    }
 }
 
 impl Idle {
@@ -356,7 +378,7 @@ impl Searching {
 }
 
 impl Common {
-    fn plan(
+    pub(super) fn plan(
         &self,
         protocol: Dialect,
         connections: usize,
@@ -366,7 +388,7 @@ impl Common {
         let protocol = self.protocol.unwrap_or(protocol);
         fits(connections, self.processes)?;
         let Address { host, target, is_secure } = resolve("--url", ("ws", "wss"), &self.url)?;
-        let echo = echo.unwrap_or(protocol != Dialect::Raw);
+        let echo = echo.unwrap_or(protocol.has_classes());
         let mut path = self.path.clone().unwrap_or_else(|| protocol.default_path().to_owned());
         if self.path.is_none() && protocol == Dialect::Raw && echo {
             path.push_str("?echo=1");
@@ -414,7 +436,12 @@ impl Common {
         Duration::from_secs(60 + 2 * connections as u64 / u64::from(rate))
     }
 
-    fn order(&self, job: Job) -> Order {
+    /// Refuses more connections than the processes that were asked for can have.
+    pub(super) fn check_fits(&self, connections: usize) -> Result<(), String> {
+        fits(connections, self.processes)
+    }
+
+    pub(super) fn order(&self, job: Job) -> Order {
         let expect: Vec<Threshold> =
             self.expect.iter().flat_map(|list| list.0.iter().cloned()).collect();
         Order { job, processes: self.processes, expect, search: None }
@@ -423,8 +450,8 @@ impl Common {
 
 impl Sending {
     fn load(&self, scenario: &str, protocol: Dialect) -> Result<Load, String> {
-        if protocol == Dialect::Raw && self.class != ClassName::Reliable {
-            return Err("--class is for native and json: a raw room has none".to_owned());
+        if !protocol.has_classes() && self.class != ClassName::Reliable {
+            return Err("--class is for native and json: other rooms have none".to_owned());
         }
         Ok(Load {
             scenario: scenario.to_owned(),
@@ -438,11 +465,7 @@ impl Sending {
             duration: self.duration,
             drain: self.drain,
             payload_bytes: self.payload,
-            class: match self.class {
-                ClassName::Reliable => Class::Reliable,
-                ClassName::Latest => Class::Latest(0),
-                ClassName::Volatile => Class::Volatile,
-            },
+            class: self.class.class(),
             check_every: self.check_every as u32,
         })
     }
@@ -463,9 +486,6 @@ impl Watching {
         let speakers = if self.watch.is_empty() { self.rooms } else { 0 };
         fits(players + speakers + self.spectators, 1)?;
         let mut plan = common.plan(Dialect::Native, players + speakers, rooms_of, echo)?;
-        if plan.dialect == Dialect::Raw {
-            return Err("--protocol raw: raw rooms cannot be watched".to_owned());
-        }
         let own = || format!("courtyard-load-{}-", own_number());
         plan.alone = speakers;
         plan.alone_prefix = self.watched.clone().unwrap_or_else(own);

@@ -10,6 +10,8 @@ use std::io::{self, ErrorKind, Read, Write};
 pub(crate) enum Phase {
     /// TCP is not established.
     Connecting,
+    /// The answer to the request that comes before the handshake is due.
+    Reserving,
     /// The answer to the handshake is due.
     Handshake,
     /// The room's answer is due.
@@ -21,21 +23,21 @@ pub(crate) enum Phase {
 }
 
 #[derive(Debug)]
-pub(super) struct Conn {
-    pub(super) socket: TcpStream,
+pub(crate) struct Conn {
+    pub(crate) socket: TcpStream,
     /// None in plaintext.
     tls: Option<Box<Session>>,
-    pub(super) phase: Phase,
-    pub(super) begun_ns: u64,
-    pub(super) seat: Seat,
+    pub(crate) phase: Phase,
+    pub(crate) begun_ns: u64,
+    pub(crate) seat: Seat,
     /// What came and is incomplete.
-    pub(super) inbox: Vec<u8>,
+    pub(crate) inbox: Vec<u8>,
     /// What the socket has not taken.
-    pub(super) outbox: Vec<u8>,
+    pub(crate) outbox: Vec<u8>,
 }
 
 /// What a read call gave.
-pub(super) enum Received {
+pub(crate) enum Received {
     Bytes(usize),
     Blocked,
     /// The end, or a failure.
@@ -45,7 +47,7 @@ pub(super) enum Received {
 }
 
 impl Conn {
-    pub(super) fn new(socket: TcpStream, tls: Option<Box<Session>>, begun_ns: u64) -> Self {
+    pub(crate) fn new(socket: TcpStream, tls: Option<Box<Session>>, begun_ns: u64) -> Self {
         Self {
             socket,
             tls,
@@ -58,12 +60,12 @@ impl Conn {
     }
 
     /// Whether a read call that gave less than it might have left nothing.
-    pub(super) fn is_read_whole(&self, bytes: usize, buffer_bytes: usize) -> bool {
+    pub(crate) fn is_read_whole(&self, bytes: usize, buffer_bytes: usize) -> bool {
         // Of a session, what is one read may be several of the socket's.
         bytes < buffer_bytes && self.tls.is_none()
     }
 
-    pub(super) fn receive(&mut self, buffer: &mut [u8]) -> Received {
+    pub(crate) fn receive(&mut self, buffer: &mut [u8]) -> Received {
         loop {
             let received = match &mut self.tls {
                 None => self.socket.read(buffer),
@@ -84,7 +86,7 @@ impl Conn {
 
     /// Writes `bytes` behind what waits, keeping what the socket does not take. Returns how many
     /// bytes it took, or `None` when the connection is gone.
-    pub(super) fn send(&mut self, bytes: &[u8]) -> Option<usize> {
+    pub(crate) fn send(&mut self, bytes: &[u8]) -> Option<usize> {
         if !self.outbox.is_empty() {
             // The socket will say when it takes more.
             self.outbox.extend_from_slice(bytes);
@@ -99,7 +101,7 @@ impl Conn {
     }
 
     /// Writes what waits.
-    pub(super) fn flush(&mut self) -> Option<usize> {
+    pub(crate) fn flush(&mut self) -> Option<usize> {
         if let Some(tls) = &mut self.tls {
             let flushed = tls.flush(&mut self.socket).ok()?;
             if self.outbox.is_empty() || tls.is_blocked() {

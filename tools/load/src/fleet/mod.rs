@@ -6,14 +6,13 @@
 mod conn;
 mod connect;
 
-use crate::dialect::{Dialect, Entrance, Heard};
+use crate::dialect::{Dialect, Entrance, Heard, WayIn};
 use crate::outcome::Times;
 use crate::system::{Alarm, Clock};
 use crate::tls::{Client, Trust};
 use crate::websocket::{self, Answer, CLOSE, PING, PONG};
-pub(crate) use conn::Phase;
-use conn::{Conn, Received};
-pub(crate) use connect::Sources;
+pub(crate) use conn::{Conn, Phase, Received};
+pub(crate) use connect::{Failure, Sources};
 use madang_protocol::client::Class;
 use mio::event::Event;
 use mio::{Events, Interest, Poll, Registry, Token};
@@ -65,6 +64,15 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
+    /// The name of a connection's room.
+    pub(crate) fn room(&self, number: usize) -> String {
+        let Self { connections, alone, first, rooms_of, .. } = *self;
+        match number.checked_sub(connections - alone) {
+            Some(alone) => format!("{}{alone}", self.alone_prefix),
+            None => format!("{}{}", self.room_prefix, (first + number) / rooms_of),
+        }
+    }
+
     /// Shares for several processes, of which each has a multiple of `unit` connections, but the last:
     /// with source addresses of their own. Fewer than were asked for where there are not so many units.
     pub(crate) fn shares(&self, unit: usize, processes: usize) -> Vec<Self> {
@@ -123,6 +131,14 @@ pub(crate) struct Tolls {
     pub(crate) frames_in: u64,
     /// From the beginning of a connection to its being in its room.
     pub(crate) connect: Times,
+}
+
+impl Tolls {
+    /// Something was refused or not understood.
+    pub(crate) fn error(&mut self, why: String) {
+        self.errors += 1;
+        self.first_error.get_or_insert(why);
+    }
 }
 
 /// All connections of a run.
@@ -332,10 +348,13 @@ impl Fleet {
                 if conn.socket.peer_addr().is_err() {
                     return;
                 }
-                conn.phase = Phase::Handshake;
-                let path = self.plan.path.replace("{room}", &self.room(number));
-                let request =
-                    websocket::request(&self.plan.host, &path, self.plan.dialect.subprotocol());
+                let room = self.plan.room(number);
+                let Plan { host, dialect, entrance, .. } = &self.plan;
+                let path = self.plan.path.replace("{room}", &room);
+                let Some(request) = dialect.reserve(host, &path, &room, entrance) else {
+                    return self.shake_hands(number, &path);
+                };
+                self.conns[number].phase = Phase::Reserving;
                 self.scratch.clear();
                 self.scratch.extend_from_slice(&request);
                 self.send_scratch(number);
@@ -348,12 +367,13 @@ impl Fleet {
         }
     }
 
-    fn room(&self, number: usize) -> String {
-        let Plan { connections, alone, first, rooms_of, .. } = self.plan;
-        match number.checked_sub(connections - alone) {
-            Some(alone) => format!("{}{alone}", self.plan.alone_prefix),
-            None => format!("{}{}", self.plan.room_prefix, (first + number) / rooms_of),
-        }
+    fn shake_hands(&mut self, number: usize, path: &str) {
+        self.conns[number].phase = Phase::Handshake;
+        let Plan { host, dialect, .. } = &self.plan;
+        let request = websocket::request(host, path, dialect.subprotocol());
+        self.scratch.clear();
+        self.scratch.extend_from_slice(&request);
+        self.send_scratch(number);
     }
 
     fn readable(&mut self, number: usize, to_the_end: bool, listener: &mut impl Listener) {
@@ -402,11 +422,24 @@ impl Fleet {
     fn handle(&mut self, number: usize, input: &[u8], listener: &mut impl Listener) -> usize {
         let now_ns = Clock.now_ns();
         let mut used = 0;
-        if self.conns[number].phase == Phase::Handshake {
-            match websocket::answer(input) {
+        if self.conns[number].phase == Phase::Reserving {
+            match Dialect::reservation(input) {
                 Ok(None) => return 0,
-                Ok(Some(Answer::Accepted(bytes))) => {
+                Ok(Some((bytes, path))) => {
                     used = bytes;
+                    self.shake_hands(number, &path);
+                }
+                Err(violation) => {
+                    self.violated(number, violation.0);
+                    return input.len();
+                }
+            }
+        }
+        if self.conns[number].phase == Phase::Handshake {
+            match websocket::answer(&input[used..]) {
+                Ok(None) => return used,
+                Ok(Some(Answer::Accepted(bytes))) => {
+                    used += bytes;
                     self.enter(number);
                 }
                 Ok(Some(Answer::Refused(status))) => {
@@ -444,10 +477,15 @@ impl Fleet {
 
     /// The handshake is done: go into the room.
     fn enter(&mut self, number: usize) {
-        if self.plan.dialect == Dialect::Raw {
-            return self.live(number);
+        match self.plan.dialect.way_in() {
+            WayIn::Through => self.live(number),
+            WayIn::Ask => self.ask_in(number),
+            WayIn::Wait => self.conns[number].phase = Phase::Joining,
         }
-        let room = self.room(number);
+    }
+
+    fn ask_in(&mut self, number: usize) {
+        let room = self.plan.room(number);
         self.conns[number].phase = Phase::Joining;
         self.scratch.clear();
         self.plan.dialect.put_entrance(&room, &self.plan.entrance, &mut self.scratch);
@@ -481,16 +519,25 @@ impl Fleet {
             _ => {}
         }
         self.tolls.frames_in += 1;
-        let (mut joined, mut refused) = (false, None);
+        let (mut admitted, mut joined, mut refused) = (false, false, None);
         let seat = &mut self.conns[number].seat;
+        let out = &mut self.scratch;
+        out.clear();
         let result =
-            self.plan.dialect.hear(seat, frame.opcode, frame.payload, |heard| match heard {
+            self.plan.dialect.hear(seat, frame.opcode, frame.payload, out, |heard| match heard {
                 Heard::Message(payload) => listener.message(number, &payload, now_ns),
                 Heard::Alive => listener.alive(number),
+                Heard::Admitted => admitted = true,
                 Heard::Joined => joined = true,
                 Heard::Refused(why) => refused = Some(why),
                 Heard::Other => {}
             });
+        if !self.scratch.is_empty() {
+            self.send_scratch(number);
+        }
+        if admitted && self.conns[number].phase == Phase::Joining {
+            self.ask_in(number);
+        }
         if joined && self.conns[number].phase == Phase::Joining {
             self.live(number);
         }
@@ -512,8 +559,7 @@ impl Fleet {
     }
 
     fn error(&mut self, why: String) {
-        self.tolls.errors += 1;
-        self.tolls.first_error.get_or_insert(why);
+        self.tolls.error(why);
     }
 
     /// A connection ended, with a Close frame of this code or without one.

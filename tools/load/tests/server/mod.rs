@@ -9,8 +9,8 @@ use std::process::{Command, Output};
 /// A server on free ports, drained at the end.
 pub(crate) struct Running {
     pub(crate) server: Option<Server>,
-    play: SocketAddr,
-    watch: SocketAddr,
+    pub(crate) play: SocketAddr,
+    pub(crate) watch: SocketAddr,
 }
 
 impl Running {
@@ -31,7 +31,7 @@ impl Running {
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_madang-load"));
         command.args(arguments).args(["--json", "--url", &format!("ws://{}", self.play)]);
-        if arguments.first() == Some(&"spectate") {
+        if let Some(&("spectate" | "churn")) = arguments.first() {
             command.args(["--events-url", &format!("http://{}", self.watch)]);
         }
         command
