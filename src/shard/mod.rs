@@ -9,11 +9,13 @@
 
 mod drain;
 mod mail;
+mod origins;
 mod routes;
 mod settings;
 
 pub use mail::{Mailbox, Packet, Signal, inbox, mailbox};
-pub use settings::{engine_config, net_config, record_settings, watch_rules};
+pub use origins::Origins;
+pub use settings::{access_settings, engine_config, net_config, record_settings, watch_rules};
 
 use crate::metrics::{Block, Counter};
 use crate::net::http::Request;
@@ -61,9 +63,13 @@ pub struct Shard {
     opening: Option<Entry>,
     /// Ways in of connections, as long as they may still be handed over.
     entries: BTreeMap<ConnId, Entry>,
+    /// Which pages may connect.
+    origins: Origins,
+    origins_refused: u64,
     retry_ms: (u32, u32),
     drain: Drain,
     turns: u64,
+    clock: Clock,
     block: Arc<Block>,
     meter: Arc<Meter>,
 }
@@ -89,9 +95,12 @@ impl Shard {
             recorder: Recorder::default(),
             opening: None,
             entries: BTreeMap::new(),
+            origins: Origins::default(),
+            origins_refused: 0,
             retry_ms,
             drain: Drain::default(),
             turns: 0,
+            clock: Clock { now: Time(u64::MAX), wall_us: 0 },
             block,
             meter,
         }
@@ -105,26 +114,36 @@ impl Shard {
         self.feed = feed;
     }
 
+    /// Lets pages of these origins in, and no others.
+    pub fn let_in(&mut self, origins: Origins) {
+        self.origins = origins;
+    }
+
     /// Opens rooms that stay open without members, those that have their home here.
     pub fn open_rooms(&mut self, names: impl IntoIterator<Item = Box<str>>) {
         let shards = self.engine.config().shards;
         for name in names {
             if home_of(&name, shards) == self.number {
                 let options = CreateOptions { public: Some(true), ..CreateOptions::default() };
-                let clock = Self::clock(self.engine.now());
+                let clock = self.clock(self.engine.now());
                 self.engine.handle_input(Input::Open { name, options }, clock);
             }
         }
     }
 
-    fn clock(now: Time) -> Clock {
-        // A wall clock before 1970 is no reason to stop.
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Clock { now, wall_us: wall.as_micros() as u64 }
+    /// The time of a turn: the wall clock is looked at once in each.
+    fn clock(&mut self, now: Time) -> Clock {
+        if self.clock.now != now {
+            // A wall clock before 1970 is no reason to stop.
+            let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            self.clock = Clock { now, wall_us: wall.as_micros() as u64 };
+        }
+        self.clock
     }
 
     fn input(&mut self, io: &mut Io<'_>, input: Input<'_>) {
-        self.engine.handle_input(input, Self::clock(io.now()));
+        let clock = self.clock(io.now());
+        self.engine.handle_input(input, clock);
         self.act(io);
     }
 
@@ -143,7 +162,8 @@ impl Shard {
                     // Everyone is anonymous; the engine is built for an answer that takes time.
                     let result = Ok(Identity::default());
                     let input = Input::Authenticated { conn, result };
-                    self.engine.handle_input(input, Self::clock(io.now()));
+                    let clock = self.clock(io.now());
+                    self.engine.handle_input(input, clock);
                     self.entries.remove(&conn);
                 }
                 Output::Handoff { conn, to, first } => self.hand_over(io, conn, to, first),
@@ -273,6 +293,7 @@ impl Shard {
             (Counter::ResumesRecovered, stats.recovered),
             (Counter::ResumesReset, stats.unrecovered),
             (Counter::ResumesRefused, stats.resumes_refused),
+            (Counter::OriginsRefused, self.origins_refused),
             (Counter::Lagged, stats.lagged),
             (Counter::Ticks, stats.ticks),
             (Counter::TicksSkipped, stats.ticks_skipped),
@@ -294,16 +315,19 @@ impl Shard {
 
 impl Driver for Shard {
     fn on_request(&mut self, _: &mut Io<'_>, _: ConnId, request: &Request<'_>) -> Answer {
-        match routes::route(request, self.engine.config()) {
-            Ok(route) if route.home.is_some_and(|home| home != self.number) => {
-                Answer::Handoff { to: route.home.map_or(0, |home| home.0) }
-            }
-            Ok(route) => {
-                self.opening = Some(route.entry);
-                Answer::Upgrade { subprotocol: route.subprotocol, framing: route.framing, tag: 0 }
-            }
-            Err(refusal) => Answer::Respond(refusal.0),
+        let route = match routes::route(request, self.engine.config()) {
+            Ok(route) => route,
+            Err(refusal) => return Answer::Respond(refusal.0),
+        };
+        if let Err(refusal) = self.origins.check(request) {
+            self.origins_refused += 1;
+            return Answer::Respond(refusal);
         }
+        if let Some(home) = route.home.filter(|home| *home != self.number) {
+            return Answer::Handoff { to: home.0 };
+        }
+        self.opening = Some(route.entry);
+        Answer::Upgrade { subprotocol: route.subprotocol, framing: route.framing, tag: 0 }
     }
 
     fn on_open(&mut self, io: &mut Io<'_>, conn: ConnId, _: u32) {
@@ -330,14 +354,14 @@ impl Driver for Shard {
     }
 
     fn fill(&mut self, conn: ConnId, out: &mut Outbound<'_>) -> bool {
-        while !out.is_full() {
-            let Some((frame, kind)) = self.engine.next_frame(conn) else {
-                self.drain.drained(conn);
-                return false;
-            };
+        let more = self.engine.next_frames(conn, |frame, kind| {
             out.push(frame, kind);
+            !out.is_full()
+        });
+        if !more {
+            self.drain.drained(conn);
         }
-        self.engine.next_frame_len(conn).is_some()
+        more
     }
 
     fn on_detached(&mut self, _: &mut Io<'_>, to: u16, socket: Detached) {
@@ -348,7 +372,8 @@ impl Driver for Shard {
         self.turns += 1;
         self.inbox_signal.clear();
         self.take_mail(io);
-        self.engine.handle_timeout(Self::clock(now));
+        let clock = self.clock(now);
+        self.engine.handle_timeout(clock);
         self.act(io);
         self.go_on_draining(io);
         // Before anybody can hear of it, so that who does finds it when it watches.

@@ -1,7 +1,7 @@
 //! Sessions in rooms that talk to each other while something happens to them: what they send and when,
 //! whether everybody who is there hears it, and the course of a run.
 
-use crate::desk::{Desk, Stage};
+use crate::desk::{Desk, Stage, Troubles};
 use crate::journal::Journal;
 use crate::meter::{Meter, Totals};
 use crate::outcome::{
@@ -359,7 +359,7 @@ pub(crate) fn all_there(sessions: &Sessions, numbers: Range<usize>) -> Result<()
     if there == asked {
         return Ok(());
     }
-    let troubles = crate::report::troubles(&sessions.tolls());
+    let troubles = crate::endings::troubles(&sessions.tolls());
     Err(format!("only {there} of {asked} sessions are in their rooms; {troubles}"))
 }
 
@@ -374,7 +374,9 @@ fn totals(sessions: &Sessions, scene: &impl Scene) -> Totals {
     let tolls = sessions.tolls();
     let (sent, received) = scene.counted();
     let (bytes_in, bytes_out) = (tolls.bytes_in, tolls.bytes_out);
-    Totals { sent, received, bytes_in, bytes_out, live: tolls.live as u64 }
+    let live = tolls.live as u64;
+    let troubles = Troubles { errors: tolls.errors, closed: tolls.closed, ..Troubles::default() };
+    Totals { sent, received, bytes_in, bytes_out, live, troubles }
 }
 
 /// What was true at one moment.

@@ -146,8 +146,7 @@ fn a_server_that_is_not_trusted_is_not_spoken_to() {
     }
     // Nor is one that speaks no TLS.
     let server = Running::start(|_| {});
-    let plain = server.command(&[]).get_args().nth(2).expect("the address").to_owned();
-    let plain = plain.to_str().expect("text").replace("ws://", "wss://");
+    let plain = format!("wss://{}", server.play);
     let output = run(&["echo", "--url", &plain, "--count", "2", "--insecure"]);
     assert_eq!(output.status.code(), Some(2), "{}", String::from_utf8_lossy(&output.stderr));
 }
@@ -156,10 +155,17 @@ fn a_server_that_is_not_trusted_is_not_spoken_to() {
 fn spectators_watch_by_https() {
     let server = Running::start(|_| {});
     let watch = server.watch;
-    // Who is cut off does so without a word: what becomes of the other end does not matter.
+    // Who is cut off goes without a word: what becomes of the other end does not matter.
     let (address, authority) = serve("watch", move |stream| drop(pass_on(stream, watch)));
-    let arguments = [
+    let (play, events) = (format!("ws://{}", server.play), format!("https://{address}"));
+    let output = run(&[
         "spectate",
+        "--url",
+        &play,
+        "--events-url",
+        &events,
+        "--tls-ca",
+        authority.to_str().expect("text"),
         "--spectators",
         "12",
         "--events-hz",
@@ -170,14 +176,7 @@ fn spectators_watch_by_https() {
         "0",
         "--reconnect-every",
         "200ms",
-        "--tls-ca",
-        authority.to_str().expect("text"),
-    ];
-    let output = server
-        .command(&arguments)
-        .args(["--events-url", &format!("https://{address}")])
-        .output()
-        .expect("the tool runs");
+    ]);
     let said = String::from_utf8_lossy(&output.stderr);
     let found: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{said}"));
     assert_eq!(found["passed"], true, "{found}");

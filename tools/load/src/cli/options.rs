@@ -37,6 +37,18 @@ pub(super) struct Asked {
     /// Print one JSON object instead of a table
     #[arg(long)]
     pub(super) json: bool,
+    /// Write a page with plots, which needs no other file
+    #[arg(long, value_name = "FILE")]
+    pub(super) html: Option<PathBuf>,
+    /// Write the latencies as HdrHistogram's text; those of a mix into a file for each of its loads
+    #[arg(long, value_name = "FILE")]
+    pub(super) hgrm: Option<PathBuf>,
+    /// Show a line a second while the run goes on, also where a terminal could do more
+    #[arg(long)]
+    pub(super) plain: bool,
+    /// Show nothing while the run goes on
+    #[arg(long, short)]
+    pub(super) quiet: bool,
 }
 
 /// Who connects to what.
@@ -111,7 +123,7 @@ struct Sending {
     /// Delivery class (native and JSON)
     #[arg(long, value_enum, default_value_t = ClassName::Reliable)]
     class: ClassName,
-    /// Whether a sender hears itself [default: no for raw; yes for the others, where it is the
+    /// Whether a sender hears itself [default: yes for native and JSON, where it is the
     /// acknowledgement]
     #[arg(long)]
     echo: Option<bool>,
@@ -123,7 +135,7 @@ struct Sending {
 /// How the highest rate is looked for.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Search")]
-struct Searching {
+pub(super) struct Searching {
     /// Raise the rate, from --hz on, until the objective fails; report the last rate that held
     #[arg(long, conflicts_with = "closed")]
     find_max: bool,
@@ -376,7 +388,7 @@ impl Common {
         let protocol = self.protocol.unwrap_or(protocol);
         fits(connections, self.processes)?;
         let Address { host, target, is_secure } = resolve("--url", ("ws", "wss"), &self.url)?;
-        let echo = echo.unwrap_or(protocol != Dialect::Raw);
+        let echo = echo.unwrap_or(protocol.has_classes());
         let mut path = self.path.clone().unwrap_or_else(|| protocol.default_path().to_owned());
         if self.path.is_none() && protocol == Dialect::Raw && echo {
             path.push_str("?echo=1");
@@ -438,8 +450,8 @@ impl Common {
 
 impl Sending {
     fn load(&self, scenario: &str, protocol: Dialect) -> Result<Load, String> {
-        if protocol == Dialect::Raw && self.class != ClassName::Reliable {
-            return Err("--class is for native and json: a raw room has none".to_owned());
+        if !protocol.has_classes() && self.class != ClassName::Reliable {
+            return Err("--class is for native and json: other rooms have none".to_owned());
         }
         Ok(Load {
             scenario: scenario.to_owned(),
@@ -474,9 +486,6 @@ impl Watching {
         let speakers = if self.watch.is_empty() { self.rooms } else { 0 };
         fits(players + speakers + self.spectators, 1)?;
         let mut plan = common.plan(Dialect::Native, players + speakers, rooms_of, echo)?;
-        if plan.dialect == Dialect::Raw {
-            return Err("--protocol raw: raw rooms cannot be watched".to_owned());
-        }
         let own = || format!("courtyard-load-{}-", own_number());
         plan.alone = speakers;
         plan.alone_prefix = self.watched.clone().unwrap_or_else(own);

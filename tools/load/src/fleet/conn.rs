@@ -10,6 +10,8 @@ use std::io::{self, ErrorKind, Read, Write};
 pub(crate) enum Phase {
     /// TCP is not established.
     Connecting,
+    /// The answer to the request that comes before the handshake is due.
+    Reserving,
     /// The answer to the handshake is due.
     Handshake,
     /// The room's answer is due.

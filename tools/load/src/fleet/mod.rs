@@ -6,7 +6,7 @@
 mod conn;
 mod connect;
 
-use crate::dialect::{Dialect, Entrance, Heard};
+use crate::dialect::{Dialect, Entrance, Heard, WayIn};
 use crate::outcome::Times;
 use crate::system::{Alarm, Clock};
 use crate::tls::{Client, Trust};
@@ -348,10 +348,13 @@ impl Fleet {
                 if conn.socket.peer_addr().is_err() {
                     return;
                 }
-                conn.phase = Phase::Handshake;
-                let path = self.plan.path.replace("{room}", &self.plan.room(number));
-                let request =
-                    websocket::request(&self.plan.host, &path, self.plan.dialect.subprotocol());
+                let room = self.plan.room(number);
+                let Plan { host, dialect, entrance, .. } = &self.plan;
+                let path = self.plan.path.replace("{room}", &room);
+                let Some(request) = dialect.reserve(host, &path, &room, entrance) else {
+                    return self.shake_hands(number, &path);
+                };
+                self.conns[number].phase = Phase::Reserving;
                 self.scratch.clear();
                 self.scratch.extend_from_slice(&request);
                 self.send_scratch(number);
@@ -362,6 +365,15 @@ impl Fleet {
                 None => self.end(number, None),
             },
         }
+    }
+
+    fn shake_hands(&mut self, number: usize, path: &str) {
+        self.conns[number].phase = Phase::Handshake;
+        let Plan { host, dialect, .. } = &self.plan;
+        let request = websocket::request(host, path, dialect.subprotocol());
+        self.scratch.clear();
+        self.scratch.extend_from_slice(&request);
+        self.send_scratch(number);
     }
 
     fn readable(&mut self, number: usize, to_the_end: bool, listener: &mut impl Listener) {
@@ -410,11 +422,24 @@ impl Fleet {
     fn handle(&mut self, number: usize, input: &[u8], listener: &mut impl Listener) -> usize {
         let now_ns = Clock.now_ns();
         let mut used = 0;
-        if self.conns[number].phase == Phase::Handshake {
-            match websocket::answer(input) {
+        if self.conns[number].phase == Phase::Reserving {
+            match Dialect::reservation(input) {
                 Ok(None) => return 0,
-                Ok(Some(Answer::Accepted(bytes))) => {
+                Ok(Some((bytes, path))) => {
                     used = bytes;
+                    self.shake_hands(number, &path);
+                }
+                Err(violation) => {
+                    self.violated(number, violation.0);
+                    return input.len();
+                }
+            }
+        }
+        if self.conns[number].phase == Phase::Handshake {
+            match websocket::answer(&input[used..]) {
+                Ok(None) => return used,
+                Ok(Some(Answer::Accepted(bytes))) => {
+                    used += bytes;
                     self.enter(number);
                 }
                 Ok(Some(Answer::Refused(status))) => {
@@ -452,9 +477,14 @@ impl Fleet {
 
     /// The handshake is done: go into the room.
     fn enter(&mut self, number: usize) {
-        if self.plan.dialect == Dialect::Raw {
-            return self.live(number);
+        match self.plan.dialect.way_in() {
+            WayIn::Through => self.live(number),
+            WayIn::Ask => self.ask_in(number),
+            WayIn::Wait => self.conns[number].phase = Phase::Joining,
         }
+    }
+
+    fn ask_in(&mut self, number: usize) {
         let room = self.plan.room(number);
         self.conns[number].phase = Phase::Joining;
         self.scratch.clear();
@@ -489,16 +519,25 @@ impl Fleet {
             _ => {}
         }
         self.tolls.frames_in += 1;
-        let (mut joined, mut refused) = (false, None);
+        let (mut admitted, mut joined, mut refused) = (false, false, None);
         let seat = &mut self.conns[number].seat;
+        let out = &mut self.scratch;
+        out.clear();
         let result =
-            self.plan.dialect.hear(seat, frame.opcode, frame.payload, |heard| match heard {
+            self.plan.dialect.hear(seat, frame.opcode, frame.payload, out, |heard| match heard {
                 Heard::Message(payload) => listener.message(number, &payload, now_ns),
                 Heard::Alive => listener.alive(number),
+                Heard::Admitted => admitted = true,
                 Heard::Joined => joined = true,
                 Heard::Refused(why) => refused = Some(why),
                 Heard::Other => {}
             });
+        if !self.scratch.is_empty() {
+            self.send_scratch(number);
+        }
+        if admitted && self.conns[number].phase == Phase::Joining {
+            self.ask_in(number);
+        }
         if joined && self.conns[number].phase == Phase::Joining {
             self.live(number);
         }

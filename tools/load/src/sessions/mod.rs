@@ -50,6 +50,8 @@ pub(crate) struct Sessions {
     events: Events,
     alarm: Alarm,
     lines: Vec<Line>,
+    /// None in plaintext.
+    tls: Option<Client>,
     sources: Sources,
     tls: Option<Client>,
     /// Connections begun so far: which source the next one comes from.
@@ -76,8 +78,10 @@ impl Sessions {
             let room = plan.room(number);
             Line::new(number, plan.dialect, entrance(&plan, room), message_type)
         });
+        let tls = plan.tls.as_ref().map(|trust| Client::new(trust, &plan.host));
         Ok(Self {
             lines: lines.collect(),
+            tls: tls.transpose().map_err(io::Error::other)?,
             sources: Sources::new(&plan.sources, plan.target),
             tls: tls.transpose().map_err(io::Error::other)?,
             plan,

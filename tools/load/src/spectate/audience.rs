@@ -1,6 +1,7 @@
 //! The spectators of a run: their connections, which share the fleet's poll, and what came on them.
 
 use super::book::{Book, Faults};
+use super::chunked::Chunks;
 use super::follow::{Counts, Follow};
 use super::sse::{self, Answer, Block, NAMES, Name};
 use crate::fleet::Sources;
@@ -120,6 +121,8 @@ struct Seat {
     phase: Phase,
     /// The head of the answer is behind it.
     has_head: bool,
+    /// Where the stream is in chunks.
+    chunks: Option<Chunks>,
     inbox: Vec<u8>,
     follow: Follow,
     retry_ms: u32,
@@ -158,6 +161,8 @@ pub(super) struct Audience {
     /// The slow ones do not read.
     is_held: bool,
     buffer: Vec<u8>,
+    /// What was in chunks.
+    text: Vec<u8>,
     /// What was to be sent in this time is measured.
     pub(super) window: Range<u64>,
     pub(super) tolls: Tolls,
@@ -188,6 +193,7 @@ impl Audience {
             pending: 0,
             is_held: false,
             buffer: vec![0; BUFFER_BYTES],
+            text: Vec::new(),
             window: 0..0,
             tolls: Tolls::default(),
             faults: Faults::default(),
@@ -208,6 +214,7 @@ impl Audience {
                 tls: None,
                 phase: Phase::Away,
                 has_head: false,
+                chunks: None,
                 inbox: Vec::new(),
                 follow: Follow::default(),
                 retry_ms: RETRY_MS,
@@ -339,6 +346,7 @@ impl Audience {
         seat.tls = tls;
         seat.phase = Phase::Connecting;
         seat.has_head = false;
+        seat.chunks = None;
         seat.follow.begin();
         self.pending += 1;
         Ok(())
@@ -435,8 +443,31 @@ impl Audience {
         self.buffer = buffer;
     }
 
-    /// Handles what came, and keeps what is incomplete.
+    /// Handles what came, out of its chunks if it is in some.
     fn take_bytes(&mut self, number: usize, bytes: &[u8]) {
+        let Some(chunks) = &mut self.seats[number].chunks else {
+            self.take_text(number, bytes);
+            // What is behind the head may be in chunks.
+            if self.seats[number].chunks.is_some() {
+                let rest = std::mem::take(&mut self.seats[number].inbox);
+                self.take_bytes(number, &rest);
+            }
+            return;
+        };
+        let mut text = std::mem::take(&mut self.text);
+        text.clear();
+        match chunks.decode(bytes, &mut text) {
+            Ok(()) => self.take_text(number, &text),
+            Err(violation) => {
+                self.tolls.error(violation.0.to_owned());
+                self.give_up(number);
+            }
+        }
+        self.text = text;
+    }
+
+    /// Handles the stream's text, and keeps what is incomplete.
+    fn take_text(&mut self, number: usize, bytes: &[u8]) {
         let mut kept = std::mem::take(&mut self.seats[number].inbox);
         let handled = if kept.is_empty() {
             self.handle(number, bytes)
@@ -467,7 +498,12 @@ impl Audience {
         if !self.seats[number].has_head {
             match sse::answer(input).map_err(|violation| violation.0)? {
                 None => return Ok(0),
-                Some(Answer::Stream(bytes)) => used = bytes,
+                Some(Answer::Stream(bytes, true)) => {
+                    let seat = &mut self.seats[number];
+                    (seat.has_head, seat.chunks) = (true, Some(Chunks::default()));
+                    return Ok(bytes);
+                }
+                Some(Answer::Stream(bytes, false)) => used = bytes,
                 Some(Answer::Refused(status)) => {
                     self.refused(number, status);
                     return Ok(input.len());

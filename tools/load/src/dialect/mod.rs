@@ -1,8 +1,11 @@
 //! What is said on a connection, by protocol: the way into a room, a publication, a sign of life,
 //! and what the server's messages mean.
 
+mod colyseus;
+mod socket_io;
+
 use crate::quick::{self, DECODED_OF};
-use crate::websocket::{self, BINARY, PING, TEXT};
+use crate::websocket::{self, BINARY, PING, TEXT, Violation};
 use clap::ValueEnum;
 use madang_protocol::client::{
     Class, CreateOptions, Hello, Join, JoinMode, JoinOptions, JoinTarget, Ping, PresenceMode,
@@ -31,6 +34,10 @@ pub(crate) enum Dialect {
     Native,
     /// The same as JSON text
     Json,
+    /// Socket.IO, to a server like `benches/peers/node/socket-io.js`
+    SocketIo,
+    /// Colyseus, to a server like `benches/peers/node/colyseus.js`
+    Colyseus,
 }
 
 /// The way into a room.
@@ -40,12 +47,25 @@ pub(crate) struct Entrance {
     pub(crate) presence: PresenceMode,
 }
 
+/// How a connection becomes a member behind its handshake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WayIn {
+    /// It is one.
+    Through,
+    /// It asks at once.
+    Ask,
+    /// It waits for what the server says first.
+    Wait,
+}
+
 /// What a connection has to remember of its room.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Seat {
     channel: Channel,
     cseq: u64,
     type_number: Option<u32>,
+    /// The next frame belongs to an event that was announced (Socket.IO).
+    has_attachment: bool,
     /// Messages since the last one that was decoded whole.
     undecoded: u32,
 }
@@ -53,6 +73,8 @@ pub(crate) struct Seat {
 /// What the server's message means to the tool.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Heard<'a> {
+    /// The server is ready to be asked for the room.
+    Admitted,
     /// In the room.
     Joined,
     /// A message of the room.
@@ -71,12 +93,19 @@ impl Dialect {
             Self::Raw => "raw",
             Self::Native => "native",
             Self::Json => "json",
+            Self::SocketIo => "socket-io",
+            Self::Colyseus => "colyseus",
         }
+    }
+
+    /// Whether it is one of Madang's protocols, which have delivery classes and acknowledgements.
+    pub(crate) fn has_classes(self) -> bool {
+        matches!(self, Self::Native | Self::Json)
     }
 
     pub(crate) fn subprotocol(self) -> Option<&'static str> {
         match self {
-            Self::Raw => None,
+            Self::Raw | Self::SocketIo | Self::Colyseus => None,
             Self::Native => Some(SUBPROTOCOL),
             Self::Json => Some(SUBPROTOCOL_JSON),
         }
@@ -87,11 +116,43 @@ impl Dialect {
         match self {
             Self::Raw => "/raw/{room}",
             Self::Native | Self::Json => "/play?room={room}",
+            Self::SocketIo => "/socket.io/?EIO=4&transport=websocket",
+            Self::Colyseus => "/matchmake/joinOrCreate/relay",
         }
     }
 
-    /// Appends what follows the handshake at once. Nothing: the connection is in its room.
+    /// The request that comes before the handshake and says where that goes, if there is one.
+    pub(crate) fn reserve(
+        self,
+        host: &str,
+        path: &str,
+        room: &str,
+        entrance: &Entrance,
+    ) -> Option<Vec<u8>> {
+        (self == Self::Colyseus).then(|| colyseus::request(host, path, room, entrance.echo))
+    }
+
+    /// Reads the answer to that: how many bytes it took and the path for the handshake. `None` while it is
+    /// incomplete.
+    pub(crate) fn reservation(input: &[u8]) -> Result<Option<(usize, String)>, Violation> {
+        colyseus::reservation(input)
+    }
+
+    /// What makes a connection that has done its handshake a member of its room.
+    pub(crate) fn way_in(self) -> WayIn {
+        match self {
+            Self::Raw => WayIn::Through,
+            Self::Native | Self::Json => WayIn::Ask,
+            Self::SocketIo | Self::Colyseus => WayIn::Wait,
+        }
+    }
+
+    /// Appends the request for the room: at once behind the handshake, or when the server has let the
+    /// connection in.
     pub(crate) fn put_entrance(self, room: &str, entrance: &Entrance, out: &mut Vec<u8>) {
+        if self == Self::SocketIo {
+            return socket_io::put_entrance(room, entrance.echo, out);
+        }
         let hello = hello(None);
         let create =
             CreateOptions { presence: Some(entrance.presence), ..CreateOptions::default() };
@@ -119,8 +180,11 @@ impl Dialect {
         payload: &[u8],
         out: &mut Vec<u8>,
     ) {
-        if self == Self::Raw {
-            return websocket::put_frame(out, BINARY, payload, MASK);
+        match self {
+            Self::Raw => return websocket::put_frame(out, BINARY, payload, MASK),
+            Self::SocketIo => return socket_io::put_message(payload, out),
+            Self::Colyseus => return colyseus::put_message(payload, out),
+            Self::Native | Self::Json => {}
         }
         seat.cseq += 1;
         let r#type = match seat.type_number {
@@ -140,7 +204,9 @@ impl Dialect {
     /// Appends something that is answered by [`Heard::Alive`].
     pub(crate) fn put_sign_of_life(self, out: &mut Vec<u8>) {
         match self {
-            Self::Raw => websocket::put_frame(out, PING, b"alive?", MASK),
+            Self::Raw | Self::SocketIo | Self::Colyseus => {
+                websocket::put_frame(out, PING, b"alive?", MASK);
+            }
             Self::Native | Self::Json => self.put(&[ClientMessage::Ping(Ping { id: 1 })], out),
         }
     }
@@ -199,7 +265,8 @@ impl Dialect {
         Ok(())
     }
 
-    /// Calls `tell` for every message in a WebSocket message.
+    /// Calls `tell` for every message in a WebSocket message. What has to be answered at once goes to
+    /// `out`, framed.
     ///
     /// # Errors
     ///
@@ -209,6 +276,7 @@ impl Dialect {
         seat: &mut Seat,
         opcode: u8,
         payload: &[u8],
+        out: &mut Vec<u8>,
         mut tell: impl FnMut(Heard<'_>),
     ) -> Result<(), String> {
         match (self, opcode) {
@@ -228,11 +296,11 @@ impl Dialect {
                     tell(understand(seat, message.map_err(|error| error.to_string())?));
                 }
             }
-            (Self::Json, TEXT) => {
-                let text = std::str::from_utf8(payload).map_err(|error| error.to_string())?;
-                let message = json::decode_server(text).map_err(|error| error.to_string())?;
-                tell(understand(seat, message));
+            (Self::Json, _) => {
+                self.each_message(opcode, payload, |message| tell(understand(seat, message)))?;
             }
+            (Self::SocketIo, _) => tell(socket_io::understand(seat, opcode, payload, out)?),
+            (Self::Colyseus, BINARY) => tell(colyseus::understand(payload, out)?),
             _ => return Err(format!("a frame with opcode {opcode} under {}", self.name())),
         }
         Ok(())
@@ -309,7 +377,8 @@ mod tests {
     #[test]
     fn raw_messages_are_taken_as_they_are() {
         let mut heard = Vec::new();
-        let result = Dialect::Raw.hear(&mut Seat::default(), TEXT, b"hi", |what| {
+        let out = &mut Vec::new();
+        let result = Dialect::Raw.hear(&mut Seat::default(), TEXT, b"hi", out, |what| {
             let Heard::Message(bytes) = what else { panic!("{what:?}") };
             heard.push(bytes.into_owned());
         });
@@ -318,9 +387,13 @@ mod tests {
 
     #[test]
     fn what_the_protocol_does_not_allow_is_an_error() {
-        let mut seat = Seat::default();
-        assert!(Dialect::Native.hear(&mut seat, TEXT, b"", |_| {}).is_err());
-        assert!(Dialect::Native.hear(&mut seat, BINARY, &[3, 1], |_| {}).is_err());
-        assert!(Dialect::Json.hear(&mut seat, TEXT, b"{", |_| {}).is_err());
+        let (mut seat, mut out) = (Seat::default(), Vec::new());
+        let mut fails = |dialect: Dialect, opcode, payload| {
+            dialect.hear(&mut seat, opcode, payload, &mut out, |_| {}).is_err()
+        };
+        assert!(fails(Dialect::Native, TEXT, b""));
+        assert!(fails(Dialect::Native, BINARY, &[3, 1]));
+        assert!(fails(Dialect::Json, TEXT, b"{"));
+        assert!(fails(Dialect::Colyseus, TEXT, b"x"));
     }
 }
