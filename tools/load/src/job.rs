@@ -63,7 +63,7 @@ impl Job {
             Self::Arena(job) => job.conclude(outcome),
             Self::Storm(job) => job.conclude(outcome),
             Self::Churn(_) => churn::Job::conclude(outcome),
-            Self::Slow(job) => job.conclude(outcome),
+            Self::Slow(_) => slow::Job::conclude(outcome),
             Self::Hostile(job) => job.conclude(outcome),
             Self::Spectate(job) => job.conclude(outcome, marks),
         }
@@ -97,7 +97,7 @@ impl Job {
             Self::Traffic(job) => job.span(),
             Self::Idle(job) => job.hold,
             Self::Arena(job) => job.warmup + job.duration,
-            Self::Storm(job) => job.warmup + job.duration,
+            Self::Storm(job) => job.span(),
             Self::Churn(job) => job.warmup + job.duration,
             Self::Slow(job) => job.warmup + job.duration,
             Self::Hostile(job) => job.duration,

@@ -57,7 +57,7 @@ pub(super) struct Asked {
 pub(super) struct Common {
     /// The server, by ws:// or wss://
     #[arg(long, default_value = "ws://127.0.0.1:7700")]
-    url: String,
+    pub(super) url: String,
     /// How to speak [default: raw; native where rooms are watched]
     #[arg(long, value_enum)]
     protocol: Option<Dialect>,

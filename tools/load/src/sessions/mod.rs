@@ -51,7 +51,6 @@ pub(crate) struct Sessions {
     alarm: Alarm,
     lines: Vec<Line>,
     /// None in plaintext.
-    tls: Option<Client>,
     sources: Sources,
     tls: Option<Client>,
     /// Connections begun so far: which source the next one comes from.
@@ -73,7 +72,6 @@ impl Sessions {
     pub(crate) fn new(plan: Plan, message_type: &'static str) -> io::Result<Self> {
         let poll = Poll::new()?;
         let alarm = Alarm::new(poll.registry(), ALARM)?;
-        let tls = plan.tls.as_ref().map(|trust| Client::new(trust, &plan.host));
         let lines = (0..plan.connections).map(|number| {
             let room = plan.room(number);
             Line::new(number, plan.dialect, entrance(&plan, room), message_type)
@@ -81,7 +79,6 @@ impl Sessions {
         let tls = plan.tls.as_ref().map(|trust| Client::new(trust, &plan.host));
         Ok(Self {
             lines: lines.collect(),
-            tls: tls.transpose().map_err(io::Error::other)?,
             sources: Sources::new(&plan.sources, plan.target),
             tls: tls.transpose().map_err(io::Error::other)?,
             plan,

@@ -74,7 +74,7 @@ impl Job {
     }
 
     /// What can only be said of all workers together.
-    pub(crate) fn conclude(&self, outcome: &mut Outcome) {
+    pub(crate) fn conclude(outcome: &mut Outcome) {
         for (name, what) in [
             (HEALTHY_ENDED, "connections of members that read in time ended"),
             (NOT_RESUMED, "sessions of slow members were gone when they came back"),
