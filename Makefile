@@ -18,7 +18,7 @@ export MADANG_TEST_BINARY := $(CARGO_TARGET_DIR)/debug/madang
 # empty, or another number, looks for new ones.
 export PROPTEST_RNG_SEED ?= 1
 
-.PHONY: run build test test-rust test-web test-browser test-interop test-bench test-needs bench-state bench-peers check fmt help
+.PHONY: run build test test-rust test-web test-browser test-interop test-bench test-needs bench bench-state bench-peers check fmt help
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
@@ -100,6 +100,9 @@ $(PYTHON_PACKAGES)/.stamp: tests/interop/requirements.txt
 	python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore \
 		--upgrade --target "$(PYTHON_PACKAGES)" --requirement $<
 	@touch $@
+
+bench: ## Time and allocations of each step of a message (ARGS=rooms does those alone)
+	$(CARGO) bench -p madang-bench --bench micro -- $(ARGS)
 
 bench-state: ## Bytes and time of a state's tick, beside Colyseus
 	benches/state/run.sh

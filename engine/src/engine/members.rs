@@ -5,7 +5,6 @@ use super::timers::TimerKey;
 use crate::fanout::{StateFlow, ViewMember};
 use crate::frame::{Frame, FrameKind};
 use crate::id::{SessionRef, ShardId};
-use crate::output::Output;
 use crate::peer::{Admission, Broadcast, Down, Echo, JoinRequest, Up, Wire, home_of};
 use crate::room::home::{Fresh, Matched};
 use crate::room::{Refusal, refuse};
@@ -297,7 +296,7 @@ impl Engine {
             let Some(session) = self.sessions.get_mut(member.slot) else { continue };
             let is_owed = member.state != StateFlow::Live;
             if is_state && is_owed && !planted!(self.config, DeltaToTheOwed) {
-                session.queue.counts.dropped[class_index] += 1;
+                session.queue.dropped[class_index] += 1;
                 self.stats.dropped[class_index] += 1;
                 continue;
             }
@@ -313,7 +312,7 @@ impl Engine {
                 Pushed::First => {
                     self.stats.queued[class_index] += 1;
                     if let Some(conn) = session.conn {
-                        self.out.push_back(Output::Flush(conn));
+                        self.flushes.push_back(conn);
                     }
                 }
                 Pushed::Waiting => self.stats.queued[class_index] += 1,
@@ -358,7 +357,7 @@ impl Engine {
         let is_owed = is_state && place.state != StateFlow::Live;
         if is_due && is_owed {
             if let Some(session) = self.sessions.resolve(address) {
-                session.queue.counts.dropped[ClassIndex::State as usize] += 1;
+                session.queue.dropped[ClassIndex::State as usize] += 1;
             }
             self.stats.dropped[ClassIndex::State as usize] += 1;
         } else if is_due {
@@ -379,7 +378,7 @@ impl Engine {
         match pushed {
             Pushed::First => {
                 self.stats.queued[index] += 1;
-                self.out.push_back(Output::Flush(conn));
+                self.flushes.push_back(conn);
             }
             Pushed::Waiting => self.stats.queued[index] += 1,
             Pushed::Dropped => self.stats.dropped[index] += 1,

@@ -3,7 +3,7 @@
 
 use crate::fleet::{Listener, Plan};
 use crate::outcome::{Arrivals, CORRUPT, DISORDERED, FOREIGN, LATENCY, LOST, Outcome};
-use crate::outcome::{RECEIVED, REPEATED, Times};
+use crate::outcome::{RECEIVED, REPEATED, Recorder, Times};
 use crate::stamp::{self, Stamp, Strange};
 use crate::tally::Tally;
 use crate::traffic::{Load, Speakers};
@@ -29,8 +29,8 @@ pub(crate) struct Ear {
     check_every: u32,
     until_check: u32,
     /// Those in the window since the last second, those outside of it, and all in the window before.
-    inside: Times,
-    outside: Times,
+    inside: Recorder,
+    outside: Recorder,
     latency: Times,
     corrupt: u64,
     foreign: u64,
@@ -64,8 +64,8 @@ impl Ear {
             room_first: 0,
             check_every: load.check_every,
             until_check: 0,
-            inside: Times::new(),
-            outside: Times::new(),
+            inside: Recorder::new(),
+            outside: Recorder::new(),
             latency: Times::new(),
             corrupt: 0,
             foreign: 0,
@@ -77,11 +77,8 @@ impl Ear {
     /// The latencies of what came since this was asked last.
     pub(crate) fn take_second(&mut self) -> Times {
         let mut second = Times::coarse();
-        second.add(&self.inside);
-        second.add(&self.outside);
-        self.latency.add(&self.inside);
-        self.inside.clear();
-        self.outside.clear();
+        self.inside.move_to(&mut [&mut self.latency, &mut second]);
+        self.outside.move_to(&mut [&mut second]);
         second
     }
 

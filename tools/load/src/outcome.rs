@@ -16,7 +16,7 @@ pub(crate) use arrivals::{Arrivals, spreads};
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-pub(crate) use times::{Percentiles, Times};
+pub(crate) use times::{Percentiles, Recorder, Times};
 
 /// Messages handed to the system.
 pub(crate) const SENT: &str = "sent";

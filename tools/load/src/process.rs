@@ -89,6 +89,11 @@ impl Process {
         Ok(sum)
     }
 
+    /// Open descriptors.
+    pub(crate) fn descriptors(self) -> io::Result<u64> {
+        Ok(fs::read_dir(format!("/proc/{}/fd", self.pid))?.count() as u64)
+    }
+
     pub(crate) fn memory(self) -> io::Result<Memory> {
         // The sum over the mappings is exact; the counters of `status` are kept per thread and
         // added up now and then.
@@ -157,6 +162,7 @@ mod tests {
         let memory = Process::own().memory().expect("readable");
         assert!(memory.anonymous > 0 && memory.resident >= memory.anonymous);
         Process::own().cpu().expect("readable");
+        assert!(Process::own().descriptors().expect("readable") > 2);
         let error = Process::new(u32::MAX).expect_err("there is none");
         assert!(error.contains("--pid"), "{error}");
     }

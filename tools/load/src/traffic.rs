@@ -7,7 +7,7 @@ use crate::fleet::{Fleet, Plan, Tolls};
 use crate::meter::{Meter, Totals};
 use crate::outcome::{
     BYTES_IN, BYTES_OUT, CONNECT, DELIVERIES, EXPECTED, FRAMES, LATENESS, LIVE_AT_END, LOST,
-    Outcome, READS, RECEIVED, SENT, SPREAD, UNSENT, Window, spreads,
+    Outcome, READS, RECEIVED, SENT, SPREAD, Times, UNSENT, Window, spreads,
 };
 use crate::schedule::Schedule;
 use crate::system::Clock;
@@ -370,6 +370,11 @@ impl Players {
     /// Deliveries that the messages sent so far should lead to.
     pub(crate) fn expected(&self) -> u64 {
         self.expected
+    }
+
+    /// How late what was sent was sent.
+    pub(crate) fn lateness(&self) -> &Times {
+        self.talk.lateness()
     }
 
     /// What was sent so far.

@@ -2,6 +2,7 @@
 
 mod mix;
 mod options;
+mod scenes;
 mod values;
 
 use crate::conductor::{self, Section};
@@ -14,6 +15,7 @@ use crate::search::{self, Search};
 use crate::threshold::{self, Threshold};
 use clap::{Args, Parser, Subcommand};
 use options::{Asked, Broadcast, Echo, Idle, Relay, Spectate};
+use scenes::{Arena, Churn, Hostile, Slow, Storm};
 use std::io::BufRead as _;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -60,6 +62,26 @@ enum Scenario {
     ///
     /// Compare a run with one that has `--spectators 0`: that is what an audience costs the players.
     Spectate(Spectate),
+    /// Real game traffic: members of rooms of kind arena send inputs and follow the state
+    ///
+    /// Some keep a copy of what they see and check its hash at every tick, the others count.
+    Arena(Arena),
+    /// Many connections at once, or many sessions that come back at once
+    ///
+    /// By --rate, or as many as may be in flight. With --resume sessions play, all their sockets are reset
+    /// at the same moment, and nothing may be missing when they are back.
+    Storm(Storm),
+    /// Members come and go all the time while others send
+    ///
+    /// They leave, close, or are cut off and come back. Whoever is there has to hear everything, and each
+    /// room's list has to be who is there.
+    Churn(Churn),
+    /// A share of the members reads late or not at all
+    ///
+    /// The others have to get everything in time, and the slow ones what the delivery class promises.
+    Slow(Slow),
+    /// Garbage and floods beside players who must not feel them; for a server on this machine alone
+    Hostile(Hostile),
 }
 
 #[derive(Debug, Args)]
@@ -177,6 +199,11 @@ impl Scenario {
             Self::Broadcast(broadcast) => Ok((broadcast.order()?, &broadcast.asked)),
             Self::Echo(echo) => Ok((echo.order()?, &echo.asked)),
             Self::Spectate(spectate) => Ok((spectate.order()?, &spectate.asked)),
+            Self::Arena(arena) => Ok((arena.order()?, &arena.asked)),
+            Self::Storm(storm) => Ok((storm.order()?, &storm.asked)),
+            Self::Churn(churn) => Ok((churn.order()?, &churn.asked)),
+            Self::Slow(slow) => Ok((slow.order()?, &slow.asked)),
+            Self::Hostile(hostile) => Ok((hostile.order()?, &hostile.asked)),
         }
     }
 }

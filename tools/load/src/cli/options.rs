@@ -30,7 +30,7 @@ const HZ: f64 = 20.0;
 pub(super) struct Asked {
     /// The server's process on this machine, to say what it uses
     #[arg(long)]
-    pid: Option<u32>,
+    pub(super) pid: Option<u32>,
     /// Print one JSON object instead of a table
     #[arg(long)]
     pub(super) json: bool,
@@ -39,7 +39,7 @@ pub(super) struct Asked {
 /// Who connects to what.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Connections")]
-struct Common {
+pub(super) struct Common {
     /// The server
     #[arg(long, default_value = "ws://127.0.0.1:7700")]
     url: String,
@@ -49,10 +49,10 @@ struct Common {
     /// Where connections go, with {room} for the room's name [default: /raw/{room} or
     /// /play?room={room}]
     #[arg(long)]
-    path: Option<String>,
+    pub(super) path: Option<String>,
     /// What room names begin with [default: one that is this process's own]
     #[arg(long)]
-    room: Option<String>,
+    pub(super) room: Option<String>,
     /// What native and JSON rooms tell about members [default: full up to 256, else count]
     #[arg(long, value_enum)]
     presence: Option<Presence>,
@@ -261,10 +261,20 @@ enum Presence {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum ClassName {
+pub(super) enum ClassName {
     Reliable,
     Latest,
     Volatile,
+}
+
+impl ClassName {
+    pub(super) fn class(self) -> Class {
+        match self {
+            Self::Reliable => Class::Reliable,
+            Self::Latest => Class::Latest(0),
+            Self::Volatile => Class::Volatile,
+        }
+    }
 }
 
 impl Idle {
@@ -346,7 +356,7 @@ impl Searching {
 }
 
 impl Common {
-    fn plan(
+    pub(super) fn plan(
         &self,
         protocol: Dialect,
         connections: usize,
@@ -394,7 +404,12 @@ impl Common {
         Duration::from_secs(60 + 2 * connections as u64 / u64::from(rate))
     }
 
-    fn order(&self, job: Job) -> Order {
+    /// Refuses more connections than the processes that were asked for can have.
+    pub(super) fn check_fits(&self, connections: usize) -> Result<(), String> {
+        fits(connections, self.processes)
+    }
+
+    pub(super) fn order(&self, job: Job) -> Order {
         let expect: Vec<Threshold> =
             self.expect.iter().flat_map(|list| list.0.iter().cloned()).collect();
         Order { job, processes: self.processes, expect, search: None }
@@ -418,11 +433,7 @@ impl Sending {
             duration: self.duration,
             drain: self.drain,
             payload_bytes: self.payload,
-            class: match self.class {
-                ClassName::Reliable => Class::Reliable,
-                ClassName::Latest => Class::Latest(0),
-                ClassName::Volatile => Class::Volatile,
-            },
+            class: self.class.class(),
             check_every: self.check_every as u32,
         })
     }

@@ -4,11 +4,12 @@
 mod colyseus;
 mod socket_io;
 
+use crate::quick::{self, DECODED_OF};
 use crate::websocket::{self, BINARY, PING, TEXT, Violation};
 use clap::ValueEnum;
 use madang_protocol::client::{
     Class, CreateOptions, Hello, Join, JoinMode, JoinOptions, JoinTarget, Ping, PresenceMode,
-    Publish,
+    Publish, Resume,
 };
 use madang_protocol::ids::{Channel, Cseq};
 use madang_protocol::server::{ErrorMessage, Joined};
@@ -65,6 +66,8 @@ pub(crate) struct Seat {
     type_number: Option<u32>,
     /// The next frame belongs to an event that was announced (Socket.IO).
     has_attachment: bool,
+    /// Messages since the last one that was decoded whole.
+    undecoded: u32,
 }
 
 /// What the server's message means to the tool.
@@ -150,12 +153,7 @@ impl Dialect {
         if self == Self::SocketIo {
             return socket_io::put_entrance(room, entrance.echo, out);
         }
-        let hello = ClientMessage::Hello(Hello {
-            version_min: VERSION,
-            version_max: VERSION,
-            client: concat!("madang-load/", env!("CARGO_PKG_VERSION")).to_owned(),
-            ..Hello::default()
-        });
+        let hello = hello(None);
         let create =
             CreateOptions { presence: Some(entrance.presence), ..CreateOptions::default() };
         let join = ClientMessage::Join(Join {
@@ -218,7 +216,13 @@ impl Dialect {
         websocket::put_frame(out, opcode, payload, MASK);
     }
 
-    fn put(self, messages: &[ClientMessage<'_>], out: &mut Vec<u8>) {
+    /// Appends a message to a raw room.
+    pub(crate) fn put_raw(payload: &[u8], out: &mut Vec<u8>) {
+        websocket::put_frame(out, BINARY, payload, MASK);
+    }
+
+    /// Appends these messages.
+    pub(crate) fn put(self, messages: &[ClientMessage<'_>], out: &mut Vec<u8>) {
         let mut bytes = Vec::with_capacity(256);
         for message in messages {
             if self == Self::Json {
@@ -232,6 +236,33 @@ impl Dialect {
         if self != Self::Json {
             websocket::put_frame(out, BINARY, &bytes, MASK);
         }
+    }
+
+    /// Calls `tell` for every message in a WebSocket message of native or JSON form, as it is.
+    ///
+    /// # Errors
+    ///
+    /// When it does not hold what the protocol says.
+    pub(crate) fn each_message(
+        self,
+        opcode: u8,
+        payload: &[u8],
+        mut tell: impl FnMut(ServerMessage<'_>),
+    ) -> Result<(), String> {
+        match (self, opcode) {
+            (Self::Native, BINARY) => {
+                for bytes in codec::split_batch(payload) {
+                    let message = bytes.and_then(codec::decode_server);
+                    tell(message.map_err(|error| error.to_string())?);
+                }
+            }
+            (Self::Json, TEXT) => {
+                let text = std::str::from_utf8(payload).map_err(|error| error.to_string())?;
+                tell(json::decode_server(text).map_err(|error| error.to_string())?);
+            }
+            _ => return Err(format!("a frame with opcode {opcode} under {}", self.name())),
+        }
+        Ok(())
     }
 
     /// Calls `tell` for every message in a WebSocket message. What has to be answered at once goes to
@@ -252,14 +283,21 @@ impl Dialect {
             (Self::Raw, _) => tell(Heard::Message(Cow::Borrowed(payload))),
             (Self::Native, BINARY) => {
                 for bytes in codec::split_batch(payload) {
-                    let message = bytes.and_then(codec::decode_server);
+                    let bytes = bytes.map_err(|error| error.to_string())?;
+                    seat.undecoded += 1;
+                    if seat.undecoded < DECODED_OF
+                        && let Some(content) = quick::content(bytes)
+                    {
+                        tell(Heard::Message(Cow::Borrowed(content)));
+                        continue;
+                    }
+                    seat.undecoded = 0;
+                    let message = codec::decode_server(bytes);
                     tell(understand(seat, message.map_err(|error| error.to_string())?));
                 }
             }
-            (Self::Json, TEXT) => {
-                let text = std::str::from_utf8(payload).map_err(|error| error.to_string())?;
-                let message = json::decode_server(text).map_err(|error| error.to_string())?;
-                tell(understand(seat, message));
+            (Self::Json, _) => {
+                self.each_message(opcode, payload, |message| tell(understand(seat, message)))?;
             }
             (Self::SocketIo, _) => tell(socket_io::understand(seat, opcode, payload, out)?),
             (Self::Colyseus, BINARY) => tell(colyseus::understand(payload, out)?),
@@ -267,6 +305,17 @@ impl Dialect {
         }
         Ok(())
     }
+}
+
+/// The first message of a connection, for a new session or for one that is to be taken up.
+pub(crate) fn hello(resume: Option<Resume>) -> ClientMessage<'static> {
+    ClientMessage::Hello(Hello {
+        version_min: VERSION,
+        version_max: VERSION,
+        client: concat!("madang-load/", env!("CARGO_PKG_VERSION")).to_owned(),
+        resume,
+        ..Hello::default()
+    })
 }
 
 fn understand<'a>(seat: &mut Seat, message: ServerMessage<'a>) -> Heard<'a> {

@@ -10,9 +10,8 @@ use crate::dialect::{Dialect, Entrance, Heard, WayIn};
 use crate::outcome::Times;
 use crate::system::{Alarm, Clock};
 use crate::websocket::{self, Answer, CLOSE, PING, PONG};
-pub(crate) use conn::Phase;
-use conn::{Conn, Received};
-pub(crate) use connect::Sources;
+pub(crate) use conn::{Conn, Phase, Received};
+pub(crate) use connect::{Failure, Sources};
 use madang_protocol::client::Class;
 use mio::event::Event;
 use mio::{Events, Interest, Poll, Registry, Token};
@@ -62,6 +61,15 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
+    /// The name of a connection's room.
+    pub(crate) fn room(&self, number: usize) -> String {
+        let Self { connections, alone, first, rooms_of, .. } = *self;
+        match number.checked_sub(connections - alone) {
+            Some(alone) => format!("{}{alone}", self.alone_prefix),
+            None => format!("{}{}", self.room_prefix, (first + number) / rooms_of),
+        }
+    }
+
     /// Shares for several processes, of which each has a multiple of `unit` connections, but the last:
     /// with source addresses of their own. Fewer than were asked for where there are not so many units.
     pub(crate) fn shares(&self, unit: usize, processes: usize) -> Vec<Self> {
@@ -120,6 +128,14 @@ pub(crate) struct Tolls {
     pub(crate) frames_in: u64,
     /// From the beginning of a connection to its being in its room.
     pub(crate) connect: Times,
+}
+
+impl Tolls {
+    /// Something was refused or not understood.
+    pub(crate) fn error(&mut self, why: String) {
+        self.errors += 1;
+        self.first_error.get_or_insert(why);
+    }
 }
 
 /// All connections of a run.
@@ -324,7 +340,7 @@ impl Fleet {
                 if conn.socket.peer_addr().is_err() {
                     return;
                 }
-                let room = self.room(number);
+                let room = self.plan.room(number);
                 let Plan { host, dialect, entrance, .. } = &self.plan;
                 let path = self.plan.path.replace("{room}", &room);
                 let Some(request) = dialect.reserve(host, &path, &room, entrance) else {
@@ -350,14 +366,6 @@ impl Fleet {
         self.scratch.clear();
         self.scratch.extend_from_slice(&request);
         self.send_scratch(number);
-    }
-
-    fn room(&self, number: usize) -> String {
-        let Plan { connections, alone, first, rooms_of, .. } = self.plan;
-        match number.checked_sub(connections - alone) {
-            Some(alone) => format!("{}{alone}", self.plan.alone_prefix),
-            None => format!("{}{}", self.plan.room_prefix, (first + number) / rooms_of),
-        }
     }
 
     fn readable(&mut self, number: usize, to_the_end: bool, listener: &mut impl Listener) {
@@ -468,7 +476,7 @@ impl Fleet {
     }
 
     fn ask_in(&mut self, number: usize) {
-        let room = self.room(number);
+        let room = self.plan.room(number);
         self.conns[number].phase = Phase::Joining;
         self.scratch.clear();
         self.plan.dialect.put_entrance(&room, &self.plan.entrance, &mut self.scratch);
@@ -542,8 +550,7 @@ impl Fleet {
     }
 
     fn error(&mut self, why: String) {
-        self.tolls.errors += 1;
-        self.tolls.first_error.get_or_insert(why);
+        self.tolls.error(why);
     }
 
     /// A connection ended, with a Close frame of this code or without one.

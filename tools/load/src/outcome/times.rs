@@ -15,6 +15,51 @@ const DIGITS_COARSE: u8 = 2;
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Times(Histogram<u64>);
 
+/// Times that are recorded much more often than they are asked for: by the same steps as those of
+/// [`Times`], without what else a histogram keeps.
+#[derive(Clone, Debug)]
+pub(crate) struct Recorder(Box<[u32]>);
+
+/// Steps between a time and its double, as a power of two: three decimal digits.
+const STEP_BITS: u32 = 10;
+
+impl Recorder {
+    pub(crate) fn new() -> Self {
+        Self(vec![0; step(US_MAX) + 1].into_boxed_slice())
+    }
+
+    /// One more.
+    #[inline]
+    pub(crate) fn record_us(&mut self, us: u64) {
+        let count = &mut self.0[step(us.min(US_MAX))];
+        *count = count.saturating_add(1);
+    }
+
+    /// Moves all to others.
+    pub(crate) fn move_to(&mut self, all: &mut [&mut Times]) {
+        for (step, count) in self.0.iter_mut().enumerate().filter(|(_, count)| **count > 0) {
+            for times in &mut *all {
+                times.record_all_us(time_of(step), u64::from(*count));
+            }
+            *count = 0;
+        }
+    }
+}
+
+/// The step of a time: below two kilosteps its own, above one of a thousand for each doubling.
+#[inline]
+fn step(us: u64) -> usize {
+    let low = (2 << STEP_BITS) - 1;
+    let shift = u64::BITS - (us | low).leading_zeros() - (STEP_BITS + 1);
+    ((shift as usize) << STEP_BITS) + (us >> shift) as usize
+}
+
+/// The lowest time of a step.
+fn time_of(step: usize) -> u64 {
+    let shift = (step >> STEP_BITS).saturating_sub(1);
+    ((step - (shift << STEP_BITS)) as u64) << shift
+}
+
 /// What people ask of times.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Percentiles {
@@ -47,16 +92,17 @@ impl Times {
         debug_assert!(recorded.is_ok(), "{recorded:?}");
     }
 
+    /// So many more of a time that is at most the longest.
+    fn record_all_us(&mut self, us: u64, count: u64) {
+        let recorded = self.0.record_n(us, count);
+        debug_assert!(recorded.is_ok(), "{recorded:?}");
+    }
+
     /// All of another's.
     pub(crate) fn add(&mut self, other: &Self) {
         // A histogram that does not grow takes whatever another holds: nothing is above the bound.
         let added = self.0.add(&other.0);
         debug_assert!(added.is_ok(), "{added:?}");
-    }
-
-    /// None any more.
-    pub(crate) fn clear(&mut self) {
-        self.0.reset();
     }
 
     pub(crate) fn count(&self) -> u64 {
@@ -133,6 +179,23 @@ mod tests {
             assert_eq!(back.percentiles(), times.percentiles());
             assert_eq!(serde_json::to_string(&back).unwrap(), text);
         }
+    }
+
+    #[test]
+    fn recorded_times_are_what_a_histogram_would_have() {
+        let (mut recorder, mut direct) = (Recorder::new(), Times::new());
+        let mut us = 0;
+        while us < 3 * US_MAX {
+            recorder.record_us(us);
+            direct.record_us(us);
+            us += 1 + us / 700;
+        }
+        let (mut moved, mut coarse) = (Times::new(), Times::coarse());
+        recorder.move_to(&mut [&mut moved, &mut coarse]);
+        assert_eq!(serde_json::to_string(&moved).unwrap(), serde_json::to_string(&direct).unwrap());
+        assert_eq!(coarse.count(), direct.count());
+        recorder.move_to(&mut [&mut moved]);
+        assert_eq!(moved.count(), direct.count(), "none is left");
     }
 
     #[test]
