@@ -283,6 +283,9 @@ impl Storm {
         } else {
             common.plan(Dialect::Native, self.count, self.rooms_of, Some(true))?
         };
+        if !plan.dialect.has_classes() && plan.dialect != Dialect::Raw {
+            return Err(format!("--protocol {}: raw, native or json", plan.dialect.name()));
+        }
         plan.patience = self.patience;
         let resumes = storm::Resumes {
             hz: talking.hz,
@@ -428,10 +431,11 @@ impl Common {
         prefix: &str,
     ) -> Result<Plan, String> {
         let mut plan = self.plan(Dialect::Native, connections, rooms_of, Some(true))?;
-        if plan.dialect == Dialect::Raw {
-            return Err("--protocol raw: this scenario is about sessions, which raw connections \
-                        do not have"
-                .to_owned());
+        if !plan.dialect.has_classes() {
+            return Err(format!(
+                "--protocol {}: this scenario is about sessions, which only native and json have",
+                plan.dialect.name()
+            ));
         }
         if self.room.is_none() {
             plan.room_prefix = format!("{prefix}{}", plan.room_prefix);
