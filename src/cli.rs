@@ -5,12 +5,14 @@
 
 use crate::config::{self, Config, Flag, LogFormat, Problems, Sources};
 use crate::logging;
+use crate::net;
+use crate::net::tls::{self, SelfSigned};
 use crate::replay;
 use crate::rooms;
-use crate::server::Server;
+use crate::server::{self, Server};
 use crate::sys::{self, Capacity, StartError};
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::env;
 use std::fs;
@@ -20,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::process::{self, ExitCode};
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often it is looked at whether the server's threads still run.
 const THREADS_CHECK: Duration = Duration::from_millis(500);
@@ -93,6 +95,22 @@ struct Options {
     /// off, error, warn, info, debug or trace (log.level)
     #[arg(long, value_name = "LEVEL")]
     log_level: Option<String>,
+    /// Serve wss:// and https:// with a certificate that is made for this machine and kept in a
+    /// directory, and say how to trust it
+    #[arg(long, value_name = "DIRECTORY", num_args = 0..=1, require_equals = true, default_missing_value = SELF_SIGNED)]
+    tls_self_signed: Option<PathBuf>,
+}
+
+/// Where the certificate that nobody has signed is kept, unless said otherwise.
+const SELF_SIGNED: &str = "tls-self-signed";
+
+/// A signal that is waited for.
+#[derive(Clone, Copy, Debug)]
+enum Told {
+    /// End; the name of the signal.
+    End(&'static str),
+    /// Read certificates anew.
+    Reload,
 }
 
 /// Does what the process's arguments say, and returns what it shall exit with.
@@ -107,8 +125,8 @@ pub fn main() -> ExitCode {
         Err(error) => error.exit(),
     };
     match cli.command {
-        None => serve(load(&[&cli.options], None)),
-        Some(Command::Serve { options }) => serve(load(&[&cli.options, &options], None)),
+        None => serve(&[&cli.options]),
+        Some(Command::Serve { options }) => serve(&[&cli.options, &options]),
         Some(Command::CheckConfig { file, options }) => {
             check_config(load(&[&cli.options, &options], file))
         }
@@ -188,6 +206,11 @@ fn flags(options: &Options) -> Result<Vec<Flag>, String> {
 }
 
 fn check_config(loaded: Loaded) -> ExitCode {
+    if let Ok((config, _)) = &loaded
+        && let Err(problem) = server::load_tls(config)
+    {
+        return wrong(&Problems(vec![problem.to_string()]));
+    }
     match loaded {
         Ok((_, Some(file))) => print(&format!("{file}: valid\n")),
         Ok((_, None)) => print("no file; defaults, environment and flags: valid\n"),
@@ -221,13 +244,18 @@ fn wrong(problems: &Problems) -> ExitCode {
     ExitCode::from(2)
 }
 
-fn serve(loaded: Loaded) -> ExitCode {
-    let config = match loaded {
+fn serve(options: &[&Options]) -> ExitCode {
+    let mut config = match load(options, None) {
         Ok((config, _)) => config,
         Err(problems) => return wrong(&problems),
     };
     logging::start(&config.log);
-    match run(&config) {
+    let directory = options.iter().rev().find_map(|options| options.tls_self_signed.as_deref());
+    let signed = match directory.map(|directory| sign(&mut config, directory)).transpose() {
+        Ok(signed) => signed,
+        Err(problem) => return wrong(&Problems(vec![problem])),
+    };
+    match run(&config, signed.as_ref()) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -240,11 +268,28 @@ fn serve(loaded: Loaded) -> ExitCode {
     }
 }
 
+/// Has a configuration use a certificate that nobody has signed.
+fn sign(config: &mut Config, directory: &Path) -> Result<SelfSigned, String> {
+    if !config.tls.certificates.is_empty() {
+        return Err("--tls-self-signed: tls.certificates names certificates already; use one or \
+                    the other"
+            .to_owned());
+    }
+    let signed = tls::self_signed(directory)
+        .map_err(|error| format!("--tls-self-signed={}: {error}", directory.display()))?;
+    let path = |path: &Path| path.display().to_string().into_boxed_str();
+    config.tls.certificates = vec![config::Certificate {
+        certificate: path(&signed.files.certificate),
+        key: path(&signed.files.key),
+    }];
+    Ok(signed)
+}
+
 /// Serves from here to the end of the drain that a signal asks for. Returns whether every thread
 /// worked until then.
-fn run(config: &Config) -> Result<bool, StartError> {
+fn run(config: &Config, signed: Option<&SelfSigned>) -> Result<bool, StartError> {
     // From before the start, so that a signal in its middle drains as well.
-    let signal = first_signal()?;
+    let signal = signals()?;
     if let Err(error) = sys::raise_descriptor_limit() {
         tracing::warn!(%error, "cannot raise the limit of descriptors to the hard one");
     }
@@ -255,10 +300,15 @@ fn run(config: &Config) -> Result<bool, StartError> {
     }
     let server = Server::start(config.clone())?;
     announce(config, &server, capacity);
+    if let Some(signed) = signed {
+        announce_signed(&server, signed);
+    }
+    let mut certificates = Freshness::new(config);
     let mut hangs_said = false;
     let whole = loop {
         match signal.recv_timeout(THREADS_CHECK) {
-            Ok(signal) => {
+            Ok(Told::Reload) => reload(&server),
+            Ok(Told::End(signal)) => {
                 tracing::info!(signal, "draining; a second signal ends the process at once");
                 break true;
             }
@@ -274,6 +324,7 @@ fn run(config: &Config) -> Result<bool, StartError> {
                 tracing::error!("a thread ended by itself; draining what is left");
                 break false;
             }
+            Err(_) if certificates.is_due(&server) => reload(&server),
             Err(_) => {}
         }
     };
@@ -283,22 +334,63 @@ fn run(config: &Config) -> Result<bool, StartError> {
     Ok(whole)
 }
 
-/// Receives the first SIGTERM or SIGINT; the second ends the process.
-fn first_signal() -> Result<mpsc::Receiver<&'static str>, StartError> {
-    let mut signals = Signals::new([SIGTERM, SIGINT])
+/// When the files of certificates are looked at again.
+struct Freshness {
+    every: Option<Duration>,
+    next: Instant,
+}
+
+impl Freshness {
+    fn new(config: &Config) -> Self {
+        let every = Duration::from_millis(config.tls.reload_ms.into());
+        let every = Some(every).filter(|every| !every.is_zero());
+        Self { every, next: Instant::now() + every.unwrap_or_default() }
+    }
+
+    /// Whether it is time, and a file is another than it was.
+    fn is_due(&mut self, server: &Server) -> bool {
+        let (Some(every), Some(tls)) = (self.every, server.tls()) else { return false };
+        if Instant::now() < self.next {
+            return false;
+        }
+        self.next = Instant::now() + every;
+        tls.has_changed()
+    }
+}
+
+/// Reads certificates anew; who is connected notices nothing.
+fn reload(server: &Server) {
+    match server.tls().map(net::Tls::reload) {
+        None => tracing::info!("there are no certificates to be read anew"),
+        Some(Ok(())) => tracing::info!("certificates were read anew"),
+        Some(Err(problem)) => {
+            tracing::error!(%problem, "certificates were not read anew; the old ones stay in use");
+        }
+    }
+}
+
+/// Receives SIGHUP, and the first SIGTERM or SIGINT; the second of these ends the process.
+fn signals() -> Result<mpsc::Receiver<Told>, StartError> {
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])
         .map_err(|error| StartError::System { what: "cannot listen for signals", error })?;
     let (tell, told) = mpsc::channel();
     thread::Builder::new()
         .name("signals".to_owned())
         .spawn(move || {
-            for (count, signal) in signals.forever().enumerate() {
+            let mut count = 0;
+            for signal in signals.forever() {
+                if signal == SIGHUP {
+                    let _ = tell.send(Told::Reload);
+                    continue;
+                }
+                count += 1;
                 let name = if signal == SIGTERM { "SIGTERM" } else { "SIGINT" };
-                if count > 0 {
+                if count > 1 {
                     tracing::warn!(signal = name, "ending before the drain is complete");
                     process::exit(1);
                 }
                 // Nobody waits once the drain has ended.
-                let _ = tell.send(name);
+                let _ = tell.send(Told::End(name));
             }
         })
         .map_err(|error| StartError::System { what: "cannot start a thread", error })?;
@@ -314,20 +406,36 @@ fn announce(config: &Config, server: &Server, capacity: Capacity) {
         return;
     }
     let side = if config.watch.demo { "demo" } else { "side" };
+    let sealed = |is_on| if server.tls().is_some() && is_on { "s" } else { "" };
+    let (ws, http) = (sealed(config.tls.play), sealed(config.tls.watch));
     let pages = if config.watch.demo {
         format!(
-            "game   http://{watch}/arena/\n\
-             watch  http://{watch}/arena/watch/\n\
-             board  http://{watch}/board/\n"
+            "game   http{http}://{watch}/arena/\n\
+             watch  http{http}://{watch}/arena/watch/\n\
+             board  http{http}://{watch}/board/\n"
         )
     } else {
         String::new()
     };
     print(&format!(
-        "{side}   http://{watch}/\n{pages}\
-         play   ws://{play}/play\n\
-         raw    ws://{play}/raw/{{room}}\n\
+        "{side}   http{http}://{watch}/\n{pages}\
+         play   ws{ws}://{play}/play\n\
+         raw    ws{ws}://{play}/raw/{{room}}\n\
          clients that fit: {clients} (descriptors {descriptors})\n"
+    ));
+}
+
+/// Says how to trust a certificate that nobody has signed.
+fn announce_signed(server: &Server, signed: &SelfSigned) {
+    let SelfSigned { files, fingerprint, spki } = signed;
+    let (certificate, watch) = (files.certificate.display(), reachable(server.watch_addr()));
+    print(&format!(
+        "TLS with a certificate that nobody has signed: {certificate}\n\
+         SHA-256   {fingerprint}\n\
+         curl      curl --cacert {certificate} https://{watch}/healthz\n\
+         Chromium  chromium --ignore-certificate-errors-spki-list={spki} https://{watch}/\n\
+         another browser: open https://{watch}/ and, for Firefox, https://{}/ too, and accept it\n",
+        reachable(server.play_addr()),
     ));
 }
 

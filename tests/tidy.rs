@@ -20,6 +20,13 @@ fn the_websocket_codec_is_named_only_by_net() {
 }
 
 #[test]
+fn tls_is_named_only_by_its_own_files() {
+    assert_nobody_names("rustls", &["src/net/tls/"]);
+    assert_nobody_names("rcgen", &["src/net/tls/"]);
+    assert_nobody_names("ring", &["src/net/tls/"]);
+}
+
+#[test]
 fn the_wire_codec_is_named_in_one_file() {
     assert_nobody_names("bincode", &["protocol/src/codec.rs"]);
 }

@@ -1,6 +1,6 @@
 //! Checks of keys that depend on each other.
 
-use super::Config;
+use super::{Config, ForwardedBy};
 
 /// Two keys that do not go together.
 pub(super) struct Conflict {
@@ -111,6 +111,16 @@ pub(super) fn conflicts(config: &Config) -> Vec<Conflict> {
         not_above(most, value!(play.batch_bytes_max), &format!("{why} into what members may get"));
         if config.rooms.history_messages_max > 0 {
             not_above(most, value!(rooms.history_bytes_max), &format!("{why} into what is kept"));
+        }
+    }
+    let access = &config.access;
+    for (key, is_on) in [
+        ("access.proxy_protocol", access.proxy_protocol),
+        ("access.forwarded", access.forwarded != ForwardedBy::None),
+    ] {
+        if is_on && access.proxies.is_empty() {
+            let message = format!("{key} is for proxies, and access.proxies names none");
+            found.push(Conflict { keys: [key, "access.proxies"], message });
         }
     }
     let listen = config.play.listen;

@@ -12,3 +12,6 @@ mod slow;
 mod support;
 mod talk;
 mod watch;
+
+/// Whether servers and clients speak TLS: not in this program.
+const SEALED: bool = false;

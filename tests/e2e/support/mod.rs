@@ -4,6 +4,9 @@ pub(crate) mod client;
 pub(crate) mod http;
 pub(crate) mod player;
 pub(crate) mod process;
+#[path = "../../support/tls.rs"]
+pub(crate) mod signed;
+pub(crate) mod stream;
 
 use madang::Server;
 use madang::config::Config;
@@ -65,6 +68,7 @@ pub(crate) fn config() -> Config {
     config.play.messages_burst = 1_000_000;
     config.play.bytes_per_second = 1 << 30;
     config.play.bytes_burst = 1 << 30;
+    stream::seal(&mut config);
     config
 }
 

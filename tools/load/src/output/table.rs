@@ -37,9 +37,10 @@ struct Table {
 
 impl Table {
     fn section(&mut self, outcome: &Outcome) {
-        let scenario = match outcome.name == outcome.scenario {
-            true => String::new(),
-            false => format!(" ({})", outcome.scenario),
+        let scenario = if outcome.name == outcome.scenario {
+            String::new()
+        } else {
+            format!(" ({})", outcome.scenario)
         };
         self.plain(&format!("{}{scenario}", outcome.name));
         self.indent += 2;
