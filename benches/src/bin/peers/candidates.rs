@@ -1,6 +1,5 @@
 //! Who is measured: how each is started, what it speaks, and which version it is.
 
-use crate::cells::Kind;
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -125,8 +124,8 @@ impl Candidate {
         ["-5ms", "-20ms"].into_iter().find(|window| self.id.ends_with(window)).unwrap_or_default()
     }
 
-    /// How it is started for a kind of load, on any free port. An error says what is missing.
-    pub(crate) fn command(&self, places: &Places, kind: Kind) -> Result<Command, String> {
+    /// How it is started, on any free port. An error says what is missing.
+    pub(crate) fn command(&self, places: &Places) -> Result<Command, String> {
         match self.program {
             Program::Madang(arguments) => {
                 let mut command = Command::new(exists(places.own.join("madang"))?);
@@ -139,10 +138,7 @@ impl Candidate {
                 for key in ["bytes_per_second", "bytes_burst"] {
                     command.args(["--set", &format!("play.{key}=1073741824")]);
                 }
-                for setting in kind.madang_settings() {
-                    command.args(["--set", setting]);
-                }
-                command.args(arguments);
+                command.args(["--set", "watch.connections_max=6000"]).args(arguments);
                 // It takes its configuration from these, and refuses what it does not know.
                 for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("MADANG_")) {
                     command.env_remove(name);

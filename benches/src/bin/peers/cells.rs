@@ -256,15 +256,6 @@ impl Kind {
         words.0
     }
 
-    /// What Madang's configuration has to allow.
-    pub(crate) fn madang_settings(self) -> &'static [&'static str] {
-        match self {
-            // Descriptors are the players' unless it is said that they are the spectators'.
-            Self::Events => &["play.connections_max=100", "watch.connections_max=6000"],
-            _ => &[],
-        }
-    }
-
     /// Arguments of the load tool for those who are there while others connect, if that is of interest.
     pub(crate) fn others(self, scale: Scale, protocol: &str) -> Option<Vec<String>> {
         if !matches!(self, Self::Connects) {

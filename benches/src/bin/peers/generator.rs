@@ -73,13 +73,8 @@ fn measure(
     round: usize,
 ) -> Result<Run, String> {
     let log = machine.logs.join(format!("{}-{}-{round}.log", cell.id, candidate.id));
-    let server = Server::start(
-        candidate,
-        cell.kind,
-        machine.places,
-        machine.cores.map(|(server, _)| server),
-        &log,
-    )?;
+    let server =
+        Server::start(candidate, machine.places, machine.cores.map(|(server, _)| server), &log)?;
     let others = cell
         .kind
         .others(scale, candidate.protocol)

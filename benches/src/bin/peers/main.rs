@@ -152,10 +152,8 @@ fn tables(options: &Options, places: &Places) -> Result<Vec<Table>, String> {
         return Err("none of these servers takes part in any of these cells (--list)".to_owned());
     }
     // Before the first run: hours later is too late to learn that something is not installed.
-    for table in &tables {
-        for row in &table.rows {
-            row.candidate.command(places, table.cell.kind)?;
-        }
+    for row in tables.iter().flat_map(|table| &table.rows) {
+        row.candidate.command(places)?;
     }
     Ok(tables)
 }

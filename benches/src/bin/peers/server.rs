@@ -1,7 +1,6 @@
 //! A server that runs for one measurement.
 
 use crate::candidates::{Candidate, Places, Program};
-use crate::cells::Kind;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -25,13 +24,12 @@ impl Server {
     /// Starts it and waits until it says where it listens. An error says why it does not.
     pub(crate) fn start(
         candidate: &Candidate,
-        kind: Kind,
         places: &Places,
         cores: Option<&str>,
         log: &Path,
     ) -> Result<Self, String> {
         let failed = |error: std::io::Error| format!("{} does not start: {error}", candidate.id);
-        let mut command = pinned(candidate.command(places, kind)?, cores);
+        let mut command = pinned(candidate.command(places)?, cores);
         command.stdout(Stdio::piped()).stderr(File::create(log).map_err(failed)?);
         let mut child = command.spawn().map_err(failed)?;
         let lines = BufReader::new(child.stdout.take().ok_or("no standard output")?).lines();
