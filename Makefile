@@ -70,8 +70,8 @@ test-interop: build ## A client written from the specification alone, and third-
 		&& cd tests/interop && $(NPM) test --silent; } 2>&1 | tee $(RESULTS)/interop.log
 
 # Whether everything works and counts are right; how fast it is takes `make bench-peers`.
-PEERS_SMOKE := --quick --who madang,madang-native,floor-each,floor-turn,ws \
-	--only rooms-20hz,rooms-max,room-20hz,native-20hz,sse,idle,echo
+PEERS_SMOKE := --quick --who madang,madang-native,madang-watched,floor-each,floor-turn,ws \
+	--only rooms-20hz,rooms-max,room-20hz,native-20hz,sse,idle,connects,echo
 
 test-bench: build ## The comparison with peers in small: Madang, the floor and npm's ws
 	@mkdir -p $(RESULTS)

@@ -233,7 +233,8 @@ impl Kind {
                 words.value("--hold", if quick { 0 } else { 3 });
             }
             Self::Connects => {
-                words.put("storm --rooms-of 10");
+                // Alone in its room, so that nobody but itself hears its first message.
+                words.put("storm --rooms-of 1");
                 words.value("--count", connections(10_000, 40));
                 words.value("--in-flight", connections(400, 10));
             }
