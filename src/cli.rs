@@ -3,6 +3,7 @@
 //! Exit codes: 0 after a drain or a finished command, 1 when serving failed or a replay diverged, 2 when
 //! the command line, the configuration or a recording is wrong.
 
+use crate::auth::tool;
 use crate::config::{self, Config, Flag, LogFormat, Problems, Sources};
 use crate::logging;
 use crate::replay;
@@ -10,7 +11,7 @@ use crate::rooms;
 use crate::server::Server;
 use crate::sys::{self, Capacity, StartError};
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::env;
 use std::fs;
@@ -61,6 +62,13 @@ enum Command {
         #[arg(long)]
         verbose: bool,
     },
+    /// Make keys and tokens, and say what is in a token
+    Token {
+        #[command(flatten)]
+        options: Options,
+        #[command(subcommand)]
+        command: tool::Command,
+    },
     /// Print a configuration file with every key at its default
     DefaultConfig {
         /// Print the keys as Markdown tables instead
@@ -95,6 +103,15 @@ struct Options {
     log_level: Option<String>,
 }
 
+/// A signal that is waited for.
+#[derive(Clone, Copy, Debug)]
+enum Told {
+    /// End; the name of the signal.
+    End(&'static str),
+    /// Read keys anew.
+    Reload,
+}
+
 /// Does what the process's arguments say, and returns what it shall exit with.
 pub fn main() -> ExitCode {
     let keys = config::help();
@@ -113,6 +130,7 @@ pub fn main() -> ExitCode {
             check_config(load(&[&cli.options, &options], file))
         }
         Some(Command::Replay { file, verbose }) => replay_file(&file, verbose),
+        Some(Command::Token { options, command }) => token(&[&cli.options, &options], &command),
         Some(Command::DefaultConfig { markdown }) => {
             print(&if markdown { config::markdown() } else { config::sample() });
             ExitCode::SUCCESS
@@ -216,6 +234,27 @@ fn replay_file(path: &Path, verbose: bool) -> ExitCode {
     ExitCode::from(outcome.exit_code())
 }
 
+fn token(options: &[&Options], command: &tool::Command) -> ExitCode {
+    let done = match command {
+        tool::Command::Keygen(keygen) => tool::keygen(keygen).map(|text| (text, true)),
+        tool::Command::Sign(sign) => tool::sign(sign).map(|text| (text, true)),
+        tool::Command::Inspect => match load(options, None) {
+            Ok((config, _)) => tool::inspect(&config.auth),
+            Err(problems) => return wrong(&problems),
+        },
+    };
+    match done {
+        Ok((text, is_good)) => {
+            print(&text);
+            if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(problem) => {
+            eprintln!("madang token: {problem}");
+            ExitCode::from(2)
+        }
+    }
+}
+
 fn wrong(problems: &Problems) -> ExitCode {
     eprintln!("{problems}");
     ExitCode::from(2)
@@ -244,7 +283,7 @@ fn serve(loaded: Loaded) -> ExitCode {
 /// worked until then.
 fn run(config: &Config) -> Result<bool, StartError> {
     // From before the start, so that a signal in its middle drains as well.
-    let signal = first_signal()?;
+    let signal = signals()?;
     if let Err(error) = sys::raise_descriptor_limit() {
         tracing::warn!(%error, "cannot raise the limit of descriptors to the hard one");
     }
@@ -258,7 +297,8 @@ fn run(config: &Config) -> Result<bool, StartError> {
     let mut hangs_said = false;
     let whole = loop {
         match signal.recv_timeout(THREADS_CHECK) {
-            Ok(signal) => {
+            Ok(Told::Reload) => reload(&server),
+            Ok(Told::End(signal)) => {
                 tracing::info!(signal, "draining; a second signal ends the process at once");
                 break true;
             }
@@ -283,22 +323,33 @@ fn run(config: &Config) -> Result<bool, StartError> {
     Ok(whole)
 }
 
-/// Receives the first SIGTERM or SIGINT; the second ends the process.
-fn first_signal() -> Result<mpsc::Receiver<&'static str>, StartError> {
-    let mut signals = Signals::new([SIGTERM, SIGINT])
+/// Reads anew what may change while the server runs; who is connected notices nothing.
+fn reload(server: &Server) {
+    server.reload_keys();
+}
+
+/// Receives SIGHUP, and the first SIGTERM or SIGINT; the second of these ends the process.
+fn signals() -> Result<mpsc::Receiver<Told>, StartError> {
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])
         .map_err(|error| StartError::System { what: "cannot listen for signals", error })?;
     let (tell, told) = mpsc::channel();
     thread::Builder::new()
         .name("signals".to_owned())
         .spawn(move || {
-            for (count, signal) in signals.forever().enumerate() {
+            let mut count = 0;
+            for signal in signals.forever() {
+                if signal == SIGHUP {
+                    let _ = tell.send(Told::Reload);
+                    continue;
+                }
+                count += 1;
                 let name = if signal == SIGTERM { "SIGTERM" } else { "SIGINT" };
-                if count > 0 {
+                if count > 1 {
                     tracing::warn!(signal = name, "ending before the drain is complete");
                     process::exit(1);
                 }
                 // Nobody waits once the drain has ended.
-                let _ = tell.send(name);
+                let _ = tell.send(Told::End(name));
             }
         })
         .map_err(|error| StartError::System { what: "cannot start a thread", error })?;

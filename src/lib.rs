@@ -4,6 +4,7 @@
 //! engine ([`madang_engine`]) decides, the net moves bytes, and a shard is the two together on one
 //! thread.
 
+pub mod auth;
 pub mod cli;
 pub mod config;
 pub mod logging;

@@ -159,6 +159,8 @@ families! {
         "What happened in rooms and was not told to spectators' threads at once for want of room."
     Counter "madang_record_dropped_total" { RecordDropped, }
         "What happened in recorded rooms and was not recorded for want of room."
+    Counter "madang_tokens_expired_total" { TokensRunOut, }
+        "Connections closed because their token had expired and no new one had come."
     Counter "madang_drain_unwritten_total" { DrainUnwritten, }
         "Reliable messages still unwritten at the end of a drain."
 
@@ -180,6 +182,7 @@ families! {
     Counter "madang_publish_refused_total" by "reason" {
         PublishOff = "off",
         PublishUnauthorized = "unauthorized",
+        PublishForbidden = "forbidden",
         PublishInvalid = "invalid",
         PublishNoRoom = "no_room",
         PublishRawRoom = "raw_room",
@@ -205,6 +208,32 @@ families! {
         RecordingsCutFiles = "files",
         RecordingsCutDisk = "disk",
     } "Rooms not, or no further, recorded: for want of place on the way to the disk, in the file, in the directory, or for what the disk said."
+
+    // From here on whoever checks tokens counts.
+    Gauge "madang_token_keys" { TokenKeys, }
+        "Keys that tokens are checked with."
+    Gauge "madang_token_sources_failing" { TokenSourcesFailing, }
+        "Places keys are read from that could not be read the last time; what they gave before stays in use."
+    Counter "madang_token_reloads_total" { TokenReloads, }
+        "Times that keys were read."
+    Counter "madang_token_reload_failures_total" { TokenReloadFailures, }
+        "Times that keys could not be read."
+    Counter "madang_tokens_accepted_total" { TokensAccepted, }
+        "Tokens that were right."
+    Counter "madang_tokens_refused_total" by "reason" {
+        TokensMissing = "missing",
+        TokensMalformed = "malformed",
+        TokensTooLong = "too_long",
+        TokensUnknownKey = "unknown_key",
+        TokensSignature = "signature",
+        TokensExpired = "expired",
+        TokensNotYet = "not_yet",
+        TokensIssuer = "issuer",
+        TokensAudience = "audience",
+        TokensClaims = "claims",
+        TokensBanned = "banned",
+        TokensBusy = "busy",
+    } "Clients without a token where one is needed, and tokens that were refused."
 }
 
 /// How HTTP answers are counted: by the first digit of their status.
@@ -234,6 +263,11 @@ impl Block {
     /// Stores the present value of a gauge, or the sum so far of a counter.
     pub fn set(&self, counter: Counter, value: u64) {
         self.counters[counter as usize].store(value, Ordering::Relaxed);
+    }
+
+    /// Adds to a counter that several threads count.
+    pub fn add(&self, counter: Counter, more: u64) {
+        self.counters[counter as usize].fetch_add(more, Ordering::Relaxed);
     }
 
     /// The value that was stored last.
@@ -287,6 +321,7 @@ impl Metrics {
             shards: blocks(shards),
             watch: blocks(watch_threads),
             record: blocks(1),
+            tokens: blocks(1),
             started: SystemTime::now(),
         });
         let mut registry = Registry::default();
@@ -319,6 +354,11 @@ impl Metrics {
         Arc::clone(&self.blocks.record[0])
     }
 
+    /// The block of those who check tokens.
+    pub fn tokens(&self) -> Arc<Block> {
+        Arc::clone(&self.blocks.tokens[0])
+    }
+
     /// Everything, as text; its type is [`CONTENT_TYPE`].
     pub fn exposition(&self) -> String {
         let mut out = String::with_capacity(8192);
@@ -336,6 +376,8 @@ struct Blocks {
     watch: Vec<Arc<Block>>,
     /// One.
     record: Vec<Arc<Block>>,
+    /// One.
+    tokens: Vec<Arc<Block>>,
     started: SystemTime,
 }
 
@@ -359,6 +401,7 @@ impl Blocks {
         let mut metric = describe(encoder, family.kind, family.name, family.help)?;
         let sum = |counter: Counter| {
             let blocks = match counter as usize {
+                place if place >= Counter::TokenKeys as usize => &self.tokens,
                 place if place >= Counter::RecordingsOpen as usize => &self.record,
                 place if place >= Counter::Spectators as usize => &self.watch,
                 _ => &self.shards,

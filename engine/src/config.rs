@@ -44,6 +44,10 @@ pub struct SessionConfig {
     pub pong_ms: u64,
     /// How long a session is kept without a connection.
     pub grace_ms: u64,
+    /// How long before its credential expires a client is asked for a new one.
+    pub renew_ms: u64,
+    /// How long after that its connection is closed if none has come.
+    pub expired_ms: u64,
     /// Largest message from a client.
     pub message_bytes_max: u32,
     /// Largest batch to a client; a single larger message travels alone.
@@ -104,6 +108,8 @@ pub struct RoomConfig {
     pub presence_full_max: u32,
     /// Least time between two counts.
     pub presence_count_ms: u64,
+    /// Users that are kept out of rooms homed here, each of one room.
+    pub bans_max: usize,
     /// How long an empty room is kept.
     pub linger_ms: u64,
     /// How long a room gathers messages before they leave together; 0 sends at the end of the turn.
@@ -239,6 +245,8 @@ impl Default for SessionConfig {
             ping_ms: 25_000,
             pong_ms: 10_000,
             grace_ms: 30_000,
+            renew_ms: 60_000,
+            expired_ms: 30_000,
             message_bytes_max: 64 << 10,
             batch_bytes_max: 64 << 10,
             outbound_bytes_max: 512 << 10,
@@ -273,6 +281,7 @@ impl Default for RoomConfig {
             latest_bytes_max: 256 << 10,
             presence_full_max: 256,
             presence_count_ms: 500,
+            bans_max: 10_000,
             linger_ms: 30_000,
             flush_ms: 0,
             publish_keys_max: 1024,

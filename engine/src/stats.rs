@@ -51,6 +51,8 @@ pub struct Stats {
     pub ticks_skipped: u64,
     /// Ticks of rooms.
     pub ticks: u64,
+    /// Connections closed because their credential expired.
+    pub expired: u64,
     /// Times a client was read more slowly for its rate.
     pub rate_pauses: u64,
     /// Times a client was read more slowly because a shard was behind.

@@ -1,11 +1,13 @@
 //! The declaration of every key: name, type, default, bounds and meaning, once.
 
+use super::access::{Anonymous, CookieName, FilePath, Text, TokenKey};
 use super::recording::{Directory, Prefix};
 use super::rules::{FlushPolicy, FlushRule, KindRule, RoomKind, RoomName};
 use super::secret::Secret;
 use super::value::{Bad, Level, LogFormat, Raw, Value};
 use super::watching::{Origin, WatchRule};
 use super::{Key, Section};
+use madang_engine::access::{Grant, Rights};
 use madang_protocol::limits::MESSAGE_BYTES_CAP;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -161,6 +163,40 @@ configuration! {
         accepts_per_turn: u32 = 64, in 1..=65_536;
         /// Most bytes on their way from one shard to another.
         peer_window_bytes: u32 = 8_388_608, in 65_536..=QUEUE_BYTES_CAP;
+    }
+
+    /// Who clients are and what they may do. A credential is a JSON Web Token, signed with one of the keys.
+    auth: Auth {
+        /// Who is let in without a credential. `loopback` holds only while every listener is on the loopback; a server that others reach has to say `everywhere`, or `off`.
+        anonymous: Anonymous = Anonymous::Loopback;
+        /// What those may do who have no credential.
+        anonymous_may: Vec<Grant> = vec![Grant::everywhere(Rights::ORDINARY)];
+        /// What those may do whose credential says nothing of rooms.
+        user_may: Vec<Grant> = vec![Grant::everywhere(Rights::ORDINARY)];
+        /// Keys that credentials are checked with: where each is read from, and the one algorithm it is for. Public keys are PEM; a secret has at least 32 bytes.
+        keys: Vec<TokenKey> = Vec::new();
+        /// A file with more keys, as a JSON Web Key Set.
+        jwks_file: FilePath = FilePath(None);
+        /// Who may have made a credential (`iss`); empty for anybody who has the key.
+        issuers: Vec<Text> = Vec::new();
+        /// Whom a credential has to be for (`aud`), one of these; without any, one that names somebody is refused.
+        audiences: Vec<Text> = Vec::new();
+        /// How far clocks may be apart.
+        leeway_s: u32 = 10, in 0..=300;
+        /// Largest credential.
+        token_bytes_max: u32 = 4_096, in 256..=8_192;
+        /// The cookie in which a credential may come; `""` for none. Browsers send cookies for any page: check origins as well.
+        cookie: CookieName = CookieName(None);
+        /// How long before its credential expires a client is asked for a new one.
+        renew_ms: u32 = 60_000, in 0..=86_400_000;
+        /// How long after that its connection is closed if none has come.
+        expired_ms: u32 = 30_000, in 0..=86_400_000;
+        /// Most credentials that wait to be checked; beyond, clients are told to come again.
+        checks_max: u32 = 1_024, in 1..=65_536;
+        /// How often key files are looked at for changes; SIGHUP reads them at once.
+        reload_ms: u32 = 2_000, in 100..=3_600_000;
+        /// Most bans of users from the server, and from rooms of each shard.
+        bans_max: u32 = 10_000, in 1..=1_000_000;
     }
 
     /// Rooms and what they remember.

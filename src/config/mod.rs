@@ -8,6 +8,7 @@
 //!
 //! Deliberately absent: reloading, and any value that is checked later than at start-up.
 
+mod access;
 mod check;
 mod document;
 mod keys;
@@ -18,8 +19,9 @@ mod secret;
 mod value;
 mod watching;
 
+pub use access::{Anonymous, CookieName, FilePath, KeySource, Text, TokenAlgorithm, TokenKey};
 pub use document::{help, markdown, sample};
-pub use keys::{Config, KEYS, Log, Play, Rooms, SECTIONS, Server, Watch};
+pub use keys::{Auth, Config, KEYS, Log, Play, Rooms, SECTIONS, Server, Watch};
 pub use load::{Flag, Problems, Sources, load};
 pub use recording::{Directory, Prefix};
 pub use rules::{FlushPolicy, FlushRule, KindRule, RoomKind, RoomName};

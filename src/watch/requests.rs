@@ -41,7 +41,10 @@ impl WatchDriver {
             "OPTIONS" => Response::new(204)
                 .header("Allow", METHODS)
                 .header("Access-Control-Allow-Methods", METHODS)
-                .header("Access-Control-Allow-Headers", "Last-Event-ID, Cache-Control")
+                .header(
+                    "Access-Control-Allow-Headers",
+                    "Last-Event-ID, Cache-Control, Authorization",
+                )
                 .header("Access-Control-Max-Age", "600"),
             "GET" | "HEAD" => match self.open(&resource, request) {
                 Ok(Answer::Stream { head, tag }) => {
@@ -77,6 +80,11 @@ impl WatchDriver {
         if thread != self.number {
             return Ok(Answer::Handoff { to: thread });
         }
+        let room = match resource {
+            Resource::Events(room) => Some(&**room),
+            _ => None,
+        };
+        self.guests.opening = Some(self.spectator(room, request)?);
         match resource {
             Resource::List => self.page(request),
             Resource::Changes => {

@@ -3,6 +3,7 @@
 use crate::backend::{Answer, Backend, KEY};
 use crate::server::{config, wait_for};
 use crossbeam_channel::Receiver;
+use madang::auth::Auth;
 use madang::config::Secret;
 use madang::metrics::{Counter, Metrics};
 use madang::net::{NetConfig, Reactor, Shared, listener};
@@ -43,7 +44,8 @@ impl Lonely {
         config.watch.publish_answer_ms = answer_ms;
         let settings = watch_settings(&config);
         let site = Arc::new(Site::new(Arc::<Readiness>::default(), Arc::clone(&metrics), None));
-        let driver = WatchDriver::new((0, 1), site, settings, inbox, metrics.watch(0));
+        let auth = Arc::new(Auth::new(&config.auth, metrics.tokens()));
+        let driver = WatchDriver::new((0, 1), site, settings, inbox, (metrics.watch(0), auth));
         let config = NetConfig { body_bytes_max, ..NetConfig::default() };
         let mut reactor =
             Reactor::new(config, Some(listener), Shared::new(), driver).expect("an event loop");

@@ -285,6 +285,13 @@ const edited = struct({
   refused: list(pair(u32, editRefusal)),
 });
 
+const manageAction = oneOf({
+  kick: struct({ member: u32 }),
+  ban: struct({ user: text, seconds: u32 }),
+  unban: struct({ user: text }),
+  close: null,
+});
+
 /** By tag. */
 const CLIENT = /** @type {const} */ ({
   hello,
@@ -298,6 +305,8 @@ const CLIENT = /** @type {const} */ ({
   get_stats: struct({ ref: u32 }),
   resync: struct({ channel: u32, part, tick: u53, hash: u32 }),
   edit,
+  renew: struct({ ref: u32, token: text }),
+  manage: struct({ channel: u32, cseq: u53, action: manageAction }),
 });
 
 /** By tag. */
@@ -325,6 +334,8 @@ const SERVER = /** @type {const} */ ({
   input_ack: struct({ channel: u32, tick: u53, cseq: u53 }),
   part_gone: struct({ channel: u32, part }),
   edited,
+  expiring: struct({ close_ms: u32 }),
+  renewed: struct({ ref: u32, expires_ms: option(u53) }),
 });
 
 /** @typedef {null | boolean | string | { int: number } | { float: number } | { bytes: Uint8Array }} WireValue */

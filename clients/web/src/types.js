@@ -43,7 +43,7 @@
 /**
  * @typedef {object} ClientOptions
  * @property {string} [token] a credential
- * @property {() => string | Promise<string>} [getToken] a fresh credential for each attempt to connect
+ * @property {() => string | Promise<string>} [getToken] a fresh credential, for each attempt to connect and whenever the server asks for one
  * @property {any} [WebSocket] the WebSocket class, where there is no global one
  * @property {StorageLike} [storage] such as `sessionStorage`: a page reload resumes the session
  * @property {string} [name] the application's name, told to the server's operator

@@ -13,6 +13,7 @@ use madang_protocol::limits::{LABELS_MAX, is_room_name};
 use madang_protocol::server::{
     ClassCounts, ErrorRef, LeaveReason, Left, Pong, ServerMessage, Stats,
 };
+use std::sync::Arc;
 
 impl Engine {
     pub(super) fn client_message(&mut self, conn: ConnId, slot: u32, message: ClientMessage<'_>) {
@@ -31,6 +32,8 @@ impl Engine {
             ClientMessage::Request(op) => RoomOp::Request(op),
             ClientMessage::SetAttributes(op) => RoomOp::SetAttributes(op),
             ClientMessage::Edit(op) => RoomOp::Edit(op),
+            ClientMessage::Manage(op) => RoomOp::Manage(op),
+            ClientMessage::Renew(renew) => return self.renew(conn, slot, renew),
             ClientMessage::Resync(resync) => return self.state_asked(slot, &resync),
         };
         let Some((channel, cseq)) = named else { return };
@@ -127,7 +130,7 @@ impl Engine {
         let request = JoinRequest {
             session: self.sessions.address(slot).unwrap_or_default(),
             attempt: session.attempt,
-            user: session.resumable.as_ref().and_then(|resumable| resumable.user.clone()),
+            identity: Arc::clone(&session.identity),
             wire: session.wire,
             kind,
             join: join.clone(),

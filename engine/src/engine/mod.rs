@@ -6,8 +6,9 @@
 //! are made without a message in between.
 //!
 //! The parts: `connections.rs` (hello, resume), `clients.rs` (what clients say), `members.rs` (what rooms say to
-//! sessions), `states.rs` (who is owed a room's state), `links.rs` (flow between shards, lag, quiescing), `timers.rs`, `check.rs`.
+//! sessions), `access.rs` (who a session is, and until when), `states.rs` (who is owed a room's state), `links.rs` (flow between shards, lag, quiescing), `timers.rs`, `check.rs`.
 
+mod access;
 mod check;
 mod clients;
 mod connections;
@@ -25,6 +26,7 @@ use crate::id::{ConnId, SessionRef, ShardId};
 use crate::input::Input;
 use crate::output::{Event, Output};
 use crate::peer::{Down, Link, PeerMsg, Up};
+use crate::room::bans::Bans;
 use crate::room::home::Home;
 use crate::room::{Ctx, Effect};
 use crate::session::Sessions;
@@ -65,6 +67,7 @@ pub struct Engine {
     pool: Pool,
     views: Views,
     home: Home,
+    bans: Bans,
     links: Vec<Link>,
     timers: Wheel<TimerKey>,
     /// Rooms' next ticks and ends of windows: exact, because the wheel is too coarse for them.
@@ -102,6 +105,7 @@ impl Engine {
             pool: Pool::default(),
             views: Views::default(),
             home: Home::new(config.shard.0, shards, config.first_room),
+            bans: Bans::default(),
             links: (0..shards).map(|_| Link::default()).collect(),
             timers: Wheel::new(now, TIMER_US),
             deadlines: BTreeSet::new(),
@@ -137,6 +141,7 @@ impl Engine {
             Input::Open { name, options } => self.open_room(&name, options),
             Input::WatchResync { channel, name_hash } => self.watch_resync(channel, name_hash),
             Input::Publish(publish) => self.publish_by_backend(&publish),
+            Input::Expel(user) => self.expel(&user),
         }
         self.settle();
     }
@@ -318,7 +323,9 @@ impl Engine {
     fn with_home<T>(&mut self, act: impl FnOnce(&mut Home, &mut Ctx<'_>) -> T) -> T {
         let mut ctx = Ctx {
             config: &self.config.room,
+            now: self.clock.now,
             wall_ms: self.clock.wall_us / 1000,
+            bans: &mut self.bans,
             encoder: &mut self.encoder,
             effects: &mut self.effects,
             stats: &mut self.stats,

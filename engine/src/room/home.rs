@@ -5,6 +5,7 @@ use super::play::{NotMade, Play};
 use super::record::RecordEnd;
 use super::stateful::CLOSED;
 use super::{Ctx, Effect, Refusal, Room, refuse};
+use crate::access::Rights;
 use crate::config::{Kind, RoomConfig};
 use crate::output::Event;
 use crate::peer::JoinRequest;
@@ -135,6 +136,10 @@ impl Home {
             (None, JoinMode::Join) => {
                 refuse(ErrorCode::NO_SUCH_ROOM, format!("there is no room {name:?}"))
             }
+            (None, _) if !request.identity.rights(name).has(Rights::CREATE) => {
+                let why = format!("there is no room {name:?}, and the session may not create it");
+                refuse(ErrorCode::FORBIDDEN, why)
+            }
             (None, _) => {
                 let options = request.join.options.create.clone().unwrap_or_default();
                 let extensions = &request.join.ext;
@@ -144,11 +149,16 @@ impl Home {
     }
 
     /// A public room here that a match may enter and its session is not in, lowest number first.
-    pub fn find_match(&self, request: &JoinRequest) -> Option<u32> {
+    pub fn find_match(
+        &self,
+        request: &JoinRequest,
+        may_enter: impl Fn(&str) -> bool,
+    ) -> Option<u32> {
         let JoinTarget::Match { filter, .. } = &request.join.target else { return None };
         self.public.iter().copied().find(|channel| {
             self.get(*channel).is_some_and(|room| {
                 room.matches(request.kind, filter)
+                    && may_enter(&room.name)
                     && room.members.iter().all(|member| member.session != request.session)
             })
         })

@@ -2,16 +2,18 @@
 //! whatever it wants done comes out as [`Effect`]s.
 //!
 //! The parts: [`members`], [`history`], [`latest`], entering and leaving in `entry.rs`, what
-//! members do in `ops.rs`, what backends publish in `publish.rs`, what the room answers in
+//! members do in `ops.rs`, what managers do in `manage.rs`, what backends publish in `publish.rs`, what the room answers in
 //! `requests.rs`, the table of a shard's rooms in [`home`].
 
+pub mod bans;
 pub mod entry;
 pub mod history;
 pub mod home;
 pub mod latest;
 pub mod logic;
+mod manage;
 pub mod members;
-mod ops;
+pub(crate) mod ops;
 pub mod play;
 mod publish;
 pub mod record;
@@ -31,6 +33,7 @@ use crate::session::QueueClass;
 use crate::stats::Stats;
 use crate::time::Time;
 use crate::watch::{WatchEvent, WatchItem};
+use bans::Bans;
 use history::{Entry, EntryKind, History};
 use latest::LatestValues;
 use madang_protocol::client::PresenceMode;
@@ -108,8 +111,12 @@ pub enum Effect {
 pub struct Ctx<'a> {
     /// Bounds.
     pub config: &'a RoomConfig,
+    /// Monotonic time.
+    pub now: Time,
     /// Wall clock, milliseconds since 1970 UTC.
     pub wall_ms: u64,
+    /// Users that are kept out of rooms.
+    pub bans: &'a mut Bans,
     /// Encodes frames.
     pub encoder: &'a mut Encoder,
     /// Takes what the room wants done.
@@ -520,6 +527,7 @@ pub fn cseq_of(message: &ClientMessage<'_>) -> Option<(Channel, Cseq)> {
         ClientMessage::Request(op) => Some((op.channel, op.cseq)),
         ClientMessage::SetAttributes(op) => Some((op.channel, op.cseq)),
         ClientMessage::Edit(op) => Some((op.channel, op.cseq)),
+        ClientMessage::Manage(op) => Some((op.channel, op.cseq)),
         _ => None,
     }
 }

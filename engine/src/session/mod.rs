@@ -5,6 +5,7 @@ pub mod rate;
 
 pub use outbound::{Pushed, QueueClass};
 
+use crate::access::Identity;
 use crate::config::SessionConfig;
 use crate::id::{ConnId, SessionRef, ShardId};
 use crate::peer::Wire;
@@ -14,6 +15,7 @@ use outbound::Queue;
 use rate::Allowance;
 use slab::Slab;
 use smallvec::SmallVec;
+use std::sync::Arc;
 
 /// Why reading from a client is paused; bits of [`Session::pauses`].
 pub mod pause {
@@ -49,6 +51,10 @@ pub struct Session {
     pub conn: Option<ConnId>,
     /// How the connection speaks.
     pub wire: Wire,
+    /// Who it belongs to, and what it may do.
+    pub identity: Arc<Identity>,
+    /// Whether the client has been asked for a new credential.
+    pub is_asked: bool,
     /// Why reading is paused.
     pub pauses: u8,
     /// Whether a ping is unanswered.
@@ -90,8 +96,8 @@ pub struct Resumable {
     pub secret: [u8; 16],
     /// The secret of the key that the newest replaced, until the client shows that it has the new.
     pub old_secret: Option<[u8; 16]>,
-    /// The authenticated user.
-    pub user: Option<Box<str>>,
+    /// The client's number for the new credential that is being checked.
+    pub renewing: Option<u32>,
     /// Times it was resumed.
     pub resumes: u32,
 }
@@ -148,7 +154,7 @@ impl Sessions {
         &mut self,
         conn: ConnId,
         wire: Wire,
-        resumable: Option<Box<Resumable>>,
+        (identity, resumable): (Arc<Identity>, Option<Box<Resumable>>),
         config: &SessionConfig,
         now: Time,
     ) -> u32 {
@@ -158,6 +164,8 @@ impl Sessions {
             attempt: 1,
             conn: Some(conn),
             wire,
+            identity,
+            is_asked: false,
             pauses: 0,
             pinged: false,
             queue: Queue::default(),

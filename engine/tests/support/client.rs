@@ -76,6 +76,8 @@ pub(crate) struct Client {
     pub(crate) stats: Vec<Stats>,
     pub(crate) pongs: Vec<u64>,
     pub(crate) draining: Option<u32>,
+    /// What was said of its credential.
+    pub(crate) told: Vec<ServerMessage<'static>>,
     pub(crate) pings: u32,
     /// Whether WebSocket pings are answered.
     pub(crate) answers_pings: bool,
@@ -114,6 +116,7 @@ impl Client {
             stats: Vec::new(),
             pongs: Vec::new(),
             draining: None,
+            told: Vec::new(),
             pings: 0,
             answers_pings: true,
             sessions_lost: 0,
@@ -146,7 +149,7 @@ impl Client {
             version_min: VERSION,
             version_max: VERSION,
             client: "model/1".to_owned(),
-            token: self.token.clone(),
+            token: self.token.clone().map(Into::into),
             resume: self.key.map(|key| Resume { key, rooms }),
             ..Hello::default()
         };
@@ -312,7 +315,7 @@ impl Client {
         }
     }
 
-    fn operate(
+    pub(super) fn operate(
         &mut self,
         node: &mut Node,
         channel: u32,
@@ -489,14 +492,11 @@ impl Client {
                 self.retry(node, gap.channel.0, true);
                 Ok(())
             }
-            ServerMessage::Pong(pong) => {
-                self.pongs.push(pong.id);
-                Ok(())
+            ServerMessage::Pong(pong) => self.noted(|own| own.pongs.push(pong.id)),
+            ServerMessage::Expiring(_) | ServerMessage::Renewed(_) => {
+                self.noted(|own| own.told.push(message.clone().into_owned()))
             }
-            ServerMessage::Stats(stats) => {
-                self.stats.push(stats.clone());
-                Ok(())
-            }
+            ServerMessage::Stats(stats) => self.noted(|own| own.stats.push(stats.clone())),
             ServerMessage::Error(error) => {
                 self.errors.push((error.code, error.r#ref));
                 match error.r#ref {
