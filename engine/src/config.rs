@@ -73,6 +73,18 @@ pub struct SessionConfig {
     pub bytes_per_second: u32,
     /// Bytes in one burst.
     pub bytes_burst: u32,
+    /// Sustained joins a second from one client; 0 is no bound.
+    pub joins_per_second: u32,
+    /// Joins in one burst.
+    pub joins_burst: u32,
+    /// Sustained requests a second from one client; 0 is no bound.
+    pub requests_per_second: u32,
+    /// Requests in one burst.
+    pub requests_burst: u32,
+    /// How long a client may go on asking for more than it may before it is closed, in milliseconds; 0 is for ever.
+    pub rate_close_ms: u64,
+    /// Sessions of one user on this shard, those in grace included.
+    pub user_sessions_max: usize,
     /// Sessions on this shard, those in grace included.
     pub sessions_max: usize,
     /// Sessions in grace on this shard; beyond, a dropped session ends at once.
@@ -86,6 +98,8 @@ pub struct SessionConfig {
 pub struct RoomConfig {
     /// Rooms homed on this shard.
     pub rooms_max: usize,
+    /// Rooms homed on this shard that one user has made.
+    pub user_rooms_max: usize,
     /// Members that any room may have.
     pub members_max: u32,
     /// Members of a room whose creator did not say.
@@ -259,6 +273,12 @@ impl Default for SessionConfig {
             messages_burst: 400,
             bytes_per_second: 1 << 20,
             bytes_burst: 2 << 20,
+            joins_per_second: 10,
+            joins_burst: 50,
+            requests_per_second: 20,
+            requests_burst: 100,
+            rate_close_ms: 120_000,
+            user_sessions_max: 100,
             sessions_max: 100_000,
             away_sessions_max: 20_000,
             rooms_max: 16,
@@ -270,6 +290,7 @@ impl Default for RoomConfig {
     fn default() -> Self {
         Self {
             rooms_max: 100_000,
+            user_rooms_max: 1_000,
             members_max: 20_000,
             default_capacity: 20_000,
             history_messages_max: 4096,

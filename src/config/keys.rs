@@ -147,6 +147,18 @@ configuration! {
         bytes_per_second: u32 = 1_048_576, in 1_024..=QUEUE_BYTES_CAP;
         /// Bytes that it may send at once.
         bytes_burst: u32 = 2_097_152, in 1_024..=QUEUE_BYTES_CAP;
+        /// Joins that a client may ask for in the long run; faster is slowed. 0 is no bound.
+        joins_per_second: u32 = 10, in 0..=10_000_000;
+        /// Joins that it may ask for at once.
+        joins_burst: u32 = 50, in 1..=10_000_000;
+        /// Requests (`request`, `get_stats`, `resync`, `renew`, `manage`) that it may send in the long run; faster is slowed. 0 is no bound.
+        requests_per_second: u32 = 20, in 0..=10_000_000;
+        /// Requests that it may send at once.
+        requests_burst: u32 = 100, in 1..=10_000_000;
+        /// How long a client may go on sending more than it may, slowed down, before it is closed; 0 is for ever.
+        rate_close_ms: u32 = 120_000, in 0..=86_400_000;
+        /// Most sessions of one user on a shard, those in grace included.
+        user_sessions_max: u32 = 100, in 1..=COUNT_CAP;
         /// Most sessions of a shard, those in grace included.
         sessions_max: u32 = 100_000, in 1..=COUNT_CAP;
         /// Most sessions of a shard that are in grace.
@@ -203,6 +215,8 @@ configuration! {
     rooms: Rooms {
         /// Most rooms of a shard.
         rooms_max: u32 = 100_000, in 1..=COUNT_CAP;
+        /// Most rooms of a shard that joins of one user have made and that are still there.
+        user_rooms_max: u32 = 1_000, in 1..=COUNT_CAP;
         /// Most rooms of a session.
         rooms_per_session_max: u32 = 16, in 1..=4_096;
         /// Most members that a room may be opened for.

@@ -38,6 +38,12 @@ pub fn engine_config(
         messages_burst: play.messages_burst,
         bytes_per_second: play.bytes_per_second,
         bytes_burst: play.bytes_burst,
+        joins_per_second: play.joins_per_second,
+        joins_burst: play.joins_burst,
+        requests_per_second: play.requests_per_second,
+        requests_burst: play.requests_burst,
+        rate_close_ms: play.rate_close_ms.into(),
+        user_sessions_max: play.user_sessions_max as usize,
         sessions_max: play.sessions_max as usize,
         away_sessions_max: play.away_sessions_max as usize,
         rooms_max: of_rooms.rooms_per_session_max as usize,
@@ -52,6 +58,7 @@ pub fn engine_config(
     });
     let room = RoomConfig {
         rooms_max: of_rooms.rooms_max as usize,
+        user_rooms_max: of_rooms.user_rooms_max as usize,
         members_max: of_rooms.members_max,
         default_capacity: of_rooms.default_capacity,
         history_messages_max: of_rooms.history_messages_max as usize,

@@ -5,6 +5,7 @@ use crate::config::Kind;
 use crate::id::{ConnId, ShardId};
 use crate::peer::{JoinRequest, RoomOp, Up, home_of};
 use crate::room::cseq_of;
+use crate::session::rate::Ask;
 use crate::session::{Joining, QueueClass};
 use madang_protocol::ErrorCode;
 use madang_protocol::client::{ClientMessage, Join, JoinTarget, Resync};
@@ -18,6 +19,15 @@ use std::sync::Arc;
 impl Engine {
     pub(super) fn client_message(&mut self, conn: ConnId, slot: u32, message: ClientMessage<'_>) {
         let named = cseq_of(&message);
+        match message {
+            ClientMessage::Join(_) => self.spend_ask(slot, Ask::Join),
+            ClientMessage::Request(_)
+            | ClientMessage::GetStats(_)
+            | ClientMessage::Resync(_)
+            | ClientMessage::Renew(_)
+            | ClientMessage::Manage(_) => self.spend_ask(slot, Ask::Request),
+            _ => {}
+        }
         let op = match message {
             ClientMessage::Hello(_) => return self.bad_message(conn, "a second hello"),
             ClientMessage::Join(join) => return self.join(slot, join),

@@ -9,7 +9,9 @@ use crate::id::{ConnId, SessionRef, ShardId};
 use crate::input::Entry;
 use crate::output::{Event, Output};
 use crate::peer::{JoinRequest, Up, Wire, home_of};
+use crate::session::rate::Ask;
 use crate::session::{Held, Joining, QueueClass, Resumable, pause};
+use crate::time::Time;
 use madang_protocol::client::{
     ClientMessage, Hello, Join, JoinMode, JoinOptions, JoinTarget, Resume,
 };
@@ -242,6 +244,11 @@ impl Engine {
         });
         if let Some((slot, resume)) = resumed {
             return self.resume(conn, wire, slot, &resume, identity);
+        }
+        let most = self.config.session.user_sessions_max;
+        if identity.user_key().is_some_and(|user| self.sessions.of_user(&user) >= most) {
+            let why = format!("the user has {most} sessions here, as many as it may");
+            return self.close(conn, CloseCode::BUSY, &why);
         }
         let resumable = Box::new(Resumable {
             id: SessionId(self.random()),
@@ -492,7 +499,29 @@ impl Engine {
         self.stats.messages_received += 1;
         let now = self.clock.now;
         let Some(session) = self.sessions.get_mut(slot) else { return };
-        let Some(until) = session.allowance.spend(len, &self.config.session, now) else { return };
+        if let Some(until) = session.allowance.spend(len, &self.config.session, now) {
+            self.slow_down(slot, until);
+        }
+    }
+
+    /// Takes a question out of its allowance.
+    pub(super) fn spend_ask(&mut self, slot: u32, ask: Ask) {
+        let now = self.clock.now;
+        let Some(session) = self.sessions.get_mut(slot) else { return };
+        if let Some(until) = session.allowance.ask(ask, &self.config.session, now) {
+            self.slow_down(slot, until);
+        }
+    }
+
+    /// Does not read from a client until then; one that has never let up for long is closed.
+    fn slow_down(&mut self, slot: u32, until: Time) {
+        let now = self.clock.now;
+        let Some(session) = self.sessions.get_mut(slot) else { return };
+        if session.allowance.is_beyond_patience(&self.config.session, now) {
+            let (shard, generation) = (self.config.shard, session.generation);
+            let address = SessionRef { shard, slot, generation };
+            self.overflowed.push((address, CloseCode::RATE_LIMITED));
+        }
         if session.pauses & pause::RATE == 0 {
             let generation = session.generation;
             self.stats.rate_pauses += 1;

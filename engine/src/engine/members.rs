@@ -150,10 +150,9 @@ impl Engine {
                 options.labels.push(label.clone());
             }
         }
-        let (kind, extensions) = (request.kind, &request.join.ext);
         let (fresh, now) = (self.fresh(), self.clock.now);
         self.with_home(|home, ctx| {
-            home.create((&name, kind), options, extensions, fresh, now, ctx).map(Matched::Room)
+            home.create_for(&name, &request, options, fresh, now, ctx).map(Matched::Room)
         })
     }
 
@@ -437,7 +436,11 @@ impl Engine {
     /// Ends the connection of a session whose queue had no room for what may not be dropped.
     pub(super) fn overflow(&mut self, address: SessionRef, code: CloseCode) {
         if self.sessions.resolve(address).is_some_and(|session| session.conn.is_some()) {
-            self.close_session_conn(address.slot, code, "the client reads too slowly");
+            let why = match code {
+                CloseCode::RATE_LIMITED => "the client has asked for more than it may for long",
+                _ => "the client reads too slowly",
+            };
+            self.close_session_conn(address.slot, code, why);
         }
     }
 

@@ -24,6 +24,7 @@ pub mod shared;
 pub mod state;
 mod stateful;
 
+use crate::access::UserKey;
 use crate::config::{Kind, RoomConfig};
 use crate::encode::Encoder;
 use crate::id::ShardId;
@@ -197,6 +198,8 @@ pub struct Room {
     failed: Option<Box<str>>,
     /// Whether it goes on without members.
     pub(crate) is_kept: bool,
+    /// The user whose join made it.
+    pub(crate) maker: Option<UserKey>,
     /// Whether its next tick is due.
     is_ticking: bool,
     /// When it is.

@@ -5,7 +5,7 @@ pub mod rate;
 
 pub use outbound::{Pushed, QueueClass};
 
-use crate::access::Identity;
+use crate::access::{Identity, UserKey};
 use crate::config::SessionConfig;
 use crate::id::{ConnId, SessionRef, ShardId};
 use crate::peer::Wire;
@@ -15,6 +15,7 @@ use outbound::Queue;
 use rate::Allowance;
 use slab::Slab;
 use smallvec::SmallVec;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Why reading from a client is paused; bits of [`Session::pauses`].
@@ -128,6 +129,8 @@ impl Session {
 pub struct Sessions {
     shard: ShardId,
     slab: Slab<Session>,
+    /// How many each user has.
+    by_user: BTreeMap<UserKey, usize>,
     next_generation: u32,
     /// Sessions without a connection.
     pub away: usize,
@@ -136,7 +139,7 @@ pub struct Sessions {
 impl Sessions {
     /// None.
     pub fn new(shard: ShardId) -> Self {
-        Self { shard, slab: Slab::new(), next_generation: 0, away: 0 }
+        Self { shard, slab: Slab::new(), by_user: BTreeMap::new(), next_generation: 0, away: 0 }
     }
 
     /// How many there are.
@@ -159,6 +162,9 @@ impl Sessions {
         now: Time,
     ) -> u32 {
         self.next_generation = self.next_generation.wrapping_add(1);
+        if let Some(user) = identity.user_key() {
+            *self.by_user.entry(user).or_default() += 1;
+        }
         let session = Session {
             generation: self.next_generation,
             attempt: 1,
@@ -204,7 +210,21 @@ impl Sessions {
 
     /// Ends a session.
     pub fn remove(&mut self, slot: u32) -> Option<Session> {
-        self.slab.try_remove(slot as usize)
+        let session = self.slab.try_remove(slot as usize)?;
+        if let Some(user) = session.identity.user_key()
+            && let Some(count) = self.by_user.get_mut(&user)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.by_user.remove(&user);
+            }
+        }
+        Some(session)
+    }
+
+    /// How many sessions a user has here.
+    pub fn of_user(&self, user: &UserKey) -> usize {
+        self.by_user.get(user).copied().unwrap_or(0)
     }
 
     /// Every session with its slot, by ascending slot.

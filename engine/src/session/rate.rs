@@ -14,7 +14,22 @@ pub struct Allowance {
     messages: i64,
     /// Bytes, in thousandths.
     bytes: i64,
+    /// Joins, in thousandths.
+    joins: i64,
+    /// Other questions that cost more than a message, in thousandths.
+    requests: i64,
     refilled: Time,
+    /// Since when it has been in debt again and again, without half a burst in between.
+    slowed_since: Option<Time>,
+}
+
+/// What costs the server more than its bytes say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// Into a room.
+    Join,
+    /// An answer that has to be made: requests, counts, states anew, credentials.
+    Request,
 }
 
 impl Allowance {
@@ -23,7 +38,10 @@ impl Allowance {
         Self {
             messages: i64::from(config.messages_burst) * 1000,
             bytes: i64::from(config.bytes_burst) * 1000,
+            joins: i64::from(config.joins_burst) * 1000,
+            requests: i64::from(config.requests_burst) * 1000,
             refilled: now,
+            slowed_since: None,
         }
     }
 
@@ -42,6 +60,27 @@ impl Allowance {
         (wait_us > 0).then(|| now + wait_us)
     }
 
+    /// Takes a question besides. Returns until when the session has to pause, if it has.
+    pub fn ask(&mut self, ask: Ask, config: &SessionConfig, now: Time) -> Option<Time> {
+        self.refill(config, now);
+        let (level, rate) = match ask {
+            Ask::Join => (&mut self.joins, config.joins_per_second),
+            Ask::Request => (&mut self.requests, config.requests_per_second),
+        };
+        if rate == 0 {
+            return None;
+        }
+        *level -= 1000;
+        let wait_us = debt_us(*level, rate);
+        (wait_us > 0).then(|| now + wait_us)
+    }
+
+    /// The session is in debt: whether it has been, again and again, for longer than it may.
+    pub fn is_beyond_patience(&mut self, config: &SessionConfig, now: Time) -> bool {
+        let since = *self.slowed_since.get_or_insert(now);
+        config.rate_close_ms > 0 && since.plus_ms(config.rate_close_ms) <= now
+    }
+
     fn refill(&mut self, config: &SessionConfig, now: Time) {
         // Whole milliseconds, so that a rate of n a second is n thousandths a millisecond.
         let elapsed_ms = now.since(self.refilled) / 1000;
@@ -55,6 +94,23 @@ impl Allowance {
         };
         self.messages = fill(self.messages, config.messages_per_second, config.messages_burst);
         self.bytes = fill(self.bytes, config.bytes_per_second, config.bytes_burst);
+        self.joins = fill(self.joins, config.joins_per_second, config.joins_burst);
+        self.requests = fill(self.requests, config.requests_per_second, config.requests_burst);
+        if self.slowed_since.is_some() && self.has_recovered(config) {
+            self.slowed_since = None;
+        }
+    }
+
+    /// Whether every bucket that is bounded is half full again.
+    fn has_recovered(&self, config: &SessionConfig) -> bool {
+        [
+            (self.messages, config.messages_per_second, config.messages_burst),
+            (self.bytes, config.bytes_per_second, config.bytes_burst),
+            (self.joins, config.joins_per_second, config.joins_burst),
+            (self.requests, config.requests_per_second, config.requests_burst),
+        ]
+        .iter()
+        .all(|(level, rate, burst)| *rate == 0 || *level >= i64::from(*burst) * 500)
     }
 }
 
@@ -89,6 +145,44 @@ mod tests {
             assert_eq!(allowance.spend(100, &config, now), None, "never more than the burst");
         }
         assert!(allowance.spend(100, &config, now).is_some());
+    }
+
+    #[test]
+    fn questions_have_buckets_of_their_own() {
+        let config = SessionConfig {
+            joins_per_second: 2,
+            joins_burst: 1,
+            requests_per_second: 0,
+            ..SessionConfig::default()
+        };
+        let now = Time::from_ms(0);
+        let mut allowance = Allowance::new(&config, now);
+        assert_eq!(allowance.ask(Ask::Join, &config, now), None);
+        assert_eq!(allowance.ask(Ask::Join, &config, now), Some(now + 500_000));
+        assert_eq!(allowance.ask(Ask::Request, &config, now), None, "no bound");
+    }
+
+    #[test]
+    fn patience_ends_for_those_who_never_let_up() {
+        let config = SessionConfig {
+            messages_per_second: 10,
+            messages_burst: 10,
+            rate_close_ms: 5_000,
+            ..SessionConfig::default()
+        };
+        let mut allowance = Allowance::new(&config, Time::from_ms(0));
+        let mut slow = |at_ms: u64, messages: u32| {
+            let now = Time::from_ms(at_ms);
+            let debts = (0..messages).filter_map(|_| allowance.spend(1, &config, now)).count();
+            debts > 0 && allowance.is_beyond_patience(&config, now)
+        };
+        assert!(!slow(1_000, 11));
+        for at_ms in (1_200..5_900).step_by(100) {
+            assert!(!slow(at_ms, 1), "{at_ms}");
+        }
+        assert!(slow(6_000, 2));
+        // Half a burst later it begins anew.
+        assert!(!slow(7_000, 11));
     }
 
     #[test]

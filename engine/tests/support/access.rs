@@ -2,6 +2,7 @@
 
 use super::client::Client;
 use super::node::Node;
+use madang_engine::id::ConnId;
 use madang_protocol::client::{ClientMessage, Edit, Manage, ManageAction, Renew};
 
 impl Client {
@@ -39,5 +40,39 @@ impl Client {
         self.operate(node, channel, (true, None), |channel, cseq| {
             ClientMessage::Manage(Manage { channel, cseq, action })
         })
+    }
+}
+
+/// Whether what a client says is not refused for want of a right.
+pub(super) fn is_heard(token: Option<&str>) -> bool {
+    token.is_none_or(|token| !token.contains('=') || token.contains("publish"))
+}
+
+/// How late a timer may be.
+const SLACK_MS: u64 = 50;
+
+impl Node {
+    /// A connection has a credential that expires then, or not at all.
+    pub(super) fn note_expiry(&mut self, shard: usize, conn: ConnId, expires_ms: Option<u64>) {
+        let wall_ms = self.wall_us / 1000;
+        let expired_ms = self.config().session.expired_ms + SLACK_MS;
+        let until = expires_ms.map(|at_ms| at_ms.saturating_sub(wall_ms) + expired_ms);
+        match until {
+            Some(in_ms) => drop(self.expiries.insert((shard, conn), self.now.plus_ms(in_ms))),
+            None => drop(self.expiries.remove(&(shard, conn))),
+        }
+    }
+
+    /// A shard has just seen the time: nobody there may be on an old credential.
+    pub(super) fn check_expiries(&mut self, shard: usize) {
+        let now = self.now;
+        let past = self.expiries.iter().filter(|((at, _), until)| *at == shard && **until < now);
+        let past: Vec<_> = past.map(|(key, _)| *key).collect();
+        for (shard, conn) in past {
+            self.expiries.remove(&(shard, conn));
+            if self.socket_of(shard, conn).is_some() {
+                self.violate("a connection outlives its credential");
+            }
+        }
     }
 }

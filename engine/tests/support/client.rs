@@ -324,6 +324,7 @@ impl Client {
     ) -> Option<u64> {
         let room = self.rooms.get_mut(&channel).filter(|room| room.is_ready())?;
         let id = self.socket.filter(|_| self.phase == Phase::Ready)?;
+        let is_heard = super::access::is_heard(self.token.as_deref());
         room.cseq += 1;
         let cseq = room.cseq;
         let message = build(Channel(channel), Cseq(cseq));
@@ -334,6 +335,7 @@ impl Client {
         }
         let bytes = encode(self.is_json, &message);
         if is_answered {
+            let payload = payload.filter(|_| is_heard);
             let pending = Pending { bytes: bytes.clone(), payload, is_input, is_retried: false };
             room.unacked.insert(cseq, pending);
         }

@@ -43,6 +43,8 @@ pub(crate) struct Node {
     pub(crate) asked: VecDeque<(usize, ConnId, Option<Token>)>,
     /// The credential of raw connections: it comes with their request.
     pub(crate) raw_token: Option<String>,
+    /// When connections have to have ended for want of a new credential.
+    pub(crate) expiries: BTreeMap<(usize, ConnId), Time>,
     /// Whether credentials are answered at once.
     pub(crate) answers_at_once: bool,
     /// Whether the server reads from clients; not any more once it quiesces.
@@ -89,6 +91,7 @@ impl Node {
             slots: (0..shards).map(|_| Vec::new()).collect(),
             asked: VecDeque::new(),
             raw_token: None,
+            expiries: BTreeMap::new(),
             answers_at_once: true,
             is_reading: true,
             quiesced: vec![false; shards.into()],
@@ -160,6 +163,7 @@ impl Node {
         let clock = self.clock();
         self.engines[shard].handle_timeout(clock);
         self.after(shard);
+        self.check_expiries(shard);
     }
 
     fn after(&mut self, shard: usize) {
@@ -290,7 +294,7 @@ impl Node {
         }
     }
 
-    fn socket_of(&self, shard: usize, conn: ConnId) -> Option<SocketId> {
+    pub(super) fn socket_of(&self, shard: usize, conn: ConnId) -> Option<SocketId> {
         let slot = self.slots[shard].get(conn.slot as usize)?;
         slot.socket.filter(|_| slot.generation == conn.generation)
     }
@@ -344,6 +348,9 @@ impl Node {
             Some(BAD_TOKEN) => Err((CloseCode::UNAUTHORIZED, "no".to_owned())),
             token => Ok(identity(token, self.wall_us / 1000)),
         };
+        if let Ok(identity) = &result {
+            self.note_expiry(shard, conn, identity.expires_ms);
+        }
         self.input(shard, Input::Authenticated { conn, result });
     }
 
