@@ -40,7 +40,7 @@ pub(super) struct Asked {
     /// Write a page with plots, which needs no other file
     #[arg(long, value_name = "FILE")]
     pub(super) html: Option<PathBuf>,
-    /// Write the latencies as HdrHistogram's text; those of a mix into a file for each of its loads
+    /// Write the latencies as `HdrHistogram`'s text; those of a mix into a file for each of its loads
     #[arg(long, value_name = "FILE")]
     pub(super) hgrm: Option<PathBuf>,
     /// Show a line a second while the run goes on, also where a terminal could do more

@@ -1,10 +1,8 @@
 //! How a load is made, against a real server on loopback: several processes, closed loops, searches,
 //! thresholds. Counts and correctness, no times.
 
-mod server;
-
+use crate::server::Running;
 use serde_json::{Value, json};
-use server::Running;
 use std::path::Path;
 use std::process::Command;
 
