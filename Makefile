@@ -13,7 +13,7 @@ RESULTS := $(CARGO_TARGET_DIR)/test-results
 PYTHON_PACKAGES := $(CARGO_TARGET_DIR)/python
 # For tests outside Cargo that start the server.
 export MADANG_TEST_BINARY := $(CARGO_TARGET_DIR)/debug/madang
-export MADANG_WIRE_LINES := $(CARGO_TARGET_DIR)/debug/examples/wire_lines
+export MADANG_TEST_WIRE_LINES := $(CARGO_TARGET_DIR)/debug/examples/wire_lines
 
 # Property tests draw the same cases in every run, so that a failure is of the change that made it;
 # empty, or another number, looks for new ones.
@@ -52,7 +52,7 @@ test: test-needs build ## Run every test, and repeat each runner's own summary a
 
 test-rust: ## Unit, integration and scenario tests, and the simulator
 	@mkdir -p $(RESULTS)
-	{ $(CARGO) test --workspace && $(CARGO) test -p madang-engine --features planted-bugs --test sim; } \
+	{ $(CARGO) test --workspace --no-fail-fast && $(CARGO) test -p madang-engine --features planted-bugs --test sim; } \
 		2>&1 | tee $(RESULTS)/rust.log
 
 test-web: build ## The web client, by Node.js: types, sizes, the codec beside the Rust one

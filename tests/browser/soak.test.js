@@ -1,7 +1,7 @@
 // Sockets are killed again and again under an arena and a chat in a page of real Chromium; what everybody has
 // heard is compared afterwards: nothing lost, nothing twice, nothing out of order.
 //
-// MADANG_BIN: the server to test. MADANG_SOAK_SECONDS: for how long, 20 by default. MADANG_SOAK_SEED: other kills.
+// MADANG_BIN: the server to test. MADANG_TEST_SOAK_SECONDS: for how long, 20 by default. MADANG_TEST_SOAK_SEED: other kills.
 
 import assert from 'node:assert/strict';
 import net from 'node:net';
@@ -9,8 +9,8 @@ import { after, before, test } from 'node:test';
 import { eventually, listen, startBrowser } from './browser.js';
 import { startServer } from './server.js';
 
-const SECONDS = Number(process.env.MADANG_SOAK_SECONDS ?? 20);
-const SEED = Number(process.env.MADANG_SOAK_SEED ?? 1);
+const SECONDS = Number(process.env.MADANG_TEST_SOAK_SECONDS ?? 20);
+const SEED = Number(process.env.MADANG_TEST_SOAK_SEED ?? 1);
 /** Between two kills of a line. */
 const KILL_MS = [300, 4_000];
 

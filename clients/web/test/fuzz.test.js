@@ -1,7 +1,7 @@
 // The codec beside the Rust one: the same bytes are the same message to both, or to neither.
 //
-// MADANG_WIRE_LINES: the Rust one, else target/debug/examples/wire_lines, where there is one. MADANG_FUZZ_SEED
-// and MADANG_FUZZ_CASES: other and more cases than the usual ones.
+// MADANG_TEST_WIRE_LINES: the Rust one, else target/debug/examples/wire_lines, where there is one. MADANG_TEST_FUZZ_SEED
+// and MADANG_TEST_FUZZ_CASES: other and more cases than the usual ones.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -13,10 +13,10 @@ import { decodeClient, decodeServer, encodeClient, encodeServer } from './suppor
 import { seededRandom } from './support/random.js';
 import { fromHex, toHex, toTwin } from './support/twin.js';
 
-const binary = process.env.MADANG_WIRE_LINES ?? fileURLToPath(new URL('../../../target/debug/examples/wire_lines', import.meta.url));
+const binary = process.env.MADANG_TEST_WIRE_LINES ?? fileURLToPath(new URL('../../../target/debug/examples/wire_lines', import.meta.url));
 const skip = existsSync(binary) ? false : `there is no ${binary}: cargo build -p madang-protocol --example wire_lines`;
-const SEED = Number(process.env.MADANG_FUZZ_SEED ?? 1);
-const CASES = Number(process.env.MADANG_FUZZ_CASES ?? 20_000);
+const SEED = Number(process.env.MADANG_TEST_FUZZ_SEED ?? 1);
+const CASES = Number(process.env.MADANG_TEST_FUZZ_CASES ?? 20_000);
 const BYTES_MAX = 2_000;
 
 /** @type {Record<string, { decode: (bytes: Uint8Array) => any, encode: (message: any) => Uint8Array }>} */

@@ -77,7 +77,7 @@ impl Job {
             Self::Arena(_) => "arena",
             Self::Storm(_) => "storm",
             Self::Churn(_) => "churn",
-            Self::Slow(_) => "slow",
+            Self::Slow(job) => job.name(),
             Self::Hostile(_) => "hostile",
             Self::Spectate(_) => "spectate",
         }

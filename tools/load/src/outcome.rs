@@ -109,6 +109,9 @@ pub(crate) struct Outcome {
     pub(crate) failures: Vec<String>,
     /// Loss is a part of what was asked for, as in lossy delivery classes.
     pub(crate) may_lose: bool,
+    /// What could not be sent is a part of what was asked for, as under overload.
+    #[serde(default)]
+    pub(crate) may_not_send: bool,
     /// Of each message of a speaker with many listeners; none any more once [`SPREAD`] is made of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) arrivals: Vec<Arrivals>,
@@ -303,7 +306,8 @@ impl Outcome {
         ];
         for (name, what) in wrong {
             let count = self.count(name);
-            if count > 0 && !(name == LOST && self.may_lose) {
+            let may_be = name == LOST && self.may_lose || name == UNSENT && self.may_not_send;
+            if count > 0 && !may_be {
                 self.fail(format!("{count} messages {what}"));
             }
         }
@@ -369,6 +373,7 @@ impl Outcome {
         other.warnings.iter().for_each(|warning| self.warn(warning));
         other.failures.into_iter().for_each(|failure| self.fail(failure));
         self.may_lose |= other.may_lose;
+        self.may_not_send |= other.may_not_send;
         arrivals::merge(&mut self.arrivals, &other.arrivals);
     }
 }

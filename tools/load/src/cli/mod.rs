@@ -14,7 +14,7 @@ use crate::search::{self, Search};
 use crate::threshold::{self, Threshold};
 use clap::{Args, Parser, Subcommand};
 use options::{Asked, Broadcast, Echo, Idle, Relay, Spectate};
-use scenes::{Arena, Churn, Hostile, Slow, Storm};
+use scenes::{Arena, Churn, Hostile, Overload, Slow, Storm};
 use show::Watcher;
 use std::io::BufRead as _;
 use std::path::PathBuf;
@@ -81,6 +81,11 @@ enum Scenario {
     ///
     /// The others have to get everything in time, and the slow ones what the delivery class promises.
     Slow(Slow),
+    /// Everybody sends more than the server can do
+    ///
+    /// Whoever falls behind has to get what the delivery class promises, and everything be accounted for. In a mix
+    /// with `echo` it says how long the server needs until it is itself again.
+    Overload(Overload),
     /// Garbage and floods beside players who must not feel them; for a server on this machine alone
     Hostile(Hostile),
 }
@@ -209,6 +214,7 @@ impl Scenario {
             Self::Storm(storm) => Ok((storm.order()?, &storm.asked)),
             Self::Churn(churn) => Ok((churn.order()?, &churn.asked)),
             Self::Slow(slow) => Ok((slow.order()?, &slow.asked)),
+            Self::Overload(overload) => Ok((overload.order()?, &overload.asked)),
             Self::Hostile(hostile) => Ok((hostile.order()?, &hostile.asked)),
         }
     }

@@ -211,6 +211,32 @@ pub(super) struct Churn {
     pub(super) asked: Asked,
 }
 
+/// More than the server can do.
+#[derive(Debug, Args)]
+pub(super) struct Overload {
+    /// Members, who all send
+    #[arg(long, default_value_t = 300, value_parser = count)]
+    count: usize,
+    /// Members of a room
+    #[arg(long, default_value_t = 10, value_parser = count)]
+    rooms_of: usize,
+    /// Messages a second from each
+    #[arg(long, default_value = "500", value_parser = hz)]
+    hz: f64,
+    /// Payload bytes, at least 24
+    #[arg(long, default_value_t = 64, value_parser = payload)]
+    payload: usize,
+    /// Delivery class
+    #[arg(long, value_enum, default_value_t = ClassName::Latest)]
+    class: ClassName,
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    timing: Timing,
+    #[command(flatten)]
+    pub(super) asked: Asked,
+}
+
 #[derive(Clone, Debug, Args)]
 pub(super) struct Slow {
     /// Members
@@ -352,6 +378,28 @@ impl Churn {
     }
 }
 
+impl Overload {
+    pub(super) fn order(&self) -> Result<Order, String> {
+        let Self { common, timing, .. } = self;
+        let job = slow::Job {
+            plan: common.native_plan(self.count, self.rooms_of, "")?,
+            class: self.class.class(),
+            hz: self.hz,
+            payload_bytes: self.payload,
+            warmup: timing.warmup,
+            duration: timing.duration,
+            drain: timing.drain,
+            is_overload: true,
+            share: 0.0,
+            pause: None,
+            receive_bytes: None,
+            pid: self.asked.pid,
+            everyone: self.count,
+        };
+        Ok(common.order(Job::Slow(Box::new(job))))
+    }
+}
+
 impl Slow {
     pub(super) fn order(&self) -> Result<Order, String> {
         let Self { common, timing, .. } = self;
@@ -363,9 +411,10 @@ impl Slow {
             warmup: timing.warmup,
             duration: timing.duration,
             drain: timing.drain,
+            is_overload: false,
             share: self.share,
             pause: self.pause,
-            receive_bytes: self.receive_buffer as usize,
+            receive_bytes: Some(self.receive_buffer as usize),
             pid: self.asked.pid,
             everyone: self.count,
         };

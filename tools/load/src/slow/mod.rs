@@ -1,6 +1,7 @@
-//! The scenario of slow readers: in rooms whose members send, a share of the members reads late or not at
-//! all. The others have to get everything in time, and the slow ones what the delivery class promises
-//! them.
+//! The scenarios of too much. Of slow readers: in rooms whose members send, a share of the members reads
+//! late or not at all. The others have to get everything in time, and the slow ones what the delivery class
+//! promises them. Of overload: everybody sends and reads, but it is more than the server or this tool
+//! can do, and everybody has to get what the class promises.
 //!
 //! * reliable: the server closes whoever falls behind too far, and a resume brings what was missed.
 //! * latest: the newest value of each sender arrives, and the server counts those that it left out.
@@ -52,12 +53,14 @@ pub(crate) struct Job {
     pub(crate) warmup: Duration,
     pub(crate) duration: Duration,
     pub(crate) drain: Duration,
-    /// The part of the members that is slow.
+    /// Everybody sends and reads, and everybody may be too slow for what comes.
+    pub(crate) is_overload: bool,
+    /// The part of the members that is slow, where it is not.
     pub(crate) share: f64,
     /// How long a slow one does not read at a time; nothing is until the end.
     pub(crate) pause: Option<Duration>,
-    /// The system's buffer for what comes to a slow one.
-    pub(crate) receive_bytes: usize,
+    /// The system's buffer for what comes to a slow one, if not the usual.
+    pub(crate) receive_bytes: Option<usize>,
     pub(crate) pid: Option<u32>,
     /// Members of all workers together.
     pub(crate) everyone: usize,
@@ -96,8 +99,16 @@ impl Job {
         }
     }
 
-    /// Whether a session is slow: so that each room has its share.
+    /// The scenario's name.
+    pub(crate) fn name(&self) -> &'static str {
+        if self.is_overload { "overload" } else { "slow" }
+    }
+
+    /// Whether a session may fall behind: so that each room has its share.
     fn is_slow(&self, number: usize) -> bool {
+        if self.is_overload {
+            return true;
+        }
         let number = (self.plan.first + number) as f64;
         ((number + 1.0) * self.share).floor() > (number * self.share).floor()
     }
@@ -109,12 +120,16 @@ impl Job {
         outcome.set("rooms_of", self.plan.rooms_of);
         outcome.set("hz", self.hz);
         outcome.set("payload_bytes", self.payload_bytes);
-        outcome.set("slow_share", self.share);
-        match self.pause {
-            Some(pause) => outcome.set("pause_seconds", pause.as_secs_f64()),
-            None => outcome.set("never", true),
+        if !self.is_overload {
+            outcome.set("slow_share", self.share);
+            match self.pause {
+                Some(pause) => outcome.set("pause_seconds", pause.as_secs_f64()),
+                None => outcome.set("never", true),
+            }
         }
-        outcome.set("receive_bytes", self.receive_bytes);
+        if let Some(bytes) = self.receive_bytes {
+            outcome.set("receive_bytes", bytes);
+        }
         outcome.set("warmup_seconds", self.warmup.as_secs_f64());
         outcome.set("duration_seconds", self.duration.as_secs_f64());
     }
@@ -125,19 +140,22 @@ pub(crate) fn run(job: &Job, desk: &Desk) -> Result<Outcome, String> {
     let mut sessions = Sessions::new(job.plan.clone(), crowd::TYPE).map_err(poll_failed)?;
     let everybody = 0..job.plan.connections;
     let mut room = Room::new(job, &sessions)?;
-    let receive_bytes = |number| job.is_slow(number).then_some(job.receive_bytes);
+    let receive_bytes = |number| job.receive_bytes.filter(|_| job.is_slow(number));
     sessions.open(everybody.clone(), receive_bytes, &mut room)?;
     sessions.settle(QUIET_NS, Duration::from_secs(10), &mut room).map_err(poll_failed)?;
     crowd::all_there(&sessions, everybody.clone())?;
 
     let acts = Acts::new(desk.meet(Stage::Opened)?, job.warmup, job.duration);
     room.ears.hearing.latency.window = acts.window();
-    room.lapses_ns = acts.from_ns;
-    room.wakes_ns = acts.to_ns;
+    if !job.is_overload {
+        room.lapses_ns = acts.from_ns;
+        room.wakes_ns = acts.to_ns;
+    }
     let speech = Speech { class: job.class, hz: job.hz, payload_bytes: job.payload_bytes };
-    let senders = everybody.filter(|number| !job.is_slow(*number));
+    let senders = everybody.filter(|number| job.is_overload || !job.is_slow(*number));
     room.crowd = Some(Crowd::new(&sessions, senders, speech, acts.start_ns..acts.to_ns)?);
-    let mut outcome = Outcome::new("slow");
+    let mut outcome = Outcome::new(job.name());
+    outcome.may_not_send = job.is_overload;
     job.settings(&mut outcome);
     crowd::play(&mut sessions, &mut room, &acts, (desk, &mut outcome))?;
 
@@ -200,7 +218,9 @@ struct Counts {
 
 impl Room {
     fn new(job: &Job, sessions: &Sessions) -> Result<Self, String> {
-        let slow = (0..job.plan.connections).map(|number| job.is_slow(number)).collect();
+        // Under overload what is felt is what all feel.
+        let is_apart = |number| !job.is_overload && job.is_slow(number);
+        let slow = (0..job.plan.connections).map(is_apart).collect();
         Ok(Self {
             job: job.clone(),
             crowd: None,
@@ -234,7 +254,7 @@ impl Room {
         while let Some((_, number)) = self.returns.pop(now_ns) {
             if !sessions.line(number).is_connected() {
                 sessions.set_read(number, true, self);
-                sessions.begin(number, Some(self.job.receive_bytes))?;
+                sessions.begin(number, self.job.receive_bytes)?;
                 self.catching_up.push(number);
             }
         }

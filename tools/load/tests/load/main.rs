@@ -7,6 +7,7 @@ mod arena;
 mod churn;
 mod hostile;
 mod modes;
+mod overload;
 mod slow;
 mod smoke;
 mod spectate;
