@@ -376,7 +376,7 @@ impl Log {
                 is_gap: true,
             };
         }
-        let at = self.entries.partition_point(|entry| entry.place() <= seat.place);
+        let at = self.first_behind(seat.place);
         let Some(entry) = self.entries.get(at) else {
             return match self.closed_at_ms {
                 Some(at_ms) if at_ms <= limit_ms => Next::End { text: self.end() },
@@ -389,10 +389,28 @@ impl Log {
         self.event(at, seat, limit_ms, encodes)
     }
 
+    /// Whether somebody without a delay has seen everything, and the epoch is not over.
+    pub(super) fn is_at_end(&self, seat: Seat) -> bool {
+        let newest = self.entries.back().map_or(self.lost.0, Entry::place);
+        !seat.owes_state && seat.place >= newest && self.closed_at_ms.is_none()
+    }
+
+    /// The index of the first entry behind a place. By far the most have seen everything but the newest.
+    fn first_behind(&self, place: Place) -> usize {
+        let len = self.entries.len();
+        let is_seen = |at: usize| self.entries[at].place() <= place;
+        match len {
+            0 => 0,
+            _ if is_seen(len - 1) => len,
+            _ if len == 1 || is_seen(len - 2) => len - 1,
+            _ => self.entries.partition_point(|entry| entry.place() <= place),
+        }
+    }
+
     /// Whether the next of what somebody has not seen came here before a wall time, and can be
     /// skipped over because there is state. What came late from the room makes nobody slow.
     pub(super) fn is_late(&self, seat: Seat, before_ms: u64) -> bool {
-        let at = self.entries.partition_point(|entry| entry.place() <= seat.place);
+        let at = self.first_behind(seat.place);
         let next = self.entries.get(at).map(|entry| entry.came_ms);
         !seat.owes_state && next.is_some_and(|came_ms| came_ms < before_ms) && self.has_state()
     }
@@ -400,7 +418,7 @@ impl Log {
     /// The newest snapshot instead of all that somebody has not seen, if that is more than one event.
     pub(super) fn skip(&mut self, seat: Seat, limit_ms: u64, encodes: &mut u64) -> Option<Next> {
         let newest = self.state.as_ref()?.newest(self.now(limit_ms), limit_ms)?;
-        let at = self.entries.partition_point(|entry| entry.place() <= seat.place);
+        let at = self.first_behind(seat.place);
         let next = self.entries.get(at)?;
         (next.seq < newest).then(|| self.anew(seat, limit_ms, encodes))
     }

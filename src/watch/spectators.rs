@@ -60,7 +60,7 @@ pub(super) struct Counts {
 /// All streams of a thread.
 #[derive(Debug, Default)]
 pub(super) struct Spectators {
-    all: BTreeMap<ConnId, Spectator>,
+    all: Slots,
     /// Who watches which log with which delay.
     groups: BTreeMap<(LogKey, u64), BTreeSet<ConnId>>,
     followers: BTreeSet<ConnId>,
@@ -84,7 +84,11 @@ impl Spectator {
     ) -> Step {
         let (seat, log, delay_ms) = match &mut self.view {
             View::Directory(follower) => {
-                return directory.next(follower).map_or(Step::Wait, |text| Step::Tell(None, text));
+                return directory.next(follower).map_or(Step::Wait, |text| Step::Tell {
+                    before: None,
+                    text,
+                    is_last: false,
+                });
             }
             View::Room { log: None, .. } => return Step::Over(None),
             View::Room { log: Some(log), seat, delay_ms } => (seat, *log, *delay_ms),
@@ -94,30 +98,78 @@ impl Spectator {
         // not caught up.
         let is_slow = self.caught_up_at.plus_ms(conflate_ms) < now;
         let late_ms = wall_ms.saturating_sub(delay_ms).saturating_sub(conflate_ms);
-        let next = rooms.with(log, |log| {
+        let found = rooms.with(log, |log| {
             if is_slow
                 && log.is_late(*seat, late_ms)
                 && let Some(next) = log.skip(*seat, limit_ms, &mut counts.encodes)
             {
                 counts.conflations += 1;
                 self.caught_up_at = now;
-                return next;
+                return (next, false);
             }
-            log.next(*seat, limit_ms, &mut counts.encodes)
+            let next = log.next(*seat, limit_ms, &mut counts.encodes);
+            let is_last = delay_ms == 0
+                && matches!(&next, Next::Event { seat: behind, .. } if log.is_at_end(*behind));
+            (next, is_last)
         });
+        let Some((next, is_last)) = found else { return Step::Over(None) };
         match next {
-            Some(Next::Event { gap, text, seat: behind, is_gap }) => {
+            Next::Event { gap, text, seat: behind, is_gap } => {
                 *seat = behind;
                 counts.gaps += u64::from(is_gap || gap.is_some());
-                Step::Tell(gap, text)
+                if is_last {
+                    self.caught_up_at = now;
+                }
+                Step::Tell { before: gap, text, is_last }
             }
-            Some(Next::End { text }) => Step::Over(Some(text)),
-            Some(Next::Wait { .. }) => {
+            Next::End { text } => Step::Over(Some(text)),
+            Next::Wait { .. } => {
                 self.caught_up_at = now;
                 Step::Wait
             }
-            None => Step::Over(None),
         }
+    }
+}
+
+/// Spectators at the slots of their connections, which are small and reused: finding one is one step.
+#[derive(Debug, Default)]
+struct Slots {
+    slots: Vec<Option<(u32, Spectator)>>,
+    len: usize,
+}
+
+impl Slots {
+    fn get(&self, conn: ConnId) -> Option<&Spectator> {
+        let (generation, spectator) = self.slots.get(conn.slot as usize)?.as_ref()?;
+        (*generation == conn.generation).then_some(spectator)
+    }
+
+    fn get_mut(&mut self, conn: ConnId) -> Option<&mut Spectator> {
+        let (generation, spectator) = self.slots.get_mut(conn.slot as usize)?.as_mut()?;
+        (*generation == conn.generation).then_some(spectator)
+    }
+
+    fn insert(&mut self, conn: ConnId, spectator: Spectator) {
+        let slot = conn.slot as usize;
+        if slot >= self.slots.len() {
+            self.slots.resize_with(slot + 1, || None);
+        }
+        let before = self.slots[slot].replace((conn.generation, spectator));
+        self.len += usize::from(before.is_none());
+    }
+
+    fn remove(&mut self, conn: ConnId) -> Option<Spectator> {
+        self.get(conn)?;
+        self.len -= 1;
+        let (_, spectator) = self.slots[conn.slot as usize].take()?;
+        Some(spectator)
+    }
+
+    fn conns(&self) -> impl Iterator<Item = ConnId> {
+        let slots = (0..).zip(&self.slots);
+        slots.filter_map(|(slot, held)| {
+            held.as_ref().map(|(generation, _)| ConnId { slot, generation: *generation })
+        })
     }
 }
 
@@ -125,7 +177,12 @@ impl Spectator {
 #[derive(Debug)]
 enum Step {
     /// An event, and one before it.
-    Tell(Option<Frame>, Frame),
+    Tell {
+        before: Option<Frame>,
+        text: Frame,
+        /// Certainly nothing follows.
+        is_last: bool,
+    },
     /// Nothing yet.
     Wait,
     /// Perhaps a last event, and nothing more.
@@ -138,11 +195,11 @@ impl Spectators {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.all.len()
+        self.all.len
     }
 
     pub(super) fn ids(&self) -> Vec<ConnId> {
-        self.all.keys().copied().collect()
+        self.all.conns().collect()
     }
 
     pub(super) fn is_followed(&self) -> bool {
@@ -177,7 +234,7 @@ impl Spectators {
 
     /// Returns the log and the delay that nobody watches any more, if it was the last who did.
     pub(super) fn remove(&mut self, conn: ConnId) -> Option<(LogKey, u64)> {
-        let spectator = self.all.remove(&conn)?;
+        let spectator = self.all.remove(conn)?;
         self.followers.remove(&conn);
         let View::Room { log: Some(log), delay_ms, .. } = spectator.view else { return None };
         self.leave((log, delay_ms), conn)
@@ -190,7 +247,7 @@ impl Spectators {
             left.extend(self.groups.remove(&(log, delay_ms)).unwrap_or_default());
         }
         for conn in &left {
-            if let Some(Spectator { view: View::Room { log, .. }, .. }) = self.all.get_mut(conn) {
+            if let Some(Spectator { view: View::Room { log, .. }, .. }) = self.all.get_mut(*conn) {
                 *log = None;
             }
         }
@@ -199,21 +256,21 @@ impl Spectators {
 
     /// Ends a stream with something, once everything that may be shown is.
     pub(super) fn dismiss(&mut self, conn: ConnId, last: Frame) {
-        if let Some(spectator) = self.all.get_mut(&conn) {
+        if let Some(spectator) = self.all.get_mut(conn) {
             spectator.last = Some(last);
         }
     }
 
     /// Has a comment written if nothing was since a time. Returns when that was.
     pub(super) fn quieten(&mut self, conn: ConnId, since: Time) -> Option<Time> {
-        let spectator = self.all.get_mut(&conn)?;
+        let spectator = self.all.get_mut(conn)?;
         spectator.is_quiet = spectator.last_sent <= since;
         Some(spectator.last_sent)
     }
 
     /// Whether a comment is due.
     pub(super) fn is_quiet(&self, conn: ConnId) -> bool {
-        self.all.get(&conn).is_some_and(|spectator| spectator.is_quiet)
+        self.all.get(conn).is_some_and(|spectator| spectator.is_quiet)
     }
 
     /// Pushes what a stream has next. Whether the stream has more, or none when it is over.
@@ -224,7 +281,7 @@ impl Spectators {
         (rooms, directory): (&mut Rooms, &Directory),
         (now, wall_ms): (Time, u64),
     ) -> Option<bool> {
-        let Some(spectator) = self.all.get_mut(&conn) else { return Some(false) };
+        let Some(spectator) = self.all.get_mut(conn) else { return Some(false) };
         if !spectator.first.is_empty() || spectator.is_quiet {
             spectator.last_sent = now;
         }
@@ -238,14 +295,10 @@ impl Spectators {
             let from = (&mut *rooms, directory);
             let counts = &mut self.counts;
             let step = spectator.next(from, (now, wall_ms), self.conflate_ms, counts);
-            let (frames, is_over) = match step {
-                Step::Tell(gap, text) => ([gap, Some(text)], false),
-                Step::Over(last) => ([last, None], true),
-                Step::Wait => {
-                    let Some(last) = spectator.last.take() else { return Some(false) };
-                    out.push(last, FrameKind::Text);
-                    return None;
-                }
+            let (frames, is_last, is_over) = match step {
+                Step::Tell { before, text, is_last } => ([before, Some(text)], is_last, false),
+                Step::Over(last) => ([last, None], true, true),
+                Step::Wait => ([None, None], true, false),
             };
             for frame in frames.into_iter().flatten() {
                 counts.events += 1;
@@ -253,6 +306,11 @@ impl Spectators {
                 out.push(frame, FrameKind::Text);
             }
             if is_over {
+                return None;
+            }
+            if is_last {
+                let Some(last) = spectator.last.take() else { return Some(false) };
+                out.push(last, FrameKind::Text);
                 return None;
             }
         }

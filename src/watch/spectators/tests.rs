@@ -381,7 +381,8 @@ impl Reader {
             let Some(stream) = &mut self.stream else { return };
             let from = (&mut world.rooms, &Directory::default());
             let now = (Time::from_ms(world.wall_ms), world.wall_ms);
-            let Step::Tell(gap, text) = stream.next(from, now, CONFLATE_MS, &mut world.counts)
+            let Step::Tell { before: gap, text, .. } =
+                stream.next(from, now, CONFLATE_MS, &mut world.counts)
             else {
                 return;
             };

@@ -78,14 +78,15 @@ fn measure(
     let others = cell
         .kind
         .others(scale, candidate.protocol)
-        .map(|arguments| Generator::start(machine, &server, arguments, 1, false))
+        .map(|arguments| Generator::start(machine, &server, arguments, 1, Turn::First))
         .transpose()?;
     if others.is_some() {
         std::thread::sleep(ALONE);
     }
     let arguments = cell.kind.arguments(scale, candidate.protocol, &server.events);
     // Where somebody's latency is measured meanwhile, those who measure it come first.
-    let main = Generator::start(machine, &server, arguments, machine.processes, others.is_some())?;
+    let turn = if others.is_some() { Turn::Last } else { Turn::Usual };
+    let main = Generator::start(machine, &server, arguments, machine.processes, turn)?;
     let command = main.command.clone();
     let report = main.report()?;
     let others = others.map(Generator::report).transpose()?.unwrap_or_default();
@@ -122,6 +123,33 @@ fn measure(
     Ok(Run { round, figures, refused, is_limited, json })
 }
 
+/// Whose turn it is on a core that several processes of the load tool share.
+#[derive(Clone, Copy, Debug)]
+enum Turn {
+    /// At once, where the system allows that: it does little, and its latencies are to be the server's.
+    First,
+    Usual,
+    /// When nobody else wants to.
+    Last,
+}
+
+impl Turn {
+    /// The program that starts another with this turn; none for the usual one.
+    fn through(self) -> Option<(&'static str, &'static [&'static str])> {
+        const REAL_TIME: &[&str] = &["--fifo", "1"];
+        let may = || {
+            let mut chrt = Command::new("chrt");
+            chrt.args(REAL_TIME).arg("true").stdout(Stdio::null()).stderr(Stdio::null());
+            chrt.status().is_ok_and(|status| status.success())
+        };
+        match self {
+            Self::First => may().then_some(("chrt", REAL_TIME)),
+            Self::Usual => None,
+            Self::Last => Some(("nice", &[])),
+        }
+    }
+}
+
 /// The load tool at work.
 struct Generator {
     child: Child,
@@ -136,7 +164,7 @@ impl Generator {
         server: &Server,
         arguments: Vec<String>,
         processes: usize,
-        gives_way: bool,
+        turn: Turn,
     ) -> Result<Self, String> {
         let mut command = Command::new(machine.places.own.join("madang-load"));
         command.args(arguments).args(["--json", "--url", &server.play]);
@@ -144,10 +172,10 @@ impl Generator {
         if processes > 1 {
             command.args(["--processes", &processes.to_string()]);
         }
-        if gives_way {
-            let mut nice = Command::new("nice");
-            nice.arg(command.get_program()).args(command.get_args());
-            command = nice;
+        if let Some((program, arguments)) = turn.through() {
+            let mut through = Command::new(program);
+            through.args(arguments).arg(command.get_program()).args(command.get_args());
+            command = through;
         }
         let mut command = pinned(command, machine.cores.map(|(_, load)| load));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

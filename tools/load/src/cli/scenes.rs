@@ -145,7 +145,7 @@ pub(super) struct Storm {
     #[arg(long, default_value = "1s", value_parser = span)]
     jitter: Duration,
     /// Most tries of a connection that is refused or broken off; Retry-After says when
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    #[arg(id = "storm_tries", long = "tries", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1000))]
     tries: u16,
     /// How long it may take until everybody is in, as in 30s
     #[arg(long, default_value = "60s", value_parser = period)]
@@ -212,7 +212,7 @@ pub(super) struct Churn {
 }
 
 /// More than the server can do.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(super) struct Overload {
     /// Members, who all send
     #[arg(long, default_value_t = 300, value_parser = count)]
