@@ -143,11 +143,42 @@ def main():
         server.wait()
     if asked.json:
         print(json.dumps(found))
-    return judge(found, {name: after[name] - before.get(name, 0) for name in after}, code)
+    return judge(asked, found, {name: after[name] - before.get(name, 0) for name in after}, code)
 
 
-def judge(found, counts, code):
-    return 0
+def judge(asked, found, counts, code):
+    """Prints what happened, and says whether it was as it should be."""
+    series = {name: part["series"] for name, part in found["load"].items()}
+    resident = [second["server_resident"] / 2**20 for second in found["series"] if second["server_resident"]]
+    print("\n second | echoes sent, back | their p99 ms | server's cores | resident MiB | sent to all by the crowds")
+    for at, second in enumerate(series["probe"]):
+        crowds = [series[kind][at - BEFORE] for kind in CLASSES if 0 <= at - BEFORE < len(series[kind])]
+        whole = found["series"][at] if at < len(found["series"]) else second
+        print(f"{at + 1:7d} | {second['sent']:6d} {second['received']:6d}     | {second['p99_us'] / 1000:12.1f} "
+              f"| {whole['server_cores'] or 0:14.2f} | {(whole['server_resident'] or 0) / 2**20:12.1f} "
+              f"| {sum(crowd['received'] for crowd in crowds):9,d}")
+    print("\nclass    |      sent |  expected |  received | conflated |   dropped | closed, back")
+    for kind in CLASSES:
+        part = found["load"][kind]
+        slow = part["slow"]
+        print(f"{kind:8s} | {part['sent']:9,d} | {part['expected']:9,d} | {part['received']:9,d} "
+              f"| {part.get('conflated', 0):9,d} | {part.get('dropped', 0):9,d} | {slow['closed']}, {slow['recovered']}")
+    print("\n" + "\n".join(f"{name} {count:,}" for name, count in sorted(counts.items())))
+
+    problems = [f"{name}: {why}" for name, part in found["load"].items() for why in part["failures"]]
+    if code is not None:
+        problems.append(f"the server ended with {code}")
+    grown = max(resident) - resident[0]
+    print(f"\nresident memory grew by {grown:.1f} MiB")
+    if grown > asked.memory_mib:
+        problems.append(f"memory grew by more than {asked.memory_mib:g} MiB")
+    after = series["probe"][BEFORE + LOAD + 1:]
+    late = [second["p99_us"] / 1000 for second in after if second["p99_us"] >= 50_000]
+    if late or not after:
+        problems.append(f"a second after the load's end and later the echoes' p99 was {max(late, default=0):.0f} ms")
+    for problem in problems:
+        print("problem: " + problem)
+    return 1 if problems else 0
 
 
 if __name__ == "__main__":

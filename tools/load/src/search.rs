@@ -1,5 +1,7 @@
 //! The highest rate at which an objective holds: raised by doubling until it fails, then narrowed down
-//! between the last that held and the first that did not.
+//! between the last that held and the first that did not. A rate that fails is not always too high: a server
+//! that writes what gathers in a turn may hold twice of it, with fewer system calls, so that some higher ones are
+//! tried first.
 
 use crate::job::Job;
 use crate::outcome::{DELIVERIES, LATENCY, Outcome, Try};
@@ -13,6 +15,8 @@ pub(crate) struct Search {
     /// How close the rate has to be found, as a part of it.
     pub(crate) precision: f64,
     pub(crate) tries_max: usize,
+    /// Rates above the first that failed that are tried, each twice the one before.
+    pub(crate) beyond: usize,
 }
 
 /// Tries rates; `run` runs a job, which has this rate. Returns the outcome of the last rate that held, or of the lowest tried
@@ -25,7 +29,7 @@ pub(crate) fn run(
     let mut tries: Vec<Try> = Vec::new();
     let mut best: Option<Outcome> = None;
     let mut lowest: Option<Outcome> = None;
-    let mut range = Range { held: 0.0, failed: f64::INFINITY };
+    let mut range = Range { held: 0.0, failed: f64::INFINITY, phase: Phase::Rise };
     let mut limited = false;
     while tries.len() < search.tries_max {
         let Some(hz) = range.next(search) else { break };
@@ -36,16 +40,22 @@ pub(crate) fn run(
         limited = found.generator_limited && !is_held;
         tries.push(found);
         if is_held {
-            range.held = hz;
+            range.held(hz);
             best = Some(outcome);
         } else {
-            range.failed = hz;
+            let is_beyond = hz > range.failed;
             if best.is_none() {
                 lowest = Some(outcome);
             }
-            // Beyond its own limit this tool says nothing of the server.
-            if limited {
+            // At its own limit this tool says nothing of the server.
+            if limited && !is_beyond {
+                range.failed = hz;
                 break;
+            }
+            range.failed(hz, if limited { 0 } else { search.beyond });
+            if limited {
+                range.phase = Phase::Narrow;
+                limited = false;
             }
         }
     }
@@ -88,30 +98,59 @@ fn tried(search: &Search, hz: f64, outcome: &Outcome) -> Try {
     }
 }
 
-/// The highest rate that held, and the lowest that did not.
-#[derive(Clone, Copy, Debug)]
-struct Range {
-    held: f64,
-    failed: f64,
-}
-
 /// Rates are not tried below this.
 const HZ_MIN: f64 = 0.01;
 /// Nor above this.
 const HZ_MAX: f64 = 1e6;
 
+/// The highest rate that held, the lowest above it that did not, and what is tried next.
+#[derive(Clone, Copy, Debug)]
+struct Range {
+    held: f64,
+    failed: f64,
+    phase: Phase,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Phase {
+    /// Nothing failed above what held: twice that is next.
+    Rise,
+    /// Something failed; so many more rates are tried, each twice the last.
+    Beyond { last: f64, left: usize },
+    /// Between what held and what failed.
+    Narrow,
+}
+
 impl Range {
+    fn held(&mut self, hz: f64) {
+        self.held = hz;
+        if hz > self.failed {
+            self.failed = f64::INFINITY;
+            self.phase = Phase::Rise;
+        }
+    }
+
+    fn failed(&mut self, hz: f64, beyond: usize) {
+        self.failed = self.failed.min(hz);
+        self.phase = match self.phase {
+            Phase::Rise if self.held > 0.0 && beyond > 0 => {
+                Phase::Beyond { last: hz, left: beyond }
+            }
+            Phase::Beyond { left, .. } if left > 1 => Phase::Beyond { last: hz, left: left - 1 },
+            _ => Phase::Narrow,
+        };
+    }
+
     /// The next rate to be tried; none when the highest is known.
     fn next(&self, search: &Search) -> Option<f64> {
-        let hz = if self.failed.is_infinite() {
-            if self.held == 0.0 { search.from_hz } else { self.held * 2.0 }
-        } else if self.held == 0.0 {
+        let hz = match self.phase {
+            Phase::Rise if self.held == 0.0 => search.from_hz,
+            Phase::Rise => self.held * 2.0,
+            Phase::Beyond { last, .. } => last * 2.0,
             // The first was too much.
-            self.failed / 4.0
-        } else if self.failed <= self.held * (1.0 + search.precision) {
-            return None;
-        } else {
-            (self.held * self.failed).sqrt()
+            Phase::Narrow if self.held == 0.0 => self.failed / 4.0,
+            Phase::Narrow if self.failed <= self.held * (1.0 + search.precision) => return None,
+            Phase::Narrow => (self.held * self.failed).sqrt(),
         };
         (HZ_MIN..=HZ_MAX).contains(&hz).then_some(hz)
     }
@@ -164,7 +203,7 @@ mod tests {
     /// `generator_hz`.
     fn search(from_hz: f64, server_hz: f64, generator_hz: f64) -> Outcome {
         let objective = threshold::parse_all("loss=0").unwrap().0;
-        let search = Search { objective, from_hz, precision: 0.05, tries_max: 30 };
+        let search = Search { objective, from_hz, precision: 0.05, tries_max: 30, beyond: 0 };
         run(&search, &job(), |job, hz| {
             let Job::Traffic(job) = job else { unreachable!() };
             assert_eq!(job.load.pace, Pace::Hz(hz));
@@ -198,5 +237,24 @@ mod tests {
         assert!(outcome.warnings[0].contains("generator's own limit"), "{:?}", outcome.warnings);
         assert!((outcome.figures["found_hz"] - 80.0).abs() < 1e-9, "it held, late or not");
         assert!((outcome.figures["generator_limit_hz"] - 160.0).abs() < 1e-9);
+    }
+
+    /// A server that loses something between 100 and 300 Hz and above 900.
+    #[test]
+    fn a_higher_rate_may_hold_where_a_lower_one_did_not() {
+        for (beyond, from, highest) in [(0, 20.0, 100.0), (2, 20.0, 900.0), (2, 30.0, 900.0)] {
+            let objective = threshold::parse_all("loss=0").unwrap().0;
+            let search =
+                Search { objective, from_hz: from, precision: 0.05, tries_max: 30, beyond };
+            let outcome = run(&search, &job(), |_, hz| {
+                let mut outcome = Outcome::new("relay");
+                outcome.add(LOST, u64::from((100.0..300.0).contains(&hz) || hz > 900.0));
+                Ok(outcome)
+            })
+            .unwrap();
+            let found = outcome.figures["found_hz"];
+            assert!(found <= highest && highest <= found * 1.05, "{beyond} {from}: {found}");
+            assert!(outcome.figures["failed_hz"] > found);
+        }
     }
 }

@@ -148,6 +148,10 @@ pub(super) struct Searching {
     /// Most rates that are tried
     #[arg(long, default_value_t = 20, value_parser = tries)]
     tries: usize,
+    /// Rates above the first that fails that are tried, each twice the one before: a server that gathers what it
+    /// writes may hold a higher rate better
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(0..=10))]
+    beyond: u8,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -372,6 +376,7 @@ impl Searching {
             from_hz: sending.hz.unwrap_or(HZ),
             precision: self.precision,
             tries_max: self.tries,
+            beyond: self.beyond.into(),
         });
         Order { search, ..order }
     }

@@ -92,6 +92,11 @@ impl Ears {
         self.members[session].is_interrupted = true;
     }
 
+    /// From now on nobody was told its counts.
+    pub(super) fn forget_counts(&mut self) {
+        self.members.iter_mut().for_each(|member| member.stats = None);
+    }
+
     /// Members that were told their counts.
     pub(super) fn counted(&self) -> usize {
         self.members.iter().filter(|member| member.stats.is_some()).count()
