@@ -18,7 +18,7 @@ export MADANG_TEST_BINARY := $(CARGO_TARGET_DIR)/debug/madang
 # empty, or another number, looks for new ones.
 export PROPTEST_RNG_SEED ?= 1
 
-.PHONY: run build test test-rust test-web test-browser test-interop test-needs bench-state check fmt help
+.PHONY: run build test test-rust test-web test-browser test-interop test-bench test-needs bench bench-state bench-peers check fmt help
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
@@ -33,14 +33,14 @@ build: ## Build what the tests start
 test: test-needs build ## Run every test, and repeat each runner's own summary at the end
 	@mkdir -p $(RESULTS) && rm -f $(RESULTS)/*.log
 	@status=0; \
-	for suite in rust web browser interop; do \
+	for suite in rust web browser interop bench; do \
 		$(MAKE) --no-print-directory test-$$suite || status=1; \
 	done; \
 	echo; echo "== Summaries =="; \
-	for suite in rust web browser interop; do \
+	for suite in rust web browser interop bench; do \
 		echo "-- $$suite"; \
 		if [ -f $(RESULTS)/$$suite.log ]; then \
-			grep -E '^(test result:|Ran [0-9]+ tests? |OK|FAILED|(#|ℹ) (tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) )' \
+			grep -E '^(test result:|Ran [0-9]+ tests? |OK|FAILED|(#|ℹ) (tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) |[0-9]+ passed, )' \
 				$(RESULTS)/$$suite.log || echo "no summary: the runner did not get that far"; \
 		else \
 			echo "did not run"; \
@@ -67,7 +67,18 @@ test-interop: build ## A client written from the specification alone, and third-
 	{ PYTHONPATH="$(PYTHON_PACKAGES)" python3 -m unittest discover -s tests/interop \
 		&& cd tests/interop && $(NPM) test --silent; } 2>&1 | tee $(RESULTS)/interop.log
 
-test-needs: clients/web/node_modules/.stamp tests/browser/node_modules/.stamp tests/interop/node_modules/.stamp $(PYTHON_PACKAGES)/.stamp ## Fetch what the tests need
+# Whether everything works and counts are right; how fast it is takes `make bench-peers`.
+PEERS_SMOKE := --quick --who madang,madang-native,floor-each,floor-turn,ws \
+	--only rooms-20hz,rooms-max,room-20hz,native-20hz,sse,idle,echo
+
+test-bench: build ## The comparison with peers in small: Madang, the floor and npm's ws
+	@mkdir -p $(RESULTS)
+	{ $(CARGO) build --package madang-load --package madang-bench --bins \
+		&& $(CARGO) build --manifest-path benches/peers/rust/Cargo.toml --locked --no-default-features \
+			--bin floor --target-dir $(CARGO_TARGET_DIR)/peers/rust \
+		&& $(CARGO_TARGET_DIR)/debug/peers $(PEERS_SMOKE); } 2>&1 | tee $(RESULTS)/bench.log
+
+test-needs: clients/web/node_modules/.stamp tests/browser/node_modules/.stamp tests/interop/node_modules/.stamp benches/peers/node/node_modules/.stamp $(PYTHON_PACKAGES)/.stamp ## Fetch what the tests need
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null \
 		|| command -v google-chrome >/dev/null \
 		|| { echo "Chromium is missing; installing Debian's"; $(SUDO) apt-get update \
@@ -76,8 +87,11 @@ test-needs: clients/web/node_modules/.stamp tests/browser/node_modules/.stamp te
 # Only who is not root needs it.
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
+# Without the larger ones, which benches/peers/run.sh installs.
+benches/peers/node/node_modules/.stamp: NPM_FLAGS := --omit=optional
+
 %/node_modules/.stamp: %/package-lock.json
-	cd $* && $(NPM) ci --no-audit --no-fund
+	cd $* && $(NPM) ci --no-audit --no-fund $(NPM_FLAGS)
 	@touch $@
 
 $(PYTHON_PACKAGES)/.stamp: tests/interop/requirements.txt
@@ -87,8 +101,14 @@ $(PYTHON_PACKAGES)/.stamp: tests/interop/requirements.txt
 		--upgrade --target "$(PYTHON_PACKAGES)" --requirement $<
 	@touch $@
 
+bench: ## Time and allocations of each step of a message (ARGS=rooms does those alone)
+	$(CARGO) bench -p madang-bench --bench micro -- $(ARGS)
+
 bench-state: ## Bytes and time of a state's tick, beside Colyseus
 	benches/state/run.sh
+
+bench-peers: ## Madang beside its peers (ARGS="--only rooms-60hz --who madang,ws --rounds 9"; ARGS=--help)
+	benches/peers/run.sh $(ARGS)
 
 check: ## Everything that .ci/run checks
 	.ci/run

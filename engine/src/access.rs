@@ -6,6 +6,7 @@
 
 use madang_protocol::limits::is_room_name;
 use madang_protocol::value::Value;
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -167,6 +168,18 @@ impl Identity {
         self.user == other.user && self.app == other.app
     }
 
+    /// The user as rules know it: the same name for the same user of the same application alone; none
+    /// when anonymous.
+    pub fn rules_user(&self) -> Option<Cow<'_, str>> {
+        let user = self.user.as_deref()?;
+        // No name has a control character in it.
+        Some(if self.app.is_empty() {
+            user.into()
+        } else {
+            format!("{}\u{1f}{user}", self.app).into()
+        })
+    }
+
     /// The user by its full name; none when anonymous.
     pub fn user_key(&self) -> Option<UserKey> {
         let user = self.user.clone()?;
@@ -226,6 +239,24 @@ mod tests {
         assert_eq!(names("team.red"), ["join", "publish", "watch", "manage"]);
         assert!(identity.has_anywhere(Rights::MANAGE) && !identity.has_anywhere(Rights::STATE));
         assert_eq!(Identity::default().rights("lobby"), Rights::NONE);
+    }
+
+    #[test]
+    fn users_of_different_applications_are_never_the_same() {
+        let of = |app: &str, user: Option<&str>| Identity {
+            app: app.into(),
+            user: user.map(Box::from),
+            ..Identity::default()
+        };
+        let all =
+            [of("", None), of("", Some("ada")), of("chess", Some("ada")), of("go", Some("ada"))];
+        for (i, one) in all.iter().enumerate() {
+            for (j, other) in all.iter().enumerate() {
+                assert_eq!(one.is_same_user(other), i == j);
+                assert_eq!(one.rules_user() == other.rules_user(), i == j);
+                assert_eq!(one.user_key() == other.user_key(), i == j);
+            }
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@
 //! * [`json`]: their JSON twin (`madang.v1.json`).
 //! * [`close`] and [`error`]: close codes and error codes, listed once.
 //! * [`ids`], [`value`], [`limits`]: what the messages are made of.
+//! * [`state`], [`replica`], [`parts`]: a room's state on the wire, and what a receiver makes of it.
 //! * [`portable`]: which JSON texts every client can read.
 //!
 //! Deliberately absent: sockets, WebSocket headers, time, and any policy about when a message may
@@ -23,6 +24,7 @@ pub mod json;
 pub mod limits;
 mod list;
 mod number;
+pub mod parts;
 pub mod portable;
 pub mod replica;
 pub mod server;

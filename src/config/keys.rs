@@ -150,11 +150,11 @@ configuration! {
         /// Joins that a client may ask for in the long run; faster is slowed. 0 is no bound.
         joins_per_second: u32 = 10, in 0..=10_000_000;
         /// Joins that it may ask for at once.
-        joins_burst: u32 = 50, in 1..=10_000_000;
+        joins_burst: u32 = 50, in 1..=1_000_000;
         /// Requests (`request`, `get_stats`, `resync`, `renew`, `manage`) that it may send in the long run; faster is slowed. 0 is no bound.
         requests_per_second: u32 = 20, in 0..=10_000_000;
         /// Requests that it may send at once.
-        requests_burst: u32 = 100, in 1..=10_000_000;
+        requests_burst: u32 = 100, in 1..=1_000_000;
         /// How long a client may go on sending more than it may, slowed down, before it is closed; 0 is for ever.
         rate_close_ms: u32 = 120_000, in 0..=86_400_000;
         /// Most sessions of one user on a shard, those in grace included.
@@ -179,7 +179,7 @@ configuration! {
 
     /// Who clients are and what they may do. A credential is a JSON Web Token, signed with one of the keys.
     auth: Auth {
-        /// Who is let in without a credential. `loopback` holds only while every listener is on the loopback; a server that others reach has to say `everywhere`, or `off`.
+        /// Who is let in without a credential. `loopback` holds only while every listener is on the loopback; a server that others reach has to say `everywhere`, or `off`. Behind a proxy on the same machine the listeners are on the loopback and everybody comes: say `off` there.
         anonymous: Anonymous = Anonymous::Loopback;
         /// What those may do who have no credential.
         anonymous_may: Vec<Grant> = vec![Grant::everywhere(Rights::ORDINARY)];

@@ -111,7 +111,7 @@ impl Conns {
             Full::Address => self.counters.http_answers[3] += 1,
         }
         if self.shed >= SHED_MAX {
-            let _ = super::socket::send(&socket, &[std::io::IoSlice::new(answer)]);
+            let _ = super::socket::send(&socket, answer);
             return;
         }
         self.shed += 1;

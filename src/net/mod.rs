@@ -27,7 +27,7 @@ mod reading;
 mod sending;
 mod socket;
 mod write;
-mod ws;
+pub mod ws;
 
 pub use budget::Budget;
 pub use config::NetConfig;

@@ -7,6 +7,7 @@ use super::driver::Driver;
 use super::http::Response;
 use super::io::Io;
 use super::reading::Core;
+use super::sending::Desk;
 use super::{NetConfig, NetCounters, socket};
 use madang_engine::time::Time;
 use mio::net::{TcpListener, TcpStream};
@@ -59,7 +60,7 @@ pub struct Reactor<D> {
     /// The receive buffer of all connections.
     buffer: Vec<u8>,
     /// Where what they are sent is put together.
-    scratch: Vec<u8>,
+    desk: Desk,
 }
 
 impl<D: Driver> Reactor<D> {
@@ -98,7 +99,7 @@ impl<D: Driver> Reactor<D> {
             accept_not_before: now,
             refusals,
             buffer,
-            scratch: Vec::new(),
+            desk: Desk::default(),
         })
     }
 
@@ -150,7 +151,7 @@ impl<D: Driver> Reactor<D> {
         self.core.expire();
         let now = self.core.conns.now;
         self.core.driver.on_turn(&mut Io::new(&mut self.core.conns), now);
-        self.core.flush(&mut self.scratch);
+        self.core.flush(&mut self.desk);
         self.core.conns.free_ended();
         self.core.driver.on_turn_end(&mut Io::new(&mut self.core.conns));
         Ok(())

@@ -1,14 +1,14 @@
 //! WebSocket frames to a client: what one write call carries, and what is left of it.
 //!
-//! Frames are copied into one scratch buffer that all connections of a reactor share; a batch's
-//! header is written in front of it once its length is known. Only a socket that takes less than
+//! Frames are copied into one scratch buffer that all connections of a reactor share, behind what other
+//! connections of the same group put there; a batch's header is written in front of it once its length is known. Only a socket that takes less than
 //! it was given leaves something behind, in a box that exists until it is written.
 
 use super::Framing;
 use super::ws::CONTROL_BYTES_MAX;
 use madang_engine::frame::{Frame, FrameKind};
 use std::borrow::Cow;
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 
 /// Frames of this size or more are not copied but shared with the write call; one ends a fill.
 pub const SHARE_BYTES_MIN: usize = 16 << 10;
@@ -25,6 +25,8 @@ const PONG: u8 = 0xa;
 #[derive(Debug)]
 pub struct Outbound<'a> {
     scratch: &'a mut Vec<u8>,
+    /// Where the payload of a batch begins in the scratch buffer; the gap for its header is before.
+    base: usize,
     framing: Framing,
     room: usize,
     batch_bytes_max: usize,
@@ -37,36 +39,42 @@ pub struct Outbound<'a> {
     frames: u64,
 }
 
-/// The batch at the scratch buffer's start.
+/// The batch that a fill begins with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Batch {
     /// Nothing was pushed yet.
     None,
-    /// Everything in the scratch buffer is its payload.
+    /// Everything from the base on is its payload.
     Open,
     /// Its header is written, and it begins here; or there is none, and other frames do.
     Done(usize),
 }
 
-/// What a fill gave: the scratch buffer's bytes from `start`, and a frame behind them.
+/// What a fill gave: some of the scratch buffer's bytes, and a frame behind them.
 #[derive(Debug, Default)]
 pub(super) struct Filled {
-    pub(super) start: usize,
+    pub(super) bytes: Range<usize>,
     pub(super) shared: Option<Frame>,
     pub(super) frames: u64,
 }
 
+impl Filled {
+    pub(super) fn is_empty(&self) -> bool {
+        self.bytes.is_empty() && self.shared.is_none()
+    }
+}
+
 impl<'a> Outbound<'a> {
-    /// An empty fill of at most `room` bytes; clears `scratch`.
+    /// An empty fill of at most `room` bytes behind what is in `scratch`.
     pub(super) fn new(
         scratch: &'a mut Vec<u8>,
         framing: Framing,
         room: usize,
         batch_bytes_max: usize,
     ) -> Self {
-        scratch.clear();
-        scratch.resize(GAP, 0);
+        scratch.extend_from_slice(&[0; GAP]);
         Self {
+            base: scratch.len(),
             scratch,
             framing,
             room,
@@ -87,7 +95,7 @@ impl<'a> Outbound<'a> {
     /// Payload bytes that still fit, by estimate. A frame that is larger can be pushed all the
     /// same; it ends the fill.
     pub fn room(&self) -> usize {
-        let used = self.scratch.len() - GAP;
+        let used = self.scratch.len() - self.base;
         if self.full {
             return 0;
         }
@@ -126,7 +134,7 @@ impl<'a> Outbound<'a> {
         let joined = match self.batch {
             Batch::None => frame.len() < SHARE_BYTES_MIN,
             Batch::Open => {
-                let batch_bytes = self.scratch.len() - GAP;
+                let batch_bytes = self.scratch.len() - self.base;
                 frame.len() < SHARE_BYTES_MIN && batch_bytes + frame.len() <= self.batch_bytes_max
             }
             // One batch a fill: its header has its place only at the start.
@@ -170,12 +178,12 @@ impl<'a> Outbound<'a> {
     fn end_batch(&mut self) {
         match self.batch {
             Batch::Open => {
-                let (header, len) = header(BINARY, self.scratch.len() - GAP);
-                let start = GAP - len;
-                self.scratch[start..GAP].copy_from_slice(&header[..len]);
+                let (header, len) = header(BINARY, self.scratch.len() - self.base);
+                let start = self.base - len;
+                self.scratch[start..self.base].copy_from_slice(&header[..len]);
                 self.batch = Batch::Done(start);
             }
-            Batch::None => self.batch = Batch::Done(GAP),
+            Batch::None => self.batch = Batch::Done(self.base),
             Batch::Done(_) => {}
         }
         if std::mem::take(&mut self.ping) {
@@ -189,7 +197,8 @@ impl<'a> Outbound<'a> {
         }
         self.end_batch();
         let Batch::Done(start) = self.batch else { unreachable!("the batch has just been ended") };
-        Filled { start, shared: self.shared, frames: self.frames }
+        let bytes = start..self.scratch.len();
+        Filled { bytes, shared: self.shared, frames: self.frames }
     }
 }
 
@@ -295,11 +304,13 @@ impl Tail {
         self.shared.as_ref().map_or(&[], |(shared, at)| &shared[*at..])
     }
 
+    /// Whether no bytes can be written now.
+    pub(super) fn has_no_bytes(&self) -> bool {
+        self.bytes.is_empty() && self.shared.is_none()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
-            && self.shared.is_none()
-            && self.pong.is_none()
-            && self.close.is_none()
+        self.has_no_bytes() && self.pong.is_none() && self.close.is_none()
     }
 
     /// Takes account of `written` bytes of a write call that was given [`Self::bytes`], `scratch`,
@@ -346,6 +357,9 @@ fn header(opcode: u8, payload_bytes: usize) -> ([u8; GAP], usize) {
 }
 
 fn put_header(out: &mut Vec<u8>, opcode: u8, payload_bytes: usize) {
+    if payload_bytes <= CONTROL_BYTES_MAX {
+        return out.extend_from_slice(&[0x80 | opcode, payload_bytes as u8]);
+    }
     let (header, len) = header(opcode, payload_bytes);
     out.extend_from_slice(&header[..len]);
 }
@@ -384,12 +398,14 @@ mod tests {
         batch_bytes_max: usize,
         push: impl FnOnce(&mut Outbound<'_>),
     ) -> Vec<u8> {
-        let mut scratch = Vec::new();
+        // Another connection of the group is before this one.
+        let mut scratch = vec![7; 100];
         let mut out = Outbound::new(&mut scratch, framing, room, batch_bytes_max);
         push(&mut out);
         let filled = out.finish();
+        assert_eq!(scratch[..100], [7; 100]);
         let shared = filled.shared.as_deref().unwrap_or_default();
-        [&scratch[filled.start..], shared].concat()
+        [&scratch[filled.bytes], shared].concat()
     }
 
     fn of(len: usize) -> Frame {
@@ -473,7 +489,7 @@ mod tests {
             let filled = out.finish();
             let shared = filled.shared.unwrap();
             assert!(std::ptr::eq(shared.as_ptr(), large.as_ptr()));
-            let bytes = [&scratch[filled.start..], &shared[..]].concat();
+            let bytes = [&scratch[filled.bytes], &shared[..]].concat();
             assert_eq!(parse(&bytes), [(0x82, vec![5; 5]), (0x82, large.to_vec())]);
         }
     }

@@ -30,22 +30,32 @@ pub(super) const NO_CODE: u16 = 1005;
 
 /// What the peer said.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Event<'a> {
+pub enum Event<'a> {
     /// A complete message.
-    Message { data: Cow<'a, [u8]>, text: bool },
+    Message {
+        /// Its bytes, unmasked; lent from the input where it lay there whole.
+        data: Cow<'a, [u8]>,
+        /// Whether it is text, and then valid UTF-8.
+        text: bool,
+    },
     /// A ping, to be answered with the same payload.
     Ping(Cow<'a, [u8]>),
     /// A pong.
     Pong,
-    /// A valid Close frame; [`NO_CODE`] when it had none. What follows is to be ignored.
+    /// A valid Close frame; 1005 when it had no code. What follows is to be ignored.
     Close(u16),
     /// The connection is to be failed with this code. The decoder must not be used any more.
-    Violation { code: u16, why: &'static str },
+    Violation {
+        /// The code.
+        code: u16,
+        /// What is wrong, for people.
+        why: &'static str,
+    },
 }
 
 /// Bytes that nobody has looked at.
 #[derive(Debug)]
-pub(super) struct Unread<'a>(pub(super) &'a mut [u8]);
+pub struct Unread<'a>(pub &'a mut [u8]);
 
 impl<'a> Unread<'a> {
     /// Takes `n` bytes off the front.
@@ -58,7 +68,7 @@ impl<'a> Unread<'a> {
 
 /// What is kept of a connection's input between reads: nothing, unless something is incomplete.
 #[derive(Debug, Default)]
-pub(super) struct Decoder {
+pub struct Decoder {
     partial: Option<Box<Partial>>,
 }
 
@@ -105,7 +115,7 @@ type Violation = (u16, &'static str);
 impl Decoder {
     /// Takes the next event off the front of `input`. `None` means that the input is used up: what
     /// is incomplete has been kept.
-    pub(super) fn next<'a>(
+    pub fn next<'a>(
         &mut self,
         input: &mut Unread<'a>,
         message_bytes_max: usize,
@@ -369,7 +379,7 @@ fn append(buffer: &mut Vec<u8>, chunk: &[u8], max: usize) {
 }
 
 /// XORs with the mask, a word at a time (RFC 6455 section 5.3).
-fn unmask(bytes: &mut [u8], mask: [u8; 4]) {
+pub fn unmask(bytes: &mut [u8], mask: [u8; 4]) {
     let word = u64::from_ne_bytes([
         mask[0], mask[1], mask[2], mask[3], mask[0], mask[1], mask[2], mask[3],
     ]);

@@ -68,6 +68,7 @@ pub struct Shard {
     retry_ms: (u32, u32),
     drain: Drain,
     turns: u64,
+    clock: Clock,
     block: Arc<Block>,
     meter: Arc<Meter>,
     checker: Checker,
@@ -97,6 +98,7 @@ impl Shard {
             retry_ms,
             drain: Drain::default(),
             turns: 0,
+            clock: Clock { now: Time(u64::MAX), wall_us: 0 },
             block,
             meter,
             checker,
@@ -117,20 +119,25 @@ impl Shard {
         for name in names {
             if home_of(&name, shards) == self.number {
                 let options = CreateOptions { public: Some(true), ..CreateOptions::default() };
-                let clock = Self::clock(self.engine.now());
+                let clock = self.clock(self.engine.now());
                 self.engine.handle_input(Input::Open { name, options }, clock);
             }
         }
     }
 
-    fn clock(now: Time) -> Clock {
-        // A wall clock before 1970 is no reason to stop.
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Clock { now, wall_us: wall.as_micros() as u64 }
+    /// The time of a turn: the wall clock is looked at once in each.
+    fn clock(&mut self, now: Time) -> Clock {
+        if self.clock.now != now {
+            // A wall clock before 1970 is no reason to stop.
+            let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            self.clock = Clock { now, wall_us: wall.as_micros() as u64 };
+        }
+        self.clock
     }
 
     fn input(&mut self, io: &mut Io<'_>, input: Input<'_>) {
-        self.engine.handle_input(input, Self::clock(io.now()));
+        let clock = self.clock(io.now());
+        self.engine.handle_input(input, clock);
         self.act(io);
     }
 
@@ -151,7 +158,8 @@ impl Shard {
                     if let Some(result) = self.authenticate(conn, token) {
                         let result = result.map_err(Self::told);
                         let input = Input::Authenticated { conn, result };
-                        self.engine.handle_input(input, Self::clock(io.now()));
+                        let clock = self.clock(io.now());
+                        self.engine.handle_input(input, clock);
                     }
                 }
                 Output::Handoff { conn, to, first } => self.hand_over(io, conn, to, first),
@@ -377,14 +385,14 @@ impl Driver for Shard {
     }
 
     fn fill(&mut self, conn: ConnId, out: &mut Outbound<'_>) -> bool {
-        while !out.is_full() {
-            let Some((frame, kind)) = self.engine.next_frame(conn) else {
-                self.drain.drained(conn);
-                return false;
-            };
+        let more = self.engine.next_frames(conn, |frame, kind| {
             out.push(frame, kind);
+            !out.is_full()
+        });
+        if !more {
+            self.drain.drained(conn);
         }
-        self.engine.next_frame_len(conn).is_some()
+        more
     }
 
     fn on_detached(&mut self, _: &mut Io<'_>, to: u16, socket: Detached) {
@@ -395,7 +403,8 @@ impl Driver for Shard {
         self.turns += 1;
         self.inbox_signal.clear();
         self.take_mail(io);
-        self.engine.handle_timeout(Self::clock(now));
+        let clock = self.clock(now);
+        self.engine.handle_timeout(clock);
         self.act(io);
         self.go_on_draining(io);
         // Before anybody can hear of it, so that who does finds it when it watches.

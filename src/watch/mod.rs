@@ -30,7 +30,7 @@ mod requests;
 mod rooms;
 mod site;
 mod spectators;
-mod sse;
+pub mod sse;
 mod state;
 
 pub use directory::{Change, Listing};

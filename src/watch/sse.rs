@@ -8,7 +8,7 @@ pub(super) const CONTENT_TYPE: &str = "text/event-stream";
 
 /// One event. Line ends in `data` (CR, LF and CRLF) begin a new `data` field, so that nothing in
 /// it can be taken for another field.
-pub(super) fn event(name: &str, id: Option<(Epoch, u64)>, data: &[u8]) -> Frame {
+pub fn event(name: &str, id: Option<(Epoch, u64)>, data: &[u8]) -> Frame {
     let mut out = Vec::with_capacity(data.len() + 80);
     if let Some((epoch, seq)) = id {
         out.extend_from_slice(format!("id: {epoch}-{seq}\n").as_bytes());

@@ -5,6 +5,7 @@ mod access;
 mod counted;
 mod drain;
 mod fairness;
+mod faults;
 mod http;
 mod liveness;
 mod raw;

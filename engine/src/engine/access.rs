@@ -69,46 +69,48 @@ impl Engine {
     pub(super) fn watch_expiry(&mut self, slot: u32) {
         let Some(session) = self.sessions.get_mut(slot) else { return };
         session.is_asked = false;
+        session.credentials = session.credentials.wrapping_add(1);
         let Some(expires_ms) = session.identity.expires_ms else { return };
-        let generation = session.generation;
+        let key = (session.generation, session.credentials);
         let ask_ms = expires_ms.saturating_sub(self.config.session.renew_ms);
-        self.look_at_token(slot, generation, expires_ms, ask_ms);
+        self.look_at_token(slot, key, ask_ms);
     }
 
-    fn look_at_token(&mut self, slot: u32, generation: u32, expires_ms: u64, at_ms: u64) {
+    fn look_at_token(&mut self, slot: u32, (generation, credential): (u32, u16), at_ms: u64) {
         let wall_ms = self.clock.wall_us / 1000;
         let in_ms = at_ms.saturating_sub(wall_ms).min(RECHECK_MS);
-        let key = TimerKey::Token { slot, generation, expires_ms };
+        let key = TimerKey::Token { slot, generation, credential };
         self.timers.insert(self.clock.now.plus_ms(in_ms), key);
     }
 
-    pub(super) fn token_due(&mut self, slot: u32, generation: u32, expires_ms: u64) {
+    pub(super) fn token_due(&mut self, slot: u32, generation: u32, credential: u16) {
         let (wall_ms, config) = (self.clock.wall_us / 1000, &self.config.session);
-        let ask_ms = expires_ms.saturating_sub(config.renew_ms);
-        let close_ms = expires_ms.saturating_add(config.expired_ms);
         let Some(session) = self.sessions.get_mut(slot).filter(|session| {
             // A session that comes back brings a credential of its own.
-            session.generation == generation
-                && session.identity.expires_ms == Some(expires_ms)
+            (session.generation, session.credentials) == (generation, credential)
                 && session.conn.is_some()
         }) else {
             return;
         };
+        let Some(expires_ms) = session.identity.expires_ms else { return };
+        let ask_ms = expires_ms.saturating_sub(config.renew_ms);
+        let close_ms = expires_ms.saturating_add(config.expired_ms);
+        let key = (generation, credential);
         if wall_ms >= close_ms && !planted!(self.config, ExpiredStays) {
             let why = "the credential has expired and no new one came";
             self.stats.expired += 1;
             return self.close_session_conn(slot, CloseCode::EXPIRED, why);
         }
         if wall_ms < ask_ms {
-            return self.look_at_token(slot, generation, expires_ms, ask_ms);
+            return self.look_at_token(slot, key, ask_ms);
         }
         if !std::mem::replace(&mut session.is_asked, true) {
-            let close_ms = u32::try_from(close_ms - wall_ms.min(close_ms)).unwrap_or(u32::MAX);
+            let close_ms = u32::try_from(close_ms.saturating_sub(wall_ms)).unwrap_or(u32::MAX);
             let expiring = ServerMessage::Expiring(Expiring { close_ms });
             self.say(slot, &expiring, QueueClass::Control);
         }
         // In a millisecond at least, or a turn would see the same moment again and again.
-        self.look_at_token(slot, generation, expires_ms, close_ms.max(wall_ms + 1));
+        self.look_at_token(slot, key, close_ms.max(wall_ms + 1));
     }
 
     /// Ends the sessions of a user here.

@@ -5,6 +5,7 @@ use crate::config::Kind;
 use crate::id::{ConnId, ShardId};
 use crate::peer::{JoinRequest, RoomOp, Up, home_of};
 use crate::room::cseq_of;
+use crate::session::outbound::ClassIndex;
 use crate::session::rate::Ask;
 use crate::session::{Joining, QueueClass};
 use madang_protocol::ErrorCode;
@@ -163,22 +164,22 @@ impl Engine {
 
     fn send_stats(&mut self, slot: u32, r#ref: u32) {
         let Some(session) = self.sessions.get(slot) else { return };
-        let counts = &session.queue.counts;
-        let class = |index: usize, conflated: u32| ClassCounts {
-            sent: counts.sent[index],
-            dropped: u64::from(counts.dropped[index]),
+        let queue = &session.queue;
+        let class = |class: ClassIndex, conflated: u32| ClassCounts {
+            sent: queue.sent(class),
+            dropped: u64::from(queue.dropped[class as usize]),
             conflated: u64::from(conflated),
         };
         let stats = ServerMessage::Stats(Stats {
             r#ref,
-            reliable: class(0, 0),
-            latest: class(1, counts.conflated),
-            volatile: class(2, 0),
-            control: class(3, 0),
-            queued_messages: session.queue.messages(),
-            queued_bytes: session.queue.bytes(),
+            reliable: class(ClassIndex::Reliable, 0),
+            latest: class(ClassIndex::Latest, queue.conflated),
+            volatile: class(ClassIndex::Volatile, 0),
+            control: class(ClassIndex::Control, 0),
+            queued_messages: queue.messages(),
+            queued_bytes: queue.bytes(),
             resumes: session.resumable.as_ref().map_or(0, |resumable| resumable.resumes),
-            state: class(4, 0),
+            state: class(ClassIndex::State, 0),
         });
         self.say(slot, &stats, QueueClass::Control);
     }

@@ -6,7 +6,6 @@ use crate::access::{Identity, Rights};
 use crate::fanout::{StateFlow, ViewMember};
 use crate::frame::{Frame, FrameKind};
 use crate::id::{SessionRef, ShardId};
-use crate::output::Output;
 use crate::peer::{Admission, Broadcast, Down, Echo, JoinRequest, Up, Wire, home_of};
 use crate::room::home::{Fresh, Matched};
 use crate::room::ops::lacking;
@@ -323,7 +322,7 @@ impl Engine {
             let Some(session) = self.sessions.get_mut(member.slot) else { continue };
             let is_owed = member.state != StateFlow::Live;
             if is_state && is_owed && !planted!(self.config, DeltaToTheOwed) {
-                session.queue.counts.dropped[class_index] += 1;
+                session.queue.dropped[class_index] += 1;
                 self.stats.dropped[class_index] += 1;
                 continue;
             }
@@ -339,7 +338,7 @@ impl Engine {
                 Pushed::First => {
                     self.stats.queued[class_index] += 1;
                     if let Some(conn) = session.conn {
-                        self.out.push_back(Output::Flush(conn));
+                        self.flushes.push_back(conn);
                     }
                 }
                 Pushed::Waiting => self.stats.queued[class_index] += 1,
@@ -384,7 +383,7 @@ impl Engine {
         let is_owed = is_state && place.state != StateFlow::Live;
         if is_due && is_owed {
             if let Some(session) = self.sessions.resolve(address) {
-                session.queue.counts.dropped[ClassIndex::State as usize] += 1;
+                session.queue.dropped[ClassIndex::State as usize] += 1;
             }
             self.stats.dropped[ClassIndex::State as usize] += 1;
         } else if is_due {
@@ -405,7 +404,7 @@ impl Engine {
         match pushed {
             Pushed::First => {
                 self.stats.queued[index] += 1;
-                self.out.push_back(Output::Flush(conn));
+                self.flushes.push_back(conn);
             }
             Pushed::Waiting => self.stats.queued[index] += 1,
             Pushed::Dropped => self.stats.dropped[index] += 1,

@@ -75,6 +75,8 @@ pub struct Engine {
     encoder: Encoder,
     effects: VecDeque<Effect>,
     out: VecDeque<Output>,
+    /// Connections whose queues are not empty any more, for [`Output::Flush`].
+    flushes: VecDeque<ConnId>,
     /// Sessions whose rest of a batch can be gone on with.
     deferred: VecDeque<SessionRef>,
     /// Slots of sessions that are owed some room's state and for which nothing may wait any more.
@@ -112,6 +114,7 @@ impl Engine {
             encoder: Encoder::default(),
             effects: VecDeque::new(),
             out: VecDeque::new(),
+            flushes: VecDeque::new(),
             deferred: VecDeque::new(),
             owing: Vec::new(),
             overflowed: Vec::new(),
@@ -164,7 +167,7 @@ impl Engine {
 
     /// The next thing to do, if any.
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.out.pop_front()
+        self.out.pop_front().or_else(|| self.flushes.pop_front().map(Output::Flush))
     }
 
     /// When [`Self::handle_timeout`] is next needed.
@@ -189,13 +192,34 @@ impl Engine {
 
     /// Takes the oldest message that waits for a connection: from now on it is the transport's.
     pub fn next_frame(&mut self, conn: ConnId) -> Option<(Frame, FrameKind)> {
-        let slot = self.session_of(conn)?;
-        let session = self.sessions.get_mut(slot)?;
-        let popped = self.pool.pop(&mut session.queue, slot);
-        if session.queue.owes_state && session.queue.is_empty() {
+        let mut taken = None;
+        self.next_frames(conn, |frame, kind| {
+            taken = Some((frame, kind));
+            false
+        });
+        taken
+    }
+
+    /// Takes messages that wait for a connection, the oldest first, as long as `take` says that it takes
+    /// another. Returns whether some are left. The same as [`Self::next_frame`] again and again, but the
+    /// session is looked up once.
+    pub fn next_frames(
+        &mut self,
+        conn: ConnId,
+        mut take: impl FnMut(Frame, FrameKind) -> bool,
+    ) -> bool {
+        let Some(slot) = self.session_of(conn) else { return false };
+        let Some(session) = self.sessions.get_mut(slot) else { return false };
+        let queue = &mut session.queue;
+        while let Some((frame, kind)) = self.pool.pop(queue, slot) {
+            if !take(frame, kind) {
+                break;
+            }
+        }
+        if queue.owes_state && queue.is_empty() {
             self.owing.push(slot);
         }
-        popped
+        !queue.is_empty()
     }
 
     /// Counts since the start, and levels now.

@@ -23,7 +23,7 @@ impl Engine {
         }
         place.state = StateFlow::Owed;
         let Some(session) = self.sessions.get_mut(slot) else { return };
-        self.pool.discard_state(&mut session.queue, channel);
+        self.pool.discard_state(&mut session.queue, slot, channel);
         self.owing.push(slot);
     }
 

@@ -19,7 +19,7 @@ pub(super) enum TimerKey {
     /// A session has been away for the grace period.
     Grace { slot: u32, generation: u32, attempt: u32 },
     /// A session's credential expires, or has.
-    Token { slot: u32, generation: u32, expires_ms: u64 },
+    Token { slot: u32, generation: u32, credential: u16 },
     /// A session may be read again.
     Rate { slot: u32, generation: u32 },
     /// A room's members are to be told how many they are.
@@ -110,8 +110,8 @@ impl Engine {
                     self.end_session(slot);
                 }
             }
-            TimerKey::Token { slot, generation, expires_ms } => {
-                self.token_due(slot, generation, expires_ms);
+            TimerKey::Token { slot, generation, credential } => {
+                self.token_due(slot, generation, credential);
             }
             TimerKey::Rate { slot, generation } => self.unpause(slot, generation, pause::RATE),
             TimerKey::Count { channel } => {

@@ -45,7 +45,7 @@ impl Room {
             merge_attributes(&mut attributes, options.attributes, ctx)?;
         }
         merge_attributes(&mut attributes, identity.attributes.clone(), ctx)?;
-        self.may_join(identity.user.as_deref(), &attributes, ctx)?;
+        self.may_join(identity.rules_user(), &attributes, ctx)?;
 
         let id = self.members.next_id();
         let member = Member::new(

@@ -43,12 +43,11 @@ impl Room {
     /// Whether a session may enter, as far as the room's rules say.
     pub(super) fn may_join(
         &mut self,
-        user: Option<&str>,
+        user: Option<Cow<'_, str>>,
         attributes: &[(String, madang_protocol::value::Value)],
         ctx: &mut Ctx<'_>,
     ) -> Result<(), Refusal> {
         if self.play.is_some() {
-            let user = user.map(Cow::Borrowed);
             let call = Call::MayJoin { user, attributes: Cow::Borrowed(attributes) };
             if let Some(Answer::Refused(words)) = self.call(&call, ctx) {
                 return refuse(ErrorCode::REFUSED, words);
@@ -69,8 +68,8 @@ impl Room {
             return;
         }
         let Some(member) = self.members.get(id) else { return };
-        let (user, attributes) = (member.user().map(str::to_owned), member.attributes.clone());
-        let user = user.map(Cow::Owned);
+        let user = member.identity.rules_user().map(|user| Cow::Owned(user.into_owned()));
+        let attributes = member.attributes.clone();
         self.call(&Call::Join { member: id, user, attributes: Cow::Owned(attributes) }, ctx);
         self.start_ticks(ctx);
     }

@@ -1,5 +1,6 @@
 //! Sessions: identity, key, queue, allowance, rooms. A session knows its rooms only as numbers.
 
+mod chunks;
 pub mod outbound;
 pub mod rate;
 
@@ -42,26 +43,31 @@ pub struct Membership {
 }
 
 /// An authenticated identity, with or without a connection.
+///
+/// What a delivery touches comes first, on a cache line of its own.
 #[derive(Debug)]
+#[repr(C, align(64))]
 pub struct Session {
+    /// What waits for the client.
+    pub queue: Queue,
+    /// The connection, unless the session is away.
+    pub conn: Option<ConnId>,
     /// How often the slot was used before.
     pub generation: u32,
     /// Counts connections; answers to requests of an earlier one are void.
     pub attempt: u32,
-    /// The connection, unless the session is away.
-    pub conn: Option<ConnId>,
     /// How the connection speaks.
     pub wire: Wire,
-    /// Who it belongs to, and what it may do.
-    pub identity: Arc<Identity>,
-    /// Whether the client has been asked for a new credential.
-    pub is_asked: bool,
     /// Why reading is paused.
     pub pauses: u8,
     /// Whether a ping is unanswered.
     pub pinged: bool,
-    /// What waits for the client.
-    pub queue: Queue,
+    /// Whether the client has been asked for a new credential.
+    pub is_asked: bool,
+    /// Counts its credentials, so that what is due for an earlier one means nothing.
+    pub credentials: u16,
+    /// Who it belongs to, and what it may do.
+    pub identity: Arc<Identity>,
     /// Rooms it is in.
     pub rooms: SmallVec<[Membership; 1]>,
     /// Joins without an answer, by `ref`, with the name where one was given.
@@ -172,6 +178,7 @@ impl Sessions {
             wire,
             identity,
             is_asked: false,
+            credentials: 0,
             pauses: 0,
             pinged: false,
             queue: Queue::default(),
@@ -230,5 +237,18 @@ impl Sessions {
     /// Every session with its slot, by ascending slot.
     pub fn iter(&self) -> impl Iterator<Item = (u32, &Session)> {
         self.slab.iter().map(|(slot, session)| (slot as u32, session))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_is_small_and_begins_with_what_a_delivery_touches() {
+        assert!(size_of::<Session>() <= 320, "{} bytes", size_of::<Session>());
+        assert_eq!(std::mem::offset_of!(Session, queue), 0);
+        // The slab needs no word of its own to tell a session from a free place.
+        assert_eq!(size_of::<Option<Session>>(), size_of::<Session>());
     }
 }

@@ -1,15 +1,14 @@
 //! What waits for a client: one queue per session, all nodes in one pool per shard.
 //!
-//! A queue is a linked list through the pool, so an idle session costs a few words, a busy one
-//! reuses nodes that others gave back, and nothing is allocated per delivery once the pool has
+//! A queue is a list through the pool (`chunks.rs`), so an idle session costs a few words, a busy one
+//! reuses what others gave back, and nothing is allocated per delivery once the pool has
 //! grown. What may be done under pressure depends on the delivery class (`docs/ARCHITECTURE.md`,
 //! "Delivery classes"); this file decides it and counts it, and knows nothing of rooms.
 
+use super::chunks::{Chunks, List, Place, Waiting};
 use crate::config::SessionConfig;
 use crate::frame::{Frame, FrameKind};
 use crate::index::Index;
-
-const NIL: u32 = u32::MAX;
 
 /// A delivery class inside the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,22 +79,14 @@ impl QueueClass {
     }
 }
 
-/// What became of the messages of each class, by [`ClassIndex`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct QueueCounts {
-    /// Taken by the transport.
-    pub sent: [u64; CLASSES],
-    /// Dropped: the queue had no room for it, or ended with it.
-    pub dropped: [u32; CLASSES],
-    /// Replaced while waiting; only class latest.
-    pub conflated: u32,
-}
-
-/// One session's queue. Its nodes live in the [`Pool`].
+/// One session's queue. Its messages live in the [`Pool`].
+///
+/// What every delivery touches comes first and fits a cache line: with thousands of receivers each line is
+/// fetched anew for each message.
 #[derive(Clone, Debug)]
+#[repr(C)]
 pub struct Queue {
-    head: u32,
-    tail: u32,
+    list: List,
     /// Turn in which the queue last became not empty.
     since_turn: u32,
     /// Turn of the latest live message, and how much came in it.
@@ -104,6 +95,16 @@ pub struct Queue {
     grown_bytes: u32,
     messages: u32,
     bytes: u32,
+    /// Taken by the transport, by [`ClassIndex`], but for the times that these came round.
+    sent: [u32; CLASSES],
+    /// Whether some room's state is owed when nothing waits any more.
+    pub owes_state: bool,
+    /// How often the numbers of [`Self::sent`] came round.
+    rounds: [u8; CLASSES],
+    /// Dropped: the queue had no room for it, or ended with it; by [`ClassIndex`].
+    pub dropped: [u32; CLASSES],
+    /// Replaced while waiting; only class latest.
+    pub conflated: u32,
     replay_bytes: u32,
     control_messages: u32,
     control_bytes: u32,
@@ -113,11 +114,10 @@ pub struct Queue {
     /// Until when changes may wait for as long as they have to, because a snapshot is before them: it
     /// takes its time on the line, and another one instead of them would take no less.
     patient_until: u32,
-    /// Whether some room's state is owed when nothing waits any more.
-    pub owes_state: bool,
-    /// What became of everything.
-    pub counts: QueueCounts,
 }
+
+const _: () =
+    assert!(std::mem::offset_of!(Queue, rounds) < 64, "what is touched often is one line");
 
 /// What [`Pool::push`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,24 +143,12 @@ pub struct Moment {
     pub ms: u32,
 }
 
-#[derive(Debug)]
-struct Node {
-    /// `None` in a free node.
-    frame: Option<Frame>,
-    next: u32,
-    /// When it came, in milliseconds.
-    ms: u32,
-    class: QueueClass,
-    kind: FrameKind,
-}
-
-/// The nodes of all queues of a shard.
+/// What waits in all queues of a shard.
 #[derive(Debug, Default)]
 pub struct Pool {
-    nodes: Vec<Node>,
-    free: Vec<u32>,
+    chunks: Chunks,
     /// Where each waiting value of class latest is, by session slot and key.
-    latest: Index<(u32, LatestKey), u32>,
+    latest: Index<(u32, LatestKey), Place>,
     /// Messages of all queues taken by the transport, by [`ClassIndex`].
     pub sent: [u64; CLASSES],
     /// Values of class latest of all queues replaced while they waited.
@@ -174,22 +162,24 @@ pub struct Pool {
 impl Default for Queue {
     fn default() -> Self {
         Self {
-            head: NIL,
-            tail: NIL,
+            list: List::EMPTY,
             since_turn: 0,
             grown_turn: 0,
             grown_messages: 0,
             grown_bytes: 0,
             messages: 0,
             bytes: 0,
+            sent: [0; CLASSES],
+            owes_state: false,
+            rounds: [0; CLASSES],
+            dropped: [0; CLASSES],
+            conflated: 0,
             replay_bytes: 0,
             control_messages: 0,
             control_bytes: 0,
             state_messages: 0,
             state_since: 0,
             patient_until: 0,
-            owes_state: false,
-            counts: QueueCounts::default(),
         }
     }
 }
@@ -197,7 +187,13 @@ impl Default for Queue {
 impl Queue {
     /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
-        self.head == NIL
+        self.list.is_empty()
+    }
+
+    /// Messages of a class that the transport took.
+    pub fn sent(&self, class: ClassIndex) -> u64 {
+        let index = class as usize;
+        u64::from(self.rounds[index]) << 32 | u64::from(self.sent[index])
     }
 
     /// Bytes of answers to joins and resumes that wait.
@@ -239,8 +235,8 @@ impl Pool {
                 return Pushed::Overflow;
             }
             QueueClass::State { channel } if !fits || queue.is_state_stale(moment, limits) => {
-                queue.counts.dropped[index] += 1;
-                self.discard_state(queue, channel);
+                queue.dropped[index] += 1;
+                self.discard_state(queue, slot, channel);
                 return Pushed::Owed;
             }
             QueueClass::Control
@@ -250,8 +246,8 @@ impl Pool {
                 return Pushed::Overflow;
             }
             QueueClass::Latest(key) => {
-                if let Some(&at) = self.latest.get(&(slot, key)) {
-                    return self.replace(queue, at, frame, limits);
+                if let Some(&place) = self.latest.get(&(slot, key)) {
+                    return self.replace(queue, place, frame, limits);
                 }
                 // The newest value of each key has to arrive: a resume brings all current ones.
                 if !fits {
@@ -261,20 +257,17 @@ impl Pool {
             QueueClass::Volatile
                 if !fits || (!queue.is_empty() && queue.since_turn != moment.turn) =>
             {
-                queue.counts.dropped[index] += 1;
+                queue.dropped[index] += 1;
                 return Pushed::Dropped;
             }
             _ => {}
         }
         let was_empty = queue.is_empty();
-        let at = self.allocate(frame.clone(), kind, class, moment.ms);
+        let message = Waiting { frame: frame.clone(), class, ms: moment.ms, kind };
+        let place = self.chunks.push(&mut queue.list, message);
         if was_empty {
-            queue.head = at;
             queue.since_turn = moment.turn;
-        } else {
-            self.nodes[queue.tail as usize].next = at;
         }
-        queue.tail = at;
         if is_change(class) && queue.state_messages == 0 {
             queue.state_since = moment.ms;
         }
@@ -284,23 +277,27 @@ impl Pool {
         queue.charge(class, len);
         self.pressed |= queue.grow(class, len, moment.turn, limits);
         if let QueueClass::Latest(key) = class {
-            self.latest.insert((slot, key), at);
+            self.latest.insert((slot, key), place);
         }
         if was_empty { Pushed::First } else { Pushed::Waiting }
     }
 
     /// Bytes of the message that [`Self::pop`] would return.
     pub fn front_len(&self, queue: &Queue) -> Option<usize> {
-        let node = self.nodes.get(queue.head as usize)?;
-        node.frame.as_ref().map(|frame| frame.len())
+        self.chunks.front(queue.list).map(|message| message.frame.len())
     }
 
     /// Takes the oldest message for the transport.
     pub fn pop(&mut self, queue: &mut Queue, slot: u32) -> Option<(Frame, FrameKind)> {
-        let (frame, kind, class) = self.unlink_head(queue, slot)?;
-        queue.counts.sent[class.index() as usize] += 1;
-        self.sent[class.index() as usize] += 1;
-        Some((frame, kind))
+        let message = self.take_first(queue, slot)?;
+        let index = message.class.index() as usize;
+        let (sent, came_round) = queue.sent[index].overflowing_add(1);
+        queue.sent[index] = sent;
+        if came_round {
+            queue.rounds[index] = queue.rounds[index].saturating_add(1);
+        }
+        self.sent[index] += 1;
+        Some((message.frame, message.kind))
     }
 
     /// Empties a queue whose connection is gone. Logged messages are not lost by this (a resume
@@ -308,11 +305,11 @@ impl Pool {
     /// each class were given up.
     pub fn clear(&mut self, queue: &mut Queue, slot: u32) -> [u32; CLASSES] {
         let mut given_up = [0; CLASSES];
-        while let Some((_, _, class)) = self.unlink_head(queue, slot) {
+        while let Some(Waiting { class, .. }) = self.take_first(queue, slot) {
             let index = class.index() as usize;
             given_up[index] += 1;
             if class.index() != ClassIndex::Reliable {
-                queue.counts.dropped[index] += 1;
+                queue.dropped[index] += 1;
             }
         }
         given_up
@@ -320,39 +317,28 @@ impl Pool {
 
     /// Reliable messages in a queue, replay included.
     pub fn waiting_reliable(&self, queue: &Queue) -> u64 {
-        let mut waiting = 0;
-        let mut at = queue.head;
-        while let Some(node) = self.nodes.get(at as usize) {
-            waiting += u64::from(node.class.index() == ClassIndex::Reliable);
-            at = node.next;
-        }
-        waiting
+        let is_reliable = |message: &Waiting| message.class.index() == ClassIndex::Reliable;
+        self.chunks.iter(queue.list).filter(|(_, message)| is_reliable(message)).count() as u64
     }
 
     /// Discards what waits of the changes of a room's state, and counts it.
-    pub fn discard_state(&mut self, queue: &mut Queue, channel: u32) {
-        let (mut discarded, mut kept) = (0, NIL);
-        let mut at = queue.head;
-        while at != NIL {
-            let node = &mut self.nodes[at as usize];
-            let next = node.next;
-            if node.class == (QueueClass::State { channel }) {
-                let len = node.frame.take().map_or(0, |frame| frame.len() as u32);
-                queue.discharge(node.class, len);
-                self.free.push(at);
-                match self.nodes.get_mut(kept as usize) {
-                    Some(before) => before.next = next,
-                    None => queue.head = next,
-                }
+    pub fn discard_state(&mut self, queue: &mut Queue, slot: u32, channel: u32) {
+        let (mut discarded, mut kept) = (0, List::EMPTY);
+        while let Some(message) = self.chunks.pop(&mut queue.list) {
+            if message.class == (QueueClass::State { channel }) {
+                queue.discharge(message.class, message.frame.len() as u32);
                 discarded += 1;
-            } else {
-                kept = at;
+                continue;
             }
-            at = next;
+            let class = message.class;
+            let place = self.chunks.push(&mut kept, message);
+            if let QueueClass::Latest(key) = class {
+                self.latest.insert((slot, key), place);
+            }
         }
-        queue.tail = kept;
+        queue.list = kept;
         self.note_oldest_change(queue);
-        queue.counts.dropped[ClassIndex::State as usize] += discarded;
+        queue.dropped[ClassIndex::State as usize] += discarded;
         self.state_discarded += u64::from(discarded);
     }
 
@@ -360,46 +346,36 @@ impl Pool {
     /// a later membership's values do not take its place, or they would come before the news that
     /// the earlier one has ended.
     pub fn release_slots(&mut self, queue: &Queue, slot: u32, channel: u32) {
-        let mut at = queue.head;
-        while let Some(node) = self.nodes.get_mut(at as usize) {
-            if let QueueClass::Latest(key) = node.class
+        let latest = &mut self.latest;
+        self.chunks.for_each_mut(queue.list, |message| {
+            if let QueueClass::Latest(key) = message.class
                 && key.channel == channel
             {
-                self.latest.remove(&(slot, key));
-                node.class = QueueClass::Volatile;
+                latest.remove(&(slot, key));
+                message.class = QueueClass::Volatile;
             }
-            at = node.next;
-        }
+        });
     }
 
-    /// Nodes in use, for statistics and invariants.
+    /// Messages that wait in all queues, for statistics and invariants.
     pub fn in_use(&self) -> usize {
-        self.nodes.len() - self.free.len()
+        self.chunks.waiting()
     }
 
     /// Gives memory back after a peak; called when the shard is idle.
     pub fn shrink(&mut self) {
-        if self.in_use() == 0 && self.nodes.len() > 4096 {
-            self.nodes = Vec::new();
-            self.free = Vec::new();
-        }
+        self.chunks.shrink();
     }
 
     /// Recounts a queue and panics where the counts do not hold.
     pub fn check(&self, queue: &Queue, slot: u32, limits: &SessionConfig) {
-        let mut recount = Queue { head: queue.head, tail: NIL, ..Queue::default() };
-        let mut at = queue.head;
-        while at != NIL {
-            let node = &self.nodes[at as usize];
-            let frame = node.frame.as_ref().expect("a linked node holds a frame");
-            recount.charge(node.class, frame.len() as u32);
-            if let QueueClass::Latest(key) = node.class {
-                assert_eq!(self.latest.get(&(slot, key)), Some(&at), "latest slot is indexed");
+        let mut recount = Queue::default();
+        for (place, message) in self.chunks.iter(queue.list) {
+            recount.charge(message.class, message.frame.len() as u32);
+            if let QueueClass::Latest(key) = message.class {
+                assert_eq!(self.latest.get(&(slot, key)), Some(&place), "latest slot is indexed");
             }
-            recount.tail = at;
-            at = node.next;
         }
-        assert_eq!(recount.tail, queue.tail);
         assert_eq!((recount.messages, recount.bytes), (queue.messages, queue.bytes));
         assert_eq!(recount.replay_bytes, queue.replay_bytes);
         assert_eq!(recount.control_messages, queue.control_messages);
@@ -414,69 +390,43 @@ impl Pool {
     fn replace(
         &mut self,
         queue: &mut Queue,
-        at: u32,
+        place: Place,
         frame: &Frame,
         limits: &SessionConfig,
     ) -> Pushed {
-        let node = &mut self.nodes[at as usize];
-        let old = node.frame.as_ref().map_or(0, |frame| frame.len() as u32);
-        let bytes = queue.bytes - old + frame.len() as u32;
+        let Some(message) = self.chunks.get_mut(place) else { return Pushed::Dropped };
+        let bytes = queue.bytes - message.frame.len() as u32 + frame.len() as u32;
         if bytes > limits.outbound_bytes_max {
             return Pushed::Overflow;
         }
         queue.bytes = bytes;
-        queue.counts.conflated += 1;
+        queue.conflated += 1;
         self.conflated += 1;
-        node.frame = Some(frame.clone());
+        message.frame = frame.clone();
         Pushed::Waiting
-    }
-
-    fn allocate(&mut self, frame: Frame, kind: FrameKind, class: QueueClass, ms: u32) -> u32 {
-        let node = Node { frame: Some(frame), next: NIL, ms, class, kind };
-        if let Some(at) = self.free.pop() {
-            self.nodes[at as usize] = node;
-            at
-        } else {
-            self.nodes.push(node);
-            (self.nodes.len() - 1) as u32
-        }
     }
 
     /// Looks for the change of state that has waited longest. What is passed over on the way is before
     /// that one and is taken first, so it is passed over once.
     fn note_oldest_change(&self, queue: &mut Queue) {
-        let mut at = if queue.state_messages > 0 { queue.head } else { NIL };
-        while let Some(node) = self.nodes.get(at as usize) {
-            if is_change(node.class) {
-                queue.state_since = node.ms;
-                return;
+        if queue.state_messages > 0 {
+            let mut messages = self.chunks.iter(queue.list);
+            if let Some((_, oldest)) = messages.find(|(_, message)| is_change(message.class)) {
+                queue.state_since = oldest.ms;
             }
-            at = node.next;
         }
     }
 
-    fn unlink_head(
-        &mut self,
-        queue: &mut Queue,
-        slot: u32,
-    ) -> Option<(Frame, FrameKind, QueueClass)> {
-        let at = queue.head;
-        let node = self.nodes.get_mut(at as usize)?;
-        let frame = node.frame.take()?;
-        let (kind, class) = (node.kind, node.class);
-        queue.head = node.next;
-        if queue.head == NIL {
-            queue.tail = NIL;
-        }
-        self.free.push(at);
-        queue.discharge(class, frame.len() as u32);
-        if let QueueClass::Latest(key) = class {
+    fn take_first(&mut self, queue: &mut Queue, slot: u32) -> Option<Waiting> {
+        let message = self.chunks.pop(&mut queue.list)?;
+        queue.discharge(message.class, message.frame.len() as u32);
+        if let QueueClass::Latest(key) = message.class {
             self.latest.remove(&(slot, key));
         }
-        if is_change(class) {
+        if is_change(message.class) {
             self.note_oldest_change(queue);
         }
-        Some((frame, kind, class))
+        Some(message)
     }
 }
 
@@ -528,7 +478,9 @@ impl Queue {
     }
 
     fn charge(&mut self, class: QueueClass, len: u32) {
-        self.state_messages += u32::from(is_change(class));
+        if is_change(class) {
+            self.state_messages += 1;
+        }
         match class {
             QueueClass::Control => {
                 self.control_messages += 1;
@@ -543,7 +495,9 @@ impl Queue {
     }
 
     fn discharge(&mut self, class: QueueClass, len: u32) {
-        self.state_messages -= u32::from(is_change(class));
+        if is_change(class) {
+            self.state_messages -= 1;
+        }
         match class {
             QueueClass::Control => {
                 self.control_messages -= 1;
@@ -603,7 +557,7 @@ mod tests {
         assert_eq!(push(&mut pool, &mut queue, 0, b"a1", key(1, 0)), Pushed::First);
         assert_eq!(push(&mut pool, &mut queue, 0, b"b1", key(2, 0)), Pushed::Waiting);
         assert_eq!(push(&mut pool, &mut queue, 0, b"a22", key(1, 0)), Pushed::Waiting);
-        assert_eq!(queue.counts.conflated, 1);
+        assert_eq!(queue.conflated, 1);
         assert_eq!(drain(&mut pool, &mut queue), [b"a22".to_vec(), b"b1".to_vec()]);
         assert_eq!(push(&mut pool, &mut queue, 1, b"a3", key(1, 0)), Pushed::First);
         assert_eq!(pool.in_use(), 1);
@@ -615,7 +569,7 @@ mod tests {
         assert_eq!(push(&mut pool, &mut queue, 1, b"v", QueueClass::Volatile), Pushed::First);
         assert_eq!(push(&mut pool, &mut queue, 1, b"v", QueueClass::Volatile), Pushed::Waiting);
         assert_eq!(push(&mut pool, &mut queue, 2, b"v", QueueClass::Volatile), Pushed::Dropped);
-        assert_eq!(queue.counts.dropped[ClassIndex::Volatile as usize], 1);
+        assert_eq!(queue.dropped[ClassIndex::Volatile as usize], 1);
     }
 
     #[test]
@@ -681,7 +635,7 @@ mod tests {
         push(&mut pool, &mut queue, 0, b"l", key(1, 0));
         push(&mut pool, &mut queue, 0, b"c", QueueClass::Control);
         assert_eq!(pool.clear(&mut queue, SLOT), [1, 1, 0, 1, 0]);
-        assert_eq!(queue.counts.dropped, [0, 1, 0, 1, 0]);
+        assert_eq!(queue.dropped, [0, 1, 0, 1, 0]);
         assert_eq!(push(&mut pool, &mut queue, 1, b"l", key(1, 0)), Pushed::First);
     }
 }

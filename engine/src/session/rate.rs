@@ -14,14 +14,17 @@ pub struct Allowance {
     messages: i64,
     /// Bytes, in thousandths.
     bytes: i64,
-    /// Joins, in thousandths.
-    joins: i64,
+    /// Joins, in thousandths; the bursts of these two are at most a million.
+    joins: i32,
     /// Other questions that cost more than a message, in thousandths.
-    requests: i64,
+    requests: i32,
     refilled: Time,
     /// Since when it has been in debt again and again, without half a burst in between.
-    slowed_since: Option<Time>,
+    slowed_since: Time,
 }
+
+/// It has not been in debt since half a burst was there.
+const NEVER: Time = Time(u64::MAX);
 
 /// What costs the server more than its bytes say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,10 +41,10 @@ impl Allowance {
         Self {
             messages: i64::from(config.messages_burst) * 1000,
             bytes: i64::from(config.bytes_burst) * 1000,
-            joins: i64::from(config.joins_burst) * 1000,
-            requests: i64::from(config.requests_burst) * 1000,
+            joins: thousandths(config.joins_burst),
+            requests: thousandths(config.requests_burst),
             refilled: now,
-            slowed_since: None,
+            slowed_since: NEVER,
         }
     }
 
@@ -70,15 +73,15 @@ impl Allowance {
         if rate == 0 {
             return None;
         }
-        *level -= 1000;
-        let wait_us = debt_us(*level, rate);
+        *level = level.saturating_sub(1000);
+        let wait_us = debt_us(i64::from(*level), rate);
         (wait_us > 0).then(|| now + wait_us)
     }
 
     /// The session is in debt: whether it has been, again and again, for longer than it may.
     pub fn is_beyond_patience(&mut self, config: &SessionConfig, now: Time) -> bool {
-        let since = *self.slowed_since.get_or_insert(now);
-        config.rate_close_ms > 0 && since.plus_ms(config.rate_close_ms) <= now
+        self.slowed_since = self.slowed_since.min(now);
+        config.rate_close_ms > 0 && self.slowed_since.plus_ms(config.rate_close_ms) <= now
     }
 
     fn refill(&mut self, config: &SessionConfig, now: Time) {
@@ -94,10 +97,14 @@ impl Allowance {
         };
         self.messages = fill(self.messages, config.messages_per_second, config.messages_burst);
         self.bytes = fill(self.bytes, config.bytes_per_second, config.bytes_burst);
+        let fill = |level: i32, rate: u32, burst: u32| {
+            let most = thousandths(burst);
+            i32::try_from(fill(i64::from(level), rate, burst)).unwrap_or(most).min(most)
+        };
         self.joins = fill(self.joins, config.joins_per_second, config.joins_burst);
         self.requests = fill(self.requests, config.requests_per_second, config.requests_burst);
-        if self.slowed_since.is_some() && self.has_recovered(config) {
-            self.slowed_since = None;
+        if self.slowed_since != NEVER && self.has_recovered(config) {
+            self.slowed_since = NEVER;
         }
     }
 
@@ -106,12 +113,17 @@ impl Allowance {
         [
             (self.messages, config.messages_per_second, config.messages_burst),
             (self.bytes, config.bytes_per_second, config.bytes_burst),
-            (self.joins, config.joins_per_second, config.joins_burst),
-            (self.requests, config.requests_per_second, config.requests_burst),
+            (i64::from(self.joins), config.joins_per_second, config.joins_burst),
+            (i64::from(self.requests), config.requests_per_second, config.requests_burst),
         ]
         .iter()
         .all(|(level, rate, burst)| *rate == 0 || *level >= i64::from(*burst) * 500)
     }
+}
+
+/// A full bucket of so many, in thousandths.
+fn thousandths(burst: u32) -> i32 {
+    i32::try_from(burst).unwrap_or(i32::MAX).saturating_mul(1000)
 }
 
 /// Microseconds until a level below zero is back at zero.
@@ -180,7 +192,7 @@ mod tests {
         for at_ms in (1_200..5_900).step_by(100) {
             assert!(!slow(at_ms, 1), "{at_ms}");
         }
-        assert!(slow(6_000, 2));
+        assert!(slow(6_000, 3));
         // Half a burst later it begins anew.
         assert!(!slow(7_000, 11));
     }

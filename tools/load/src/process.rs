@@ -1,20 +1,14 @@
 //! A process as the system sees it: CPU time and memory, from `/proc` (proc(5)).
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io;
 
 /// CPU time of a process so far, in microseconds.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Cpu {
     pub(crate) user_us: u64,
     pub(crate) system_us: u64,
-}
-
-impl Cpu {
-    pub(crate) fn total_us(self) -> u64 {
-        self.user_us + self.system_us
-    }
 }
 
 /// Time of some threads so far, in microseconds.
@@ -36,8 +30,13 @@ impl Threads {
     }
 }
 
+/// Time of the calling thread so far; none where the system does not say.
+pub(crate) fn own_thread() -> Option<Threads> {
+    parse_times(&fs::read_to_string("/proc/thread-self/schedstat").ok()?)
+}
+
 /// Memory of a process, in bytes.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Memory {
     /// Resident memory that no file backs: heap and stacks. The system's own memory for sockets
     /// is not part of it.
@@ -63,7 +62,8 @@ impl Process {
     }
 
     /// This process.
-    pub(crate) fn own() -> Self {
+    #[cfg(test)]
+    fn own() -> Self {
         Self { pid: std::process::id() }
     }
 
@@ -87,6 +87,11 @@ impl Process {
             }
         }
         Ok(sum)
+    }
+
+    /// Open descriptors.
+    pub(crate) fn descriptors(self) -> io::Result<u64> {
+        Ok(fs::read_dir(format!("/proc/{}/fd", self.pid))?.count() as u64)
     }
 
     pub(crate) fn memory(self) -> io::Result<Memory> {
@@ -157,6 +162,7 @@ mod tests {
         let memory = Process::own().memory().expect("readable");
         assert!(memory.anonymous > 0 && memory.resident >= memory.anonymous);
         Process::own().cpu().expect("readable");
+        assert!(Process::own().descriptors().expect("readable") > 2);
         let error = Process::new(u32::MAX).expect_err("there is none");
         assert!(error.contains("--pid"), "{error}");
     }

@@ -49,6 +49,16 @@ impl Schedule {
         Some(due)
     }
 
+    /// How many messages are due and were not popped.
+    pub(crate) fn left(&self) -> u64 {
+        let span_ns = self.end_ns.saturating_sub(self.start_ns);
+        let of = |(phase, _): &(u64, u32)| match span_ns.checked_sub(*phase) {
+            None | Some(0) => 0,
+            Some(rest_ns) => (rest_ns - 1) / self.period_ns + 1,
+        };
+        self.phases.iter().map(of).sum::<u64>() - self.issued
+    }
+
     fn peek(&self) -> Option<Due> {
         let senders = self.phases.len() as u64;
         let number = self.issued.checked_div(senders)?;
@@ -59,7 +69,7 @@ impl Schedule {
 }
 
 /// Spreads numbers that lie close together, the same in every run (the finaliser of `SplitMix64`).
-fn mix(value: u64) -> u64 {
+pub(crate) fn mix(value: u64) -> u64 {
     let mut z = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -76,18 +86,20 @@ mod tests {
         assert!(schedule.pop(999).is_none());
         let mut numbers = [0; 10];
         let mut last = 0;
+        assert_eq!(schedule.left(), 200);
         while let Some(due) = schedule.pop(u64::MAX) {
             assert!(due.at_ns >= last && due.at_ns < 1_000_001_000);
             assert_eq!(due.number, numbers[due.sender as usize]);
             numbers[due.sender as usize] += 1;
             last = due.at_ns;
         }
-        assert_eq!(numbers, [20; 10]);
+        assert_eq!((numbers, schedule.left()), ([20; 10], 0));
         assert_eq!(schedule.next_ns(), None);
     }
 
     #[test]
     fn nobody_sends_nothing() {
         assert_eq!(Schedule::new(0..0, 1.0, 0, 100).next_ns(), None);
+        assert_eq!(Schedule::new(0..9, 1.0, 0, 0).left(), 0, "nor does anybody in no time");
     }
 }

@@ -3,6 +3,8 @@
 
 /// Marks this run's messages; what others say in the same rooms is counted apart.
 const MAGIC: u32 = 0x6d61_6c64;
+/// Numbers are below this: tallies count in 32 bits.
+const NUMBERS: u64 = u32::MAX as u64;
 /// The smallest payload in bytes.
 pub(crate) const BYTES_MIN: usize = 24;
 
@@ -36,28 +38,29 @@ pub(crate) enum Strange {
     Corrupt,
 }
 
-/// Reads a payload that was written with `bytes`.
+/// Reads a payload that was written with `bytes`: its stamp and its length, of which the stamp says
+/// whether somebody else wrote it. [`is_whole`] reads the rest.
+#[inline]
 pub(crate) fn read(payload: &[u8], bytes: usize) -> Result<Stamp, Strange> {
-    let (Some(magic), Some(sender), Some(number), Some(intended)) = (
-        payload.first_chunk::<4>(),
-        payload.get(4..).and_then(|rest| rest.first_chunk::<4>()),
-        payload.get(8..).and_then(|rest| rest.first_chunk::<8>()),
-        payload.get(16..).and_then(|rest| rest.first_chunk::<8>()),
-    ) else {
-        return Err(Strange::Foreign);
-    };
-    if u32::from_le_bytes(*magic) != MAGIC {
+    let Some(head) = payload.first_chunk::<BYTES_MIN>() else { return Err(Strange::Foreign) };
+    let word = |at: usize| u64::from_le_bytes(*head[at..].first_chunk().expect("it is as long"));
+    let magic_and_sender = word(0);
+    if magic_and_sender as u32 != MAGIC {
         return Err(Strange::Foreign);
     }
-    let stamp = Stamp {
-        sender: u32::from_le_bytes(*sender),
-        number: u64::from_le_bytes(*number),
-        intended_ns: u64::from_le_bytes(*intended),
-    };
+    let stamp =
+        Stamp { sender: (magic_and_sender >> 32) as u32, number: word(8), intended_ns: word(16) };
+    if payload.len() == bytes.max(BYTES_MIN) && stamp.number < NUMBERS {
+        Ok(stamp)
+    } else {
+        Err(Strange::Corrupt)
+    }
+}
+
+/// Whether every byte behind the stamp is what it was written with.
+pub(crate) fn is_whole(payload: &[u8], stamp: &Stamp) -> bool {
     let filling = filling(stamp.number);
-    let whole = payload.len() == bytes.max(BYTES_MIN)
-        && payload[BYTES_MIN..].iter().fold(0, |diff, byte| diff | (byte ^ filling)) == 0;
-    if whole { Ok(stamp) } else { Err(Strange::Corrupt) }
+    payload[BYTES_MIN..].iter().fold(0, |diff, byte| diff | (byte ^ filling)) == 0
 }
 
 fn filling(number: u64) -> u8 {
@@ -74,13 +77,16 @@ mod tests {
         let mut out = Vec::new();
         write(&stamp, 64, &mut out);
         assert_eq!((out.len(), read(&out, 64)), (64, Ok(stamp)));
+        assert!(is_whole(&out, &stamp));
         out[40] ^= 1;
-        assert_eq!(read(&out, 64), Err(Strange::Corrupt));
+        assert!(read(&out, 64).is_ok() && !is_whole(&out, &stamp));
         out[40] ^= 1;
         out.pop();
         assert_eq!(read(&out, 64), Err(Strange::Corrupt));
         out[0] ^= 1;
         assert_eq!(read(&out, 64), Err(Strange::Foreign));
         assert_eq!(read(b"short", 64), Err(Strange::Foreign));
+        write(&Stamp { number: NUMBERS, ..stamp }, 64, &mut out);
+        assert_eq!(read(&out, 64), Err(Strange::Corrupt), "no such number");
     }
 }

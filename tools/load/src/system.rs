@@ -5,26 +5,23 @@ use mio::{Interest, Registry, Token};
 use rustix::fd::{AsRawFd, OwnedFd};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use rustix::time::{
-    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
-    timerfd_settime,
+    ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, clock_gettime,
+    timerfd_create, timerfd_settime,
 };
 use std::io;
-use std::time::Instant;
 
 /// Descriptors for everything but connections.
 const DESCRIPTOR_RESERVE: u64 = 32;
 
-/// Nanoseconds since the tool's start.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Clock(Instant);
+/// `CLOCK_MONOTONIC` in nanoseconds, the same in all processes of the machine: what one of them stamps
+/// can be timed by another.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Clock;
 
 impl Clock {
-    pub(crate) fn start() -> Self {
-        Self(Instant::now())
-    }
-
     pub(crate) fn now_ns(self) -> u64 {
-        self.0.elapsed().as_nanos() as u64
+        let now = clock_gettime(ClockId::Monotonic);
+        now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
     }
 }
 

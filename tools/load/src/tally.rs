@@ -27,8 +27,9 @@ pub(crate) struct Counts {
 pub(crate) struct Tally {
     /// Senders that a receiver hears, itself included.
     senders: usize,
-    /// By receiver and place of the sender.
-    next: Vec<u64>,
+    /// By receiver and place of the sender. Half as wide as numbers are, because there may be many:
+    /// what a room's members hear of each other then fits into one line of a cache.
+    next: Vec<u32>,
     missing: HashSet<(u64, u64)>,
     counts: Counts,
 }
@@ -44,19 +45,29 @@ impl Tally {
         }
     }
 
-    /// A message came. Returns whether it is the first time.
+    /// A message came, whose number is below `u32::MAX`. Returns whether it is the first time.
+    #[inline]
     pub(crate) fn take(&mut self, receiver: usize, sender: usize, number: u64) -> bool {
         let pair = receiver * self.senders + sender;
         let next = &mut self.next[pair];
-        let pair = pair as u64;
-        if number >= *next {
-            for lost in *next..number {
-                self.counts.lost += 1;
-                if self.missing.len() < MISSING_MAX {
-                    self.missing.insert((pair, lost));
-                }
-            }
-            *next = number + 1;
+        if number == u64::from(*next) {
+            *next += 1;
+            self.counts.received += 1;
+            return true;
+        }
+        self.take_strange(pair, number)
+    }
+
+    /// One that is not the next.
+    #[cold]
+    fn take_strange(&mut self, pair: usize, number: u64) -> bool {
+        let next = &mut self.next[pair];
+        let (pair, expected) = (pair as u64, u64::from(*next));
+        if number > expected {
+            self.counts.lost += number - expected;
+            let room = MISSING_MAX.saturating_sub(self.missing.len());
+            self.missing.extend((expected..number).take(room).map(|lost| (pair, lost)));
+            *next = number.saturating_add(1).try_into().unwrap_or(u32::MAX);
         } else if self.missing.remove(&(pair, number)) {
             self.counts.lost -= 1;
             self.counts.disordered += 1;
@@ -76,7 +87,7 @@ impl Tally {
     /// Nothing more comes: what a sender sent beyond the last number that came is lost.
     pub(crate) fn finish(&mut self, receiver: usize, sender: usize, sent: u64) {
         let next = self.next[receiver * self.senders + sender];
-        self.counts.lost += sent.saturating_sub(next);
+        self.counts.lost += sent.saturating_sub(u64::from(next));
     }
 }
 

@@ -75,6 +75,16 @@ pub(crate) fn answer(bytes: &[u8]) -> Result<Option<Answer>, Violation> {
     }
 }
 
+/// When to try again, in seconds, as the head of a refusal says it (RFC 9110 section 10.2.3); a date is
+/// not understood.
+pub(crate) fn retry_after_s(head: &[u8]) -> Option<u32> {
+    let head = std::str::from_utf8(head).ok()?;
+    let (head, _) = head.split_once("\r\n\r\n")?;
+    let mut fields = head.split("\r\n").filter_map(|line| line.split_once(':'));
+    let (_, value) = fields.find(|(name, _)| name.eq_ignore_ascii_case("retry-after"))?;
+    value.trim().parse().ok()
+}
+
 /// Appends a final frame, masked as a client's has to be (section 5.3).
 pub(crate) fn put_frame(out: &mut Vec<u8>, opcode: u8, payload: &[u8], mask: [u8; 4]) {
     const MASKED: u8 = 0x80;
@@ -93,10 +103,15 @@ pub(crate) fn put_frame(out: &mut Vec<u8>, opcode: u8, payload: &[u8], mask: [u8
     out.extend_from_slice(&mask);
     let start = out.len();
     out.extend_from_slice(payload);
-    for chunk in out[start..].chunks_mut(4) {
-        for (byte, key) in chunk.iter_mut().zip(mask) {
-            *byte ^= key;
+    let mask_word = u32::from_ne_bytes(mask);
+    let mut words = out[start..].chunks_exact_mut(4);
+    for word in &mut words {
+        if let Ok(bytes) = <&mut [u8; 4]>::try_from(word) {
+            *bytes = (u32::from_ne_bytes(*bytes) ^ mask_word).to_ne_bytes();
         }
+    }
+    for (byte, key) in words.into_remainder().iter_mut().zip(mask) {
+        *byte ^= key;
     }
 }
 
@@ -110,6 +125,11 @@ pub(crate) struct Frame<'a> {
 }
 
 impl Frame<'_> {
+    /// Text or binary.
+    pub(crate) fn is_data(&self) -> bool {
+        self.opcode < CLOSE
+    }
+
     /// The code of a Close frame; 1005 stands for none (section 7.1.5).
     pub(crate) fn close_code(&self) -> u16 {
         match self.payload {
@@ -120,6 +140,7 @@ impl Frame<'_> {
 }
 
 /// Reads a frame off the front of `input`. `None` while it is incomplete.
+#[inline]
 pub(crate) fn next_frame(input: &[u8]) -> Result<Option<Frame<'_>>, Violation> {
     let [first, second, rest @ ..] = input else { return Ok(None) };
     let opcode = first & 0x0f;
@@ -162,6 +183,11 @@ mod tests {
         assert!(answer(b"HTTP/1.1 101 Go\r\nSec-WebSocket-Accept: x\r\n\r\n").is_err());
         assert_eq!(answer(b"HTTP/1.1 503 Full\r\n\r\n"), Ok(Some(Answer::Refused(503))));
         assert!(answer(&vec![b'x'; HEAD_BYTES_MAX + 1]).is_err());
+        let busy = b"HTTP/1.1 503 Full\r\nretry-after: 7\r\n\r\nRetry-After: 9";
+        assert_eq!(
+            (retry_after_s(busy), retry_after_s(b"HTTP/1.1 503 Full\r\n\r\n")),
+            (Some(7), None)
+        );
     }
 
     /// The example of RFC 6455 section 5.7: a masked "Hello".

@@ -170,7 +170,7 @@ fn what_cannot_be_watched_says_why() {
     for (arguments, why) in [
         (&["--watched", "closed-"][..], "403"),
         (&["--watch", "courtyard-nobody"][..], "404"),
-        (&["--protocol", "raw"][..], "raw"),
+        (&["--protocol", "raw", "--spectators", "2"][..], "404"),
         (&["--spectators", "1", "--slow", "2"][..], "--slow"),
         (&["--delay", "3m"][..], "400"),
         (&["--spectators", "1000000"][..], "descriptors"),

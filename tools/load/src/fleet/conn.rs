@@ -9,6 +9,8 @@ use std::io::{self, ErrorKind, Read, Write};
 pub(crate) enum Phase {
     /// TCP is not established.
     Connecting,
+    /// The answer to the request that comes before the handshake is due.
+    Reserving,
     /// The answer to the handshake is due.
     Handshake,
     /// The room's answer is due.
@@ -20,18 +22,19 @@ pub(crate) enum Phase {
 }
 
 #[derive(Debug)]
-pub(super) struct Conn {
-    pub(super) socket: TcpStream,
-    pub(super) phase: Phase,
-    pub(super) seat: Seat,
+pub(crate) struct Conn {
+    pub(crate) socket: TcpStream,
+    pub(crate) phase: Phase,
+    pub(crate) begun_ns: u64,
+    pub(crate) seat: Seat,
     /// What came and is incomplete.
-    pub(super) inbox: Vec<u8>,
+    pub(crate) inbox: Vec<u8>,
     /// What the socket has not taken.
-    pub(super) outbox: Vec<u8>,
+    pub(crate) outbox: Vec<u8>,
 }
 
 /// What a read call gave.
-pub(super) enum Received {
+pub(crate) enum Received {
     Bytes(usize),
     Blocked,
     /// The end, or a failure.
@@ -39,17 +42,18 @@ pub(super) enum Received {
 }
 
 impl Conn {
-    pub(super) fn new(socket: TcpStream) -> Self {
+    pub(crate) fn new(socket: TcpStream, begun_ns: u64) -> Self {
         Self {
             socket,
             phase: Phase::Connecting,
+            begun_ns,
             seat: Seat::default(),
             inbox: Vec::new(),
             outbox: Vec::new(),
         }
     }
 
-    pub(super) fn receive(&mut self, buffer: &mut [u8]) -> Received {
+    pub(crate) fn receive(&mut self, buffer: &mut [u8]) -> Received {
         loop {
             match self.socket.read(buffer) {
                 Ok(0) => return Received::Gone,
@@ -65,7 +69,7 @@ impl Conn {
 
     /// Writes `bytes` behind what waits, keeping what the socket does not take. Returns how many
     /// bytes it took, or `None` when the connection is gone.
-    pub(super) fn send(&mut self, bytes: &[u8]) -> Option<usize> {
+    pub(crate) fn send(&mut self, bytes: &[u8]) -> Option<usize> {
         if !self.outbox.is_empty() {
             // The socket will say when it takes more.
             self.outbox.extend_from_slice(bytes);
@@ -77,7 +81,7 @@ impl Conn {
     }
 
     /// Writes what waits.
-    pub(super) fn flush(&mut self) -> Option<usize> {
+    pub(crate) fn flush(&mut self) -> Option<usize> {
         if self.outbox.is_empty() {
             return Some(0);
         }

@@ -15,6 +15,28 @@ const UNBOUND: usize = 12_000;
 /// Loopback addresses that are used as sources when nothing else was asked for.
 const LOOPBACK_SOURCES: u8 = 16;
 
+/// Loopback addresses that each of several processes has for itself.
+const LOOPBACK_SOURCES_EACH: usize = 4;
+
+/// The addresses of one of several processes, given those that were asked for.
+pub(super) fn share(
+    asked: &[IpAddr],
+    target: SocketAddr,
+    worker: usize,
+    processes: usize,
+) -> Vec<IpAddr> {
+    if asked.is_empty() && is_loopback(target) {
+        let from = 2 + worker * LOOPBACK_SOURCES_EACH;
+        // 127.0.0.0/8 has more than anybody has processes.
+        let address = |at: usize| Ipv4Addr::new(127, 0, (at / 250) as u8, (at % 250) as u8 + 2);
+        return (from..from + LOOPBACK_SOURCES_EACH).map(|at| address(at).into()).collect();
+    }
+    if asked.len() < processes {
+        return asked.to_vec();
+    }
+    asked.iter().skip(worker).step_by(processes).copied().collect()
+}
+
 /// The addresses that connections come from.
 #[derive(Debug)]
 pub(crate) struct Sources {
@@ -39,7 +61,7 @@ pub(crate) enum Failure {
 impl Sources {
     /// Those that were asked for; else, for a server on loopback, loopback's first.
     pub(crate) fn new(asked: &[IpAddr], target: SocketAddr) -> Self {
-        let is_loopback = matches!(target.ip(), IpAddr::V4(ip) if ip.is_loopback());
+        let is_loopback = is_loopback(target);
         let (unbound, addresses) = match asked {
             [] if is_loopback => (UNBOUND, (2..=LOOPBACK_SOURCES).map(loopback).collect()),
             [] => (usize::MAX, Vec::new()),
@@ -93,6 +115,10 @@ impl fmt::Display for Failure {
     }
 }
 
+fn is_loopback(target: SocketAddr) -> bool {
+    matches!(target.ip(), IpAddr::V4(ip) if ip.is_loopback())
+}
+
 fn loopback(last: u8) -> IpAddr {
     Ipv4Addr::new(127, 0, 0, last).into()
 }
@@ -115,5 +141,25 @@ fn begin(
     match socket.connect(&target.into()) {
         Err(error) if Errno::from_io_error(&error) != Some(Errno::INPROGRESS) => Err(error),
         _ => Ok(TcpStream::from_std(socket.into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processes_share_no_address_unless_there_are_too_few() {
+        let target: SocketAddr = "127.0.0.1:1".parse().unwrap();
+        let mut all: Vec<_> = (0..100).flat_map(|worker| share(&[], target, worker, 100)).collect();
+        assert_eq!(all.len(), 400);
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), 400);
+        assert!(all.iter().all(IpAddr::is_loopback));
+
+        let asked = [loopback(7), loopback(8), loopback(9)];
+        assert_eq!(share(&asked, target, 1, 2), [loopback(8)]);
+        assert_eq!(share(&asked[..1], target, 1, 2), [loopback(7)]);
     }
 }

@@ -6,15 +6,16 @@
 mod conn;
 mod connect;
 
-use crate::dialect::{Dialect, Entrance, Heard};
+use crate::dialect::{Dialect, Entrance, Heard, WayIn};
+use crate::outcome::Times;
 use crate::system::{Alarm, Clock};
 use crate::websocket::{self, Answer, CLOSE, PING, PONG};
-pub(crate) use conn::Phase;
-use conn::{Conn, Received};
-pub(crate) use connect::Sources;
+pub(crate) use conn::{Conn, Phase, Received};
+pub(crate) use connect::{Failure, Sources};
 use madang_protocol::client::Class;
 use mio::event::Event;
 use mio::{Events, Interest, Poll, Registry, Token};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -26,12 +27,12 @@ const EVENTS_MAX: usize = 1024;
 /// The receive buffer that all connections share.
 const BUFFER_BYTES: usize = 256 << 10;
 /// Most bytes that may wait for one socket; beyond them nothing is sent on it.
-const OUTBOX_BYTES_MAX: usize = 1 << 20;
+const OUTBOX_BYTES_MAX: usize = 256 << 10;
 /// How long the server may take to end connections that said goodbye.
 const GOODBYE_NS: u64 = 3_000_000_000;
 
 /// What connections are opened to and how.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Plan {
     pub(crate) target: SocketAddr,
     /// For the `Host` field.
@@ -43,6 +44,8 @@ pub(crate) struct Plan {
     /// The name of room `n` is this and `n`.
     pub(crate) room_prefix: String,
     pub(crate) connections: usize,
+    /// The number of the first, over all processes; a multiple of `rooms_of`, or all are in one room.
+    pub(crate) first: usize,
     pub(crate) rooms_of: usize,
     /// How many of the connections, the last ones, are alone in a room each.
     pub(crate) alone: usize,
@@ -55,6 +58,42 @@ pub(crate) struct Plan {
     pub(crate) sources: Vec<IpAddr>,
     /// How long opening all of them may take.
     pub(crate) patience: Duration,
+}
+
+impl Plan {
+    /// The name of a connection's room.
+    pub(crate) fn room(&self, number: usize) -> String {
+        let Self { connections, alone, first, rooms_of, .. } = *self;
+        match number.checked_sub(connections - alone) {
+            Some(alone) => format!("{}{alone}", self.alone_prefix),
+            None => format!("{}{}", self.room_prefix, (first + number) / rooms_of),
+        }
+    }
+
+    /// Shares for several processes, of which each has a multiple of `unit` connections, but the last:
+    /// with source addresses of their own. Fewer than were asked for where there are not so many units.
+    pub(crate) fn shares(&self, unit: usize, processes: usize) -> Vec<Self> {
+        if processes == 1 {
+            return vec![self.clone()];
+        }
+        let units = self.connections.div_ceil(unit);
+        let processes = processes.min(units);
+        let ends = (1..=processes).map(|n| (n * units / processes * unit).min(self.connections));
+        let mut first = 0;
+        ends.enumerate()
+            .map(|(worker, end)| {
+                let connections = std::mem::replace(&mut first, end)..end;
+                Self {
+                    connections: connections.len(),
+                    first: self.first + connections.start,
+                    in_flight: self.in_flight.div_ceil(processes),
+                    rate: self.rate.div_ceil(processes as u32),
+                    sources: connect::share(&self.sources, self.target, worker, processes),
+                    ..self.clone()
+                }
+            })
+            .collect()
+    }
 }
 
 /// What a scenario wants to hear.
@@ -87,12 +126,21 @@ pub(crate) struct Tolls {
     pub(crate) reads: u64,
     /// WebSocket messages that came.
     pub(crate) frames_in: u64,
+    /// From the beginning of a connection to its being in its room.
+    pub(crate) connect: Times,
+}
+
+impl Tolls {
+    /// Something was refused or not understood.
+    pub(crate) fn error(&mut self, why: String) {
+        self.errors += 1;
+        self.first_error.get_or_insert(why);
+    }
 }
 
 /// All connections of a run.
 pub(crate) struct Fleet {
     plan: Plan,
-    clock: Clock,
     poll: Poll,
     events: Events,
     alarm: Alarm,
@@ -106,14 +154,13 @@ pub(crate) struct Fleet {
 }
 
 impl Fleet {
-    pub(crate) fn new(plan: Plan, clock: Clock) -> io::Result<Self> {
+    pub(crate) fn new(plan: Plan) -> io::Result<Self> {
         let poll = Poll::new()?;
         let alarm = Alarm::new(poll.registry(), ALARM)?;
         Ok(Self {
             sources: Sources::new(&plan.sources, plan.target),
             conns: Vec::with_capacity(plan.connections),
             plan,
-            clock,
             poll,
             events: Events::with_capacity(EVENTS_MAX),
             alarm,
@@ -140,10 +187,10 @@ impl Fleet {
     /// Opens every connection and waits until each is in its room or has failed. An error says why
     /// not all could be begun, or that it took too long.
     pub(crate) fn open(&mut self, listener: &mut impl Listener) -> Result<(), String> {
-        let start_ns = self.clock.now_ns();
+        let start_ns = Clock.now_ns();
         let end_ns = start_ns + self.plan.patience.as_nanos() as u64;
         while self.conns.len() < self.plan.connections || self.pending > 0 {
-            let now_ns = self.clock.now_ns();
+            let now_ns = Clock.now_ns();
             if now_ns > end_ns {
                 return Err(format!(
                     "after {:?} only {} of {} connections are in their rooms",
@@ -175,14 +222,14 @@ impl Fleet {
             .registry()
             .register(&mut socket, Token(number), interest)
             .map_err(|error| format!("poll: {error}"))?;
-        self.conns.push(Conn::new(socket));
+        self.conns.push(Conn::new(socket, Clock.now_ns()));
         self.pending += 1;
         Ok(())
     }
 
     /// Handles what happens until `until_ns`, or at least once; returns after the first events.
     pub(crate) fn turn(&mut self, until_ns: u64, listener: &mut impl Listener) -> io::Result<()> {
-        let wait_ns = until_ns.saturating_sub(self.clock.now_ns());
+        let wait_ns = until_ns.saturating_sub(Clock.now_ns());
         let timeout = if wait_ns == 0 {
             Some(Duration::ZERO)
         } else {
@@ -218,11 +265,11 @@ impl Fleet {
         patience: Duration,
         listener: &mut impl Listener,
     ) -> io::Result<()> {
-        let end_ns = self.clock.now_ns() + patience.as_nanos() as u64;
+        let end_ns = Clock.now_ns() + patience.as_nanos() as u64;
         let mut seen = self.tolls.reads;
-        let mut since_ns = self.clock.now_ns();
+        let mut since_ns = Clock.now_ns();
         loop {
-            let now_ns = self.clock.now_ns();
+            let now_ns = Clock.now_ns();
             if std::mem::replace(&mut seen, self.tolls.reads) != self.tolls.reads {
                 since_ns = now_ns;
             }
@@ -266,8 +313,8 @@ impl Fleet {
                 self.send_scratch(number);
             }
         }
-        let end_ns = self.clock.now_ns() + GOODBYE_NS;
-        while self.tolls.live > 0 && self.clock.now_ns() < end_ns {
+        let end_ns = Clock.now_ns() + GOODBYE_NS;
+        while self.tolls.live > 0 && Clock.now_ns() < end_ns {
             self.turn(end_ns, listener)?;
         }
         Ok(())
@@ -293,10 +340,13 @@ impl Fleet {
                 if conn.socket.peer_addr().is_err() {
                     return;
                 }
-                conn.phase = Phase::Handshake;
-                let path = self.plan.path.replace("{room}", &self.room(number));
-                let request =
-                    websocket::request(&self.plan.host, &path, self.plan.dialect.subprotocol());
+                let room = self.plan.room(number);
+                let Plan { host, dialect, entrance, .. } = &self.plan;
+                let path = self.plan.path.replace("{room}", &room);
+                let Some(request) = dialect.reserve(host, &path, &room, entrance) else {
+                    return self.shake_hands(number, &path);
+                };
+                self.conns[number].phase = Phase::Reserving;
                 self.scratch.clear();
                 self.scratch.extend_from_slice(&request);
                 self.send_scratch(number);
@@ -309,11 +359,13 @@ impl Fleet {
         }
     }
 
-    fn room(&self, number: usize) -> String {
-        match number.checked_sub(self.plan.connections - self.plan.alone) {
-            Some(alone) => format!("{}{alone}", self.plan.alone_prefix),
-            None => format!("{}{}", self.plan.room_prefix, number / self.plan.rooms_of),
-        }
+    fn shake_hands(&mut self, number: usize, path: &str) {
+        self.conns[number].phase = Phase::Handshake;
+        let Plan { host, dialect, .. } = &self.plan;
+        let request = websocket::request(host, path, dialect.subprotocol());
+        self.scratch.clear();
+        self.scratch.extend_from_slice(&request);
+        self.send_scratch(number);
     }
 
     fn readable(&mut self, number: usize, to_the_end: bool, listener: &mut impl Listener) {
@@ -359,13 +411,26 @@ impl Fleet {
 
     /// Handles what is complete at the front of `input`; returns how many bytes that was.
     fn handle(&mut self, number: usize, input: &[u8], listener: &mut impl Listener) -> usize {
-        let now_ns = self.clock.now_ns();
+        let now_ns = Clock.now_ns();
         let mut used = 0;
-        if self.conns[number].phase == Phase::Handshake {
-            match websocket::answer(input) {
+        if self.conns[number].phase == Phase::Reserving {
+            match Dialect::reservation(input) {
                 Ok(None) => return 0,
-                Ok(Some(Answer::Accepted(bytes))) => {
+                Ok(Some((bytes, path))) => {
                     used = bytes;
+                    self.shake_hands(number, &path);
+                }
+                Err(violation) => {
+                    self.violated(number, violation.0);
+                    return input.len();
+                }
+            }
+        }
+        if self.conns[number].phase == Phase::Handshake {
+            match websocket::answer(&input[used..]) {
+                Ok(None) => return used,
+                Ok(Some(Answer::Accepted(bytes))) => {
+                    used += bytes;
                     self.enter(number);
                 }
                 Ok(Some(Answer::Refused(status))) => {
@@ -384,7 +449,13 @@ impl Fleet {
                 Ok(None) => return used,
                 Ok(Some(frame)) => {
                     used += frame.bytes;
-                    self.frame(number, &frame, now_ns, listener);
+                    // What a raw relay says most, and nothing in it ends a connection.
+                    if self.plan.dialect == Dialect::Raw && frame.is_data() {
+                        self.tolls.frames_in += 1;
+                        listener.message(number, frame.payload, now_ns);
+                    } else {
+                        self.frame(number, &frame, now_ns, listener);
+                    }
                 }
                 Err(violation) => {
                     self.violated(number, violation.0);
@@ -397,10 +468,15 @@ impl Fleet {
 
     /// The handshake is done: go into the room.
     fn enter(&mut self, number: usize) {
-        if self.plan.dialect == Dialect::Raw {
-            return self.live(number);
+        match self.plan.dialect.way_in() {
+            WayIn::Through => self.live(number),
+            WayIn::Ask => self.ask_in(number),
+            WayIn::Wait => self.conns[number].phase = Phase::Joining,
         }
-        let room = self.room(number);
+    }
+
+    fn ask_in(&mut self, number: usize) {
+        let room = self.plan.room(number);
         self.conns[number].phase = Phase::Joining;
         self.scratch.clear();
         self.plan.dialect.put_entrance(&room, &self.plan.entrance, &mut self.scratch);
@@ -408,7 +484,9 @@ impl Fleet {
     }
 
     fn live(&mut self, number: usize) {
-        self.conns[number].phase = Phase::Live;
+        let conn = &mut self.conns[number];
+        conn.phase = Phase::Live;
+        self.tolls.connect.record_us(Clock.now_ns().saturating_sub(conn.begun_ns) / 1000);
         self.pending -= 1;
         self.tolls.live += 1;
     }
@@ -432,16 +510,25 @@ impl Fleet {
             _ => {}
         }
         self.tolls.frames_in += 1;
-        let (mut joined, mut refused) = (false, None);
+        let (mut admitted, mut joined, mut refused) = (false, false, None);
         let seat = &mut self.conns[number].seat;
+        let out = &mut self.scratch;
+        out.clear();
         let result =
-            self.plan.dialect.hear(seat, frame.opcode, frame.payload, |heard| match heard {
+            self.plan.dialect.hear(seat, frame.opcode, frame.payload, out, |heard| match heard {
                 Heard::Message(payload) => listener.message(number, &payload, now_ns),
                 Heard::Alive => listener.alive(number),
+                Heard::Admitted => admitted = true,
                 Heard::Joined => joined = true,
                 Heard::Refused(why) => refused = Some(why),
                 Heard::Other => {}
             });
+        if !self.scratch.is_empty() {
+            self.send_scratch(number);
+        }
+        if admitted && self.conns[number].phase == Phase::Joining {
+            self.ask_in(number);
+        }
         if joined && self.conns[number].phase == Phase::Joining {
             self.live(number);
         }
@@ -463,8 +550,7 @@ impl Fleet {
     }
 
     fn error(&mut self, why: String) {
-        self.tolls.errors += 1;
-        self.tolls.first_error.get_or_insert(why);
+        self.tolls.error(why);
     }
 
     /// A connection ended, with a Close frame of this code or without one.

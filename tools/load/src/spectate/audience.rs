@@ -1,15 +1,16 @@
 //! The spectators of a run: their connections, which share the fleet's poll, and what came on them.
 
 use super::book::{Book, Faults};
+use super::chunked::Chunks;
 use super::follow::{Counts, Follow};
 use super::sse::{self, Answer, Block, NAMES, Name};
-use crate::ear::histogram;
 use crate::fleet::Sources;
+use crate::outcome::Times;
 use crate::system::Clock;
-use hdrhistogram::Histogram;
 use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
+use serde::{Deserialize, Serialize};
 use socket2::SockRef;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
@@ -38,7 +39,7 @@ const RETRY_MS_MAX: u32 = 60_000;
 const TRIES_MAX: u32 = 10;
 
 /// Who watches what.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Seats {
     pub(crate) target: SocketAddr,
     /// For the `Host` field.
@@ -115,6 +116,8 @@ struct Seat {
     phase: Phase,
     /// The head of the answer is behind it.
     has_head: bool,
+    /// Where the stream is in chunks.
+    chunks: Option<Chunks>,
     inbox: Vec<u8>,
     follow: Follow,
     retry_ms: u32,
@@ -137,7 +140,6 @@ struct Ready {
 /// All spectators of a run.
 pub(super) struct Audience {
     plan: Seats,
-    clock: Clock,
     registry: Registry,
     sources: Sources,
     seats: Vec<Seat>,
@@ -152,6 +154,8 @@ pub(super) struct Audience {
     /// The slow ones do not read.
     is_held: bool,
     buffer: Vec<u8>,
+    /// What was in chunks.
+    text: Vec<u8>,
     /// What was to be sent in this time is measured.
     pub(super) window: Range<u64>,
     pub(super) tolls: Tolls,
@@ -159,19 +163,20 @@ pub(super) struct Audience {
     /// Of those who read, and of the slow ones.
     pub(super) counts: [Counts; 2],
     /// From the time a message was to be sent and the delay to its arrival, at those who read.
-    pub(super) latency: Histogram<u64>,
+    pub(super) latency: Times,
+    /// The same of what came since a second began, in the window or not.
+    pub(super) second: Times,
     /// From the end of a connection to the first event of the next.
-    pub(super) returns: Histogram<u64>,
+    pub(super) returns: Times,
 }
 
 impl Audience {
     /// Nobody watches yet. `books` are those of the rooms.
-    pub(super) fn new(plan: Seats, books: Vec<Book>, clock: Clock, registry: Registry) -> Self {
+    pub(super) fn new(plan: Seats, books: Vec<Book>, registry: Registry) -> Self {
         Self {
             sources: Sources::new(&plan.sources, plan.target),
             seats: Vec::with_capacity(plan.spectators),
             plan,
-            clock,
             registry,
             books,
             due: BinaryHeap::new(),
@@ -179,12 +184,14 @@ impl Audience {
             pending: 0,
             is_held: false,
             buffer: vec![0; BUFFER_BYTES],
+            text: Vec::new(),
             window: 0..0,
             tolls: Tolls::default(),
             faults: Faults::default(),
             counts: [Counts::default(); 2],
-            latency: histogram(),
-            returns: histogram(),
+            latency: Times::new(),
+            second: Times::coarse(),
+            returns: Times::new(),
         }
     }
 
@@ -197,6 +204,7 @@ impl Audience {
                 socket: None,
                 phase: Phase::Away,
                 has_head: false,
+                chunks: None,
                 inbox: Vec::new(),
                 follow: Follow::default(),
                 retry_ms: RETRY_MS,
@@ -215,7 +223,7 @@ impl Audience {
     pub(super) fn return_some(&mut self) -> Option<u64> {
         while self.pending < self.plan.in_flight {
             let Reverse((at_ns, number)) = *self.due.peek()?;
-            if at_ns > self.clock.now_ns() {
+            if at_ns > Clock.now_ns() {
                 return Some(at_ns);
             }
             self.due.pop();
@@ -326,6 +334,7 @@ impl Audience {
         seat.socket = Some(socket);
         seat.phase = Phase::Connecting;
         seat.has_head = false;
+        seat.chunks = None;
         seat.follow.begin();
         self.pending += 1;
         Ok(())
@@ -403,8 +412,31 @@ impl Audience {
         self.buffer = buffer;
     }
 
-    /// Handles what came, and keeps what is incomplete.
+    /// Handles what came, out of its chunks if it is in some.
     fn take_bytes(&mut self, number: usize, bytes: &[u8]) {
+        let Some(chunks) = &mut self.seats[number].chunks else {
+            self.take_text(number, bytes);
+            // What is behind the head may be in chunks.
+            if self.seats[number].chunks.is_some() {
+                let rest = std::mem::take(&mut self.seats[number].inbox);
+                self.take_bytes(number, &rest);
+            }
+            return;
+        };
+        let mut text = std::mem::take(&mut self.text);
+        text.clear();
+        match chunks.decode(bytes, &mut text) {
+            Ok(()) => self.take_text(number, &text),
+            Err(violation) => {
+                self.tolls.error(violation.0.to_owned());
+                self.give_up(number);
+            }
+        }
+        self.text = text;
+    }
+
+    /// Handles the stream's text, and keeps what is incomplete.
+    fn take_text(&mut self, number: usize, bytes: &[u8]) {
         let mut kept = std::mem::take(&mut self.seats[number].inbox);
         let handled = if kept.is_empty() {
             self.handle(number, bytes)
@@ -430,12 +462,17 @@ impl Audience {
     /// Handles what is complete at the front of `input`; returns how many bytes that was. An error
     /// is why the stream cannot be read.
     fn handle(&mut self, number: usize, input: &[u8]) -> Result<usize, &'static str> {
-        let now_ns = self.clock.now_ns();
+        let now_ns = Clock.now_ns();
         let mut used = 0;
         if !self.seats[number].has_head {
             match sse::answer(input).map_err(|violation| violation.0)? {
                 None => return Ok(0),
-                Some(Answer::Stream(bytes)) => used = bytes,
+                Some(Answer::Stream(bytes, true)) => {
+                    let seat = &mut self.seats[number];
+                    (seat.has_head, seat.chunks) = (true, Some(Chunks::default()));
+                    return Ok(bytes);
+                }
+                Some(Answer::Stream(bytes, false)) => used = bytes,
                 Some(Answer::Refused(status)) => {
                     self.refused(number, status);
                     return Ok(input.len());
@@ -475,14 +512,19 @@ impl Audience {
             self.pending -= 1;
             self.tolls.live += 1;
             if seat.left_ns > 0 {
-                self.returns.saturating_record(now_ns.saturating_sub(seat.left_ns) / 1000);
+                self.returns.record_us(now_ns.saturating_sub(seat.left_ns) / 1000);
             }
         }
         let Some(intended_ns) = intended_ns else { return };
         let shown_ns = intended_ns + self.plan.delay_ms * 1_000_000;
         self.tolls.early += u64::from(now_ns + EARLY_NS < shown_ns);
-        if !is_slow && self.window.contains(&intended_ns) {
-            self.latency.saturating_record(now_ns.saturating_sub(shown_ns) / 1000);
+        if is_slow {
+            return;
+        }
+        let us = now_ns.saturating_sub(shown_ns) / 1000;
+        self.second.record_us(us);
+        if self.window.contains(&intended_ns) {
+            self.latency.record_us(us);
         }
     }
 
@@ -532,7 +574,7 @@ impl Audience {
     }
 
     fn stay_away(&mut self, number: usize, ms: u32) {
-        self.due.push(Reverse((self.clock.now_ns() + u64::from(ms) * 1_000_000, number)));
+        self.due.push(Reverse((Clock.now_ns() + u64::from(ms) * 1_000_000, number)));
     }
 
     /// Ends a connection by a reset: nothing of it is left, here or there.
@@ -542,7 +584,7 @@ impl Audience {
             Phase::Connecting | Phase::Asking => self.pending -= 1,
             Phase::Live => {
                 self.tolls.live -= 1;
-                seat.left_ns = self.clock.now_ns();
+                seat.left_ns = Clock.now_ns();
             }
             Phase::Away | Phase::Gone => {}
         }

@@ -81,7 +81,9 @@ impl Book {
             .and_then(payload)
             .is_some_and(|base64| STANDARD.decode_vec(base64, &mut self.scratch).is_ok());
         let stamp = if decoded {
-            stamp::read(&self.scratch, self.payload_bytes)
+            stamp::read(&self.scratch, self.payload_bytes).and_then(|stamp| {
+                stamp::is_whole(&self.scratch, &stamp).then_some(stamp).ok_or(Strange::Corrupt)
+            })
         } else {
             Err(Strange::Foreign)
         };

@@ -2,10 +2,9 @@
 
 use super::book::Entry;
 use super::sse::{Block, Id, Name, epoch, field, is_true};
-use serde::Serialize;
 
 /// What came to some spectators.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     /// Messages of the publishers, each counted once a spectator.
     pub(crate) received: u64,

@@ -3,36 +3,45 @@
 
 mod audience;
 mod book;
+mod chunked;
 mod follow;
 mod report;
 mod sse;
 
+use crate::conductor::Marks;
+use crate::desk::{Desk, Stage};
 use crate::ear::Ear;
 use crate::fleet::{Fleet, Listener, Plan};
-use crate::process::{Memory, Process, Threads};
-use crate::report::{Percentiles, ServerUse};
+use crate::meter::{Meter, Totals};
+use crate::outcome::{
+    BYTES_IN, DELIVERIES, EXPECTED, LATENESS, Outcome, READS, SENT, Times, UNSENT, Window,
+};
 use crate::schedule::Schedule;
 use crate::system::Clock;
 use crate::talk::Talk;
-use crate::traffic::{self, Load, Mark, Players, QUIET_NS, Times, poll_failed};
+use crate::traffic::{self, Course, Load, Mark, Players, QUIET_NS, poll_failed};
 use audience::Audience;
 pub(crate) use audience::Seats;
 use book::Book;
 use madang_protocol::client::Class;
 use mio::event::Event;
-pub(crate) use report::Spectate;
-use report::{Memories, Used};
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// Most events that are sent to rooms in a run.
 const EVENTS_MAX: f64 = 1e7;
 
-/// Who waits for a CPU longer than it runs, and at least so many seconds a second, is not measured but
-/// the rest of the machine is.
-const WAITED_MAX: f64 = 0.05;
+/// A run: who plays and speaks, who watches, what the players send, and what happens beside it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Job {
+    pub(crate) plan: Plan,
+    pub(crate) seats: Seats,
+    pub(crate) load: Load,
+    pub(crate) show: Show,
+}
 
 /// What happens in a run, beside what [`Load`] says of the players.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Show {
     /// The first connections of the fleet; the others publish, each alone in its room.
     pub(crate) players: usize,
@@ -44,22 +53,37 @@ pub(crate) struct Show {
     pub(crate) reach_min: f64,
 }
 
+impl Job {
+    /// Spectators are compared with each other and with what was published: all in one process.
+    pub(crate) fn split(&self, processes: usize) -> Result<Vec<Self>, String> {
+        if processes > 1 {
+            return Err("spectate runs in one process: leave --processes out, or start several \
+                        with --watch on rooms of one of them"
+                .to_owned());
+        }
+        Ok(vec![self.clone()])
+    }
+
+    pub(crate) fn connections(&self) -> usize {
+        self.plan.connections + self.seats.spectators
+    }
+
+    /// What can only be said with the server in sight.
+    pub(crate) fn conclude(&self, outcome: &mut Outcome, marks: &Marks) {
+        report::conclude(self, outcome, marks);
+    }
+}
+
 /// Runs it. An error says why it could not be run at all.
-pub(crate) fn run(
-    plan: Plan,
-    seats: Seats,
-    load: &Load,
-    show: &Show,
-    server: Option<Process>,
-) -> Result<Spectate, String> {
+pub(crate) fn run(job: &Job, desk: &Desk) -> Result<Outcome, String> {
+    let Job { plan, seats, load, show } = job;
     let publishers = plan.connections - show.players;
     traffic::check(show.players, plan.rooms_of, load)?;
     if show.events_hz * publishers as f64 * (load.warmup + load.duration).as_secs_f64() > EVENTS_MAX
     {
         return Err(format!("more than {EVENTS_MAX} events in one run; send less"));
     }
-    let clock = Clock::start();
-    let fleet = Fleet::new(plan.clone(), clock).map_err(poll_failed)?;
+    let fleet = Fleet::new(plan.clone()).map_err(poll_failed)?;
     let registry = fleet.registry().try_clone().map_err(poll_failed)?;
     let books = (0..seats.rooms.len())
         .map(|room| {
@@ -68,10 +92,10 @@ pub(crate) fn run(
         .collect();
     let hall = Hall {
         players: show.players,
-        ear: Ear::new(show.players, plan.rooms_of, load),
-        audience: Audience::new(seats.clone(), books, clock, registry),
+        ear: Ear::new(plan, show.players, load),
+        audience: Audience::new(seats.clone(), books, registry),
     };
-    Run { clock, server, fleet, hall }.all(&plan, &seats, load, show)
+    Run { fleet, hall }.all(job, desk)
 }
 
 /// What everybody hears.
@@ -97,8 +121,6 @@ impl Listener for Hall {
 }
 
 struct Run {
-    clock: Clock,
-    server: Option<Process>,
     fleet: Fleet,
     hall: Hall,
 }
@@ -110,52 +132,40 @@ struct Moment {
     events: u64,
     bytes: u64,
     reads: u64,
-    /// The server's threads, and those of them that are for spectators.
-    threads: Option<[Threads; 2]>,
-    /// This process's.
-    own: Option<Threads>,
 }
 
 impl Run {
-    fn all(
-        mut self,
-        plan: &Plan,
-        seats: &Seats,
-        load: &Load,
-        show: &Show,
-    ) -> Result<Spectate, String> {
+    fn all(mut self, job: &Job, desk: &Desk) -> Result<Outcome, String> {
+        let Job { plan, seats, load, show } = job;
         self.fleet.open(&mut self.hall)?;
         self.settle().map_err(poll_failed)?;
         traffic::all_in_their_rooms(&self.fleet, plan.connections)?;
-        let before = self.memory();
+        desk.meet(Stage::Opened)?;
         self.open_audience(seats)?;
         self.settle().map_err(poll_failed)?;
-        let opened = self.memory();
 
-        let times = Times::from_now(self.clock, load);
-        self.hall.ear.window = times.window();
-        self.hall.audience.window = times.window();
-        let mut players = Players::new(self.clock, plan, show.players, load, &times);
-        let span = times.start_ns..times.to_ns;
+        let course = Course::new(desk.meet(Stage::Joined)?, load);
+        self.hall.ear.window = course.window();
+        self.hall.audience.window = course.window();
+        let mut players = Players::new(plan, show.players, load, &course, &mut self.hall.ear);
         let what = (Class::Reliable, show.payload_bytes);
         let speakers = show.players..plan.connections;
-        let mut events = Talk::new(self.clock, speakers, show.events_hz, what, span);
+        let time = course.start_ns..course.to_ns;
+        let mut events = Talk::new(plan.first, speakers, Some(show.events_hz), what, time);
         self.hall.audience.hold(true);
-        let moments = self
-            .send_all(&mut players, &mut events, show, seats.spectators, &times)
-            .map_err(poll_failed)?;
+        let mut outcome = Outcome::new("spectate");
+        report::settings(job, &mut outcome);
+        let marks = self.send_all(&mut players, &mut events, job, &course, (desk, &mut outcome))?;
         self.hall.audience.hold(false);
         let patience = load.drain + Duration::from_millis(seats.delay_ms);
         self.drain(&players, &events, patience).map_err(poll_failed)?;
         self.settle().map_err(poll_failed)?;
-        let after = self.memory();
+        desk.meet(Stage::Ended)?;
 
-        let memories = before.zip(opened).zip(after);
-        let memories = memories.map(|((before, opened), after)| Memories { before, opened, after });
-        let found = self.found(players, &events, (seats, load, show), &moments, memories);
+        self.found(players, &events, job, &marks, &mut outcome);
         self.hall.audience.close();
         self.fleet.close(&mut self.hall).map_err(poll_failed)?;
-        Ok(found)
+        Ok(outcome)
     }
 
     /// Handles what happens until `until_ns`, the players' before the spectators', of whom some are
@@ -167,28 +177,32 @@ impl Run {
         Ok(())
     }
 
-    fn memory(&self) -> Option<Memory> {
-        self.server.and_then(|server| server.memory().ok())
-    }
-
     fn moment(&self) -> Moment {
         let Hall { ear, audience, .. } = &self.hall;
         Moment {
-            mark: Mark::take(self.clock.now_ns(), ear, self.fleet.tolls(), self.server),
+            mark: Mark::take(Clock.now_ns(), ear, self.fleet.tolls()),
             events: audience.tolls.events(),
             bytes: audience.tolls.bytes_in,
             reads: audience.tolls.reads,
-            threads: self.server.and_then(|server| {
-                Some([server.threads("").ok()?, server.threads("watch-").ok()?])
-            }),
-            own: Process::own().threads("").ok(),
+        }
+    }
+
+    /// Of players and spectators.
+    fn totals(&self, players: &Players, events: &Talk) -> Totals {
+        let (tolls, audience) = (self.fleet.tolls(), &self.hall.audience.tolls);
+        Totals {
+            sent: players.sent() + events.total(),
+            received: self.hall.ear.tally.counts().received + audience.events(),
+            bytes_in: tolls.bytes_in + audience.bytes_in,
+            bytes_out: tolls.bytes_out,
+            live: (tolls.live + audience.live) as u64,
         }
     }
 
     fn open_audience(&mut self, seats: &Seats) -> Result<(), String> {
-        let end_ns = self.clock.now_ns() + seats.patience.as_nanos() as u64;
+        let end_ns = Clock.now_ns() + seats.patience.as_nanos() as u64;
         while !self.hall.audience.open_some()? {
-            let now_ns = self.clock.now_ns();
+            let now_ns = Clock.now_ns();
             if now_ns > end_ns {
                 break;
             }
@@ -208,11 +222,11 @@ impl Run {
 
     /// Handles what happens until nothing has come for a while.
     fn settle(&mut self) -> std::io::Result<()> {
-        let end_ns = self.clock.now_ns() + 10_000_000_000;
-        let (mut seen, mut since_ns) = (0, self.clock.now_ns());
+        let end_ns = Clock.now_ns() + 10_000_000_000;
+        let (mut seen, mut since_ns) = (0, Clock.now_ns());
         loop {
             let reads = self.fleet.tolls().reads + self.hall.audience.tolls.reads;
-            let now_ns = self.clock.now_ns();
+            let now_ns = Clock.now_ns();
             if std::mem::replace(&mut seen, reads) != reads {
                 since_ns = now_ns;
             }
@@ -230,34 +244,52 @@ impl Run {
         &mut self,
         players: &mut Players,
         events: &mut Talk,
-        show: &Show,
-        spectators: usize,
-        times: &Times,
-    ) -> std::io::Result<[Moment; 2]> {
-        let every = show.reconnect_every.unwrap_or(Duration::MAX).as_secs_f64();
-        let cut = if show.reconnect_every.is_some() { spectators as u32 } else { 0 };
-        let mut cuts = Schedule::new(0..cut, every.recip(), times.start_ns, times.to_ns);
+        job: &Job,
+        course: &Course,
+        (desk, outcome): (&Desk, &mut Outcome),
+    ) -> Result<[Moment; 2], String> {
+        let every = job.show.reconnect_every;
+        let cut = if every.is_some() { job.seats.spectators as u32 } else { 0 };
+        let hz = every.unwrap_or(Duration::MAX).as_secs_f64().recip();
+        let mut cuts = Schedule::new(0..cut, hz, course.start_ns, course.to_ns);
+        while Clock.now_ns() < course.start_ns {
+            self.turn(course.start_ns).map_err(poll_failed)?;
+        }
+        let mut meter = Meter::new(course.start_ns, self.totals(players, events));
         let mut from = None;
         loop {
-            let now_ns = self.clock.now_ns();
-            if from.is_none() && now_ns >= times.from_ns {
+            let now_ns = Clock.now_ns();
+            if from.is_none() && now_ns >= course.from_ns {
+                desk.mark(Stage::From)?;
+                meter.from(now_ns);
                 from = Some(self.moment());
             }
-            players.send_due(&mut self.fleet);
+            if meter.is_due(now_ns) {
+                self.hall.ear.take_second();
+                let second = std::mem::replace(&mut self.hall.audience.second, Times::coarse());
+                meter.tick(now_ns, self.totals(players, events), second, desk)?;
+            }
+            players.send_due(&mut self.fleet, &mut self.hall.ear);
             events.send_due(&mut self.fleet, |_| {});
             while let Some(due) = cuts.pop(now_ns) {
                 self.hall.audience.interrupt(due.sender as usize);
             }
             let returns_ns = self.hall.audience.return_some();
-            let due = [players.next_ns(), events.next_ns(), cuts.next_ns()];
-            if now_ns >= times.to_ns && due.iter().all(Option::is_none) {
+            let due = [players.next_ns(&self.hall.ear), events.next_ns(), cuts.next_ns()];
+            if now_ns >= course.to_ns && due.iter().all(Option::is_none) {
+                desk.mark(Stage::To)?;
+                meter.to(now_ns);
                 let to = self.moment();
+                let second = std::mem::replace(&mut self.hall.audience.second, Times::coarse());
+                meter.tick(now_ns, self.totals(players, events), second, desk)?;
+                meter.finish(Some(events.lateness()), outcome);
                 return Ok([from.unwrap_or(to), to]);
             }
             // At the window's start a mark is due even when no message is.
-            let mark_ns = if from.is_none() { times.from_ns } else { times.to_ns };
+            let mark_ns = if from.is_none() { course.from_ns } else { course.to_ns };
             let next_ns = due.into_iter().chain([returns_ns]).flatten().min();
-            self.turn(next_ns.unwrap_or(mark_ns).min(mark_ns))?;
+            let until_ns = next_ns.unwrap_or(mark_ns).min(mark_ns).min(meter.next_ns());
+            self.turn(until_ns).map_err(poll_failed)?;
         }
     }
 
@@ -269,9 +301,9 @@ impl Run {
         patience: Duration,
     ) -> std::io::Result<()> {
         let expected = self.expected(events).iter().sum::<u64>();
-        let end_ns = self.clock.now_ns() + patience.as_nanos() as u64;
+        let end_ns = Clock.now_ns() + patience.as_nanos() as u64;
         loop {
-            let now_ns = self.clock.now_ns();
+            let now_ns = Clock.now_ns();
             let all_came = self.hall.ear.tally.counts().received >= players.expected()
                 && self.hall.audience.settled() >= expected;
             if all_came || now_ns >= end_ns {
@@ -294,125 +326,52 @@ impl Run {
         expected
     }
 
+    /// Puts what was found into an outcome.
     fn found(
         &mut self,
         players: Players,
         events: &Talk,
-        (seats, load, show): (&Seats, &Load, &Show),
+        job: &Job,
         [from, to]: &[Moment; 2],
-        memory: Option<Memories>,
-    ) -> Spectate {
+        outcome: &mut Outcome,
+    ) {
+        let Job { plan, show, .. } = job;
         let expected = self.expected(events);
         let Hall { ear, audience, .. } = &mut self.hall;
         audience.finish(events.sent());
-        let marks = [from.mark, to.mark];
-        let mut traffic = players.finish(ear, &self.fleet, &marks);
-        // Shared with the spectators' work: it stands in the whole run's report.
-        traffic.server = None;
-        let traffic = (show.players > 0).then_some(traffic);
-
-        let tolls = audience.tolls.clone();
-        let [counts, slow] = audience.counts;
-        let wall_us = to.mark.us_since(&from.mark);
-        let came = to.events - from.events;
-        let server = to.mark.server_since(&from.mark, came);
-        let threads = to
-            .threads
-            .zip(from.threads)
-            .map(|(to, from)| [to[0].since(from[0], wall_us), to[1].since(from[1], wall_us)]);
-        let own_waited = to.own.zip(from.own).map_or(0.0, |(to, from)| to.since(from, wall_us).1);
-        let generator_cpu = to.mark.own_cores_since(&from.mark);
-        let lateness = Percentiles::of(events.lateness());
-        let reach = counts.received as f64 / expected[0].max(1) as f64;
-        let reach = if expected[0] == 0 { 1.0 } else { reach };
-        let speakers = events.sent().len();
-        let speaking = (show.players..show.players + speakers)
-            .filter(|conn| self.fleet.is_live(*conn))
-            .count();
-        let mut warnings: Vec<_> =
-            traffic::generator_warning(generator_cpu, &lateness).into_iter().collect();
-        if threads.is_some_and(|[(ran, waited), _]| waited > WAITED_MAX.max(ran)) {
-            warnings.push(
-                "the server waited for a CPU longer than it ran: no time or CPU here is its own",
-            );
+        outcome.window = Window { start_ns: from.mark.at_ns, end_ns: to.mark.at_ns };
+        for (name, count) in [
+            (SENT, events.total()),
+            (UNSENT, events.unsent()),
+            (EXPECTED, expected[0]),
+            ("slow_expected", expected[1]),
+            (DELIVERIES, to.events - from.events),
+            (READS, to.reads - from.reads),
+            (BYTES_IN, to.bytes - from.bytes),
+        ] {
+            outcome.add(name, count);
         }
-        if own_waited > WAITED_MAX.max(generator_cpu) {
-            warnings.push("the generator waited for a CPU longer than it ran: no latency here is the server's");
+        report::put(audience, outcome);
+        outcome.add_times(LATENESS, events.lateness());
+        report::judge(job, &audience.tolls, outcome);
+        let quiet = (show.players..plan.connections).filter(|conn| !self.fleet.is_live(*conn));
+        let quiet = quiet.count();
+        if quiet > 0 {
+            outcome.fail(format!("{quiet} of those who speak to spectators are gone"));
         }
-        if counts.gaps + counts.conflations > 0 {
-            warnings.push("spectators who read were told of gaps, or got a snapshot in between");
+        if show.players == 0 {
+            if let Some(error) = &self.fleet.tolls().first_error {
+                outcome.fail(format!("the speakers' connections had errors, the first: {error}"));
+            }
+            return;
         }
-        let is_sound = |counts: &follow::Counts| {
-            counts.lost == 0 && counts.repeated == 0 && counts.disordered == 0
-        };
-        let passed = is_sound(&counts)
-            && is_sound(&slow)
-            && counts.behind == 0
-            && reach >= show.reach_min
-            && audience.faults == book::Faults::default()
-            && tolls.early == 0
-            && tolls.ended == 0
-            && tolls.broken == 0
-            && tolls.errors == 0
-            && tolls.refused.is_empty()
-            && tolls.live == seats.spectators
-            && speaking == speakers
-            && events.unsent() == 0
-            && self.fleet.tolls().errors == 0
-            && traffic.as_ref().is_none_or(|traffic| traffic.passed);
-        Spectate {
-            scenario: "spectate",
-            spectators: seats.spectators,
-            rooms: seats.rooms.len(),
-            delay_ms: seats.delay_ms,
-            reconnect_every_seconds: show.reconnect_every.map(|every| every.as_secs_f64()),
-            events_hz: if speakers > 0 { show.events_hz } else { 0.0 },
-            payload_bytes: show.payload_bytes,
-            window_seconds: wall_us / 1e6,
-            warmup_seconds: load.warmup.as_secs_f64(),
-            sent: events.sent().iter().sum(),
-            unsent: events.unsent(),
-            expected: expected[0],
-            reach,
-            reach_min: show.reach_min,
-            counts,
-            slow_spectators: seats.slow,
-            slow_expected: expected[1],
-            slow,
-            corrupt: audience.faults.corrupt,
-            foreign: audience.faults.foreign,
-            early: tolls.early,
-            events: report::by_name(&tolls.events),
-            comments: tolls.comments,
-            events_per_second: came as f64 / wall_us * 1e6,
-            reads_per_second: (to.reads - from.reads) as f64 / wall_us * 1e6,
-            bytes_per_second: (to.bytes - from.bytes) as f64 / wall_us * 1e6,
-            latency: Percentiles::of(&audience.latency),
-            returns: Percentiles::of(&audience.returns),
-            lateness,
-            generator_cpu,
-            generator_waited: own_waited,
-            server: server.map(|server: ServerUse| Used {
-                cores: server.cores,
-                us_per_event: (came > 0).then_some(server.us_per_delivery),
-                waited_cores: threads.map(|[(_, waited), _]| waited),
-                side_cores: threads.map(|[_, (ran, _)]| ran),
-                side_waited_cores: threads.map(|[_, (_, waited)]| waited),
-                side_us_per_event: threads
-                    .filter(|_| came > 0)
-                    .map(|[_, (ran, _)]| ran * wall_us / came as f64),
-            }),
-            memory: memory.map(|memory| memory.per_spectator(seats.spectators)),
-            live_at_end: tolls.live,
-            dropped: tolls.dropped,
-            ended: tolls.ended,
-            broken: tolls.broken,
-            refused: tolls.refused,
-            errors: tolls.errors,
-            first_error: tolls.first_error,
-            players: traffic,
-            warnings,
-            passed,
-        }
+        let mut part = Outcome::new(&job.load.scenario);
+        part.name = "players".to_owned();
+        players.settings(&mut part);
+        to.mark.put_since(&from.mark, &mut part);
+        players.finish(ear, &self.fleet, &mut part);
+        self.fleet.tolls().put(&mut part);
+        part.judge();
+        outcome.parts.push(part);
     }
 }

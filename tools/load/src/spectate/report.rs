@@ -1,123 +1,25 @@
-//! What a run with spectators found.
+//! What a run with spectators found, as an outcome.
 
-use super::audience::Tolls;
+use super::Job;
+use super::audience::{Audience, Tolls};
+use super::book::Faults;
 use super::follow::Counts;
 use super::sse::NAMES;
-use crate::process::Memory;
-use crate::report::{Percentiles, Table, Traffic, endings_of, mib};
-use serde::Serialize;
+use crate::conductor::Marks;
+use crate::desk::Stage;
+use crate::outcome::{
+    CORRUPT, DELIVERIES, DISORDERED, FOREIGN, LATENCY, LIVE_AT_END, LOST, Outcome, RECEIVED,
+    REPEATED,
+};
+use crate::report::endings_of;
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
-/// What the server used in the window.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub(super) struct Used {
-    /// CPU seconds a second of the whole server, players included.
-    pub(super) cores: f64,
-    /// All of that for one spectator's event.
-    pub(super) us_per_event: Option<f64>,
-    /// Seconds a second that its threads, added up, were ready to run and had no CPU.
-    pub(super) waited_cores: Option<f64>,
-    /// CPU seconds a second of Madang's threads for spectators alone.
-    pub(super) side_cores: Option<f64>,
-    /// What those waited for a CPU.
-    pub(super) side_waited_cores: Option<f64>,
-    /// What those used for one spectator's event.
-    pub(super) side_us_per_event: Option<f64>,
-}
+/// From the end of a connection to the first event of the next.
+const RETURNS: &str = "returns";
 
-/// The server's memory.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub(super) struct Memories {
-    /// When everybody but the spectators was there.
-    pub(super) before: Memory,
-    /// When the spectators were too.
-    pub(super) opened: Memory,
-    /// At the end.
-    pub(super) after: Memory,
-}
-
-/// The server's memory, and what a spectator added to it.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub(super) struct SpectatorMemory {
-    #[serde(flatten)]
-    memories: Memories,
-    /// Resident memory, in KiB a spectator, when all watched; none without spectators.
-    opened_kib: Option<f64>,
-    /// The same at the end, with what the rooms' logs hold.
-    after_kib: Option<f64>,
-}
-
-impl Memories {
-    pub(super) fn per_spectator(self, spectators: usize) -> SpectatorMemory {
-        let kib = |memory: Memory| {
-            let grown = memory.resident as f64 - self.before.resident as f64;
-            (spectators > 0).then_some(grown / spectators as f64 / 1024.0)
-        };
-        SpectatorMemory { memories: self, opened_kib: kib(self.opened), after_kib: kib(self.after) }
-    }
-}
-
-/// A run in which spectators watched.
-#[derive(Clone, Debug, Serialize)]
-pub(crate) struct Spectate {
-    pub(super) scenario: &'static str,
-    pub(super) spectators: usize,
-    pub(super) rooms: usize,
-    pub(super) delay_ms: u64,
-    pub(super) reconnect_every_seconds: Option<f64>,
-    pub(super) events_hz: f64,
-    pub(super) payload_bytes: usize,
-    pub(super) warmup_seconds: f64,
-    pub(super) window_seconds: f64,
-    pub(super) sent: u64,
-    pub(super) unsent: u64,
-    pub(super) expected: u64,
-    pub(super) reach: f64,
-    pub(super) reach_min: f64,
-    /// Of those who read.
-    #[serde(flatten)]
-    pub(super) counts: Counts,
-    pub(super) slow_spectators: usize,
-    pub(super) slow_expected: u64,
-    pub(super) slow: Counts,
-    pub(super) corrupt: u64,
-    pub(super) foreign: u64,
-    pub(super) early: u64,
-    pub(super) events: BTreeMap<&'static str, u64>,
-    pub(super) comments: u64,
-    pub(super) events_per_second: f64,
-    /// Read calls that gave something: with fewer than events, several came at once.
-    pub(super) reads_per_second: f64,
-    pub(super) bytes_per_second: f64,
-    /// From the time a message was to be sent, and the delay, to its arrival.
-    pub(super) latency: Percentiles,
-    /// From the end of a connection to the first event of the next.
-    pub(super) returns: Percentiles,
-    /// From the time a message was to be sent to its sending.
-    pub(super) lateness: Percentiles,
-    /// CPU seconds a second of this process.
-    pub(super) generator_cpu: f64,
-    /// Seconds a second that it was ready to run and had no CPU.
-    pub(super) generator_waited: f64,
-    pub(super) server: Option<Used>,
-    pub(super) memory: Option<SpectatorMemory>,
-    pub(super) live_at_end: usize,
-    pub(super) dropped: u64,
-    pub(super) ended: u64,
-    pub(super) broken: u64,
-    pub(super) refused: BTreeMap<u16, u64>,
-    pub(super) errors: u64,
-    pub(super) first_error: Option<String>,
-    pub(super) players: Option<Traffic>,
-    pub(super) warnings: Vec<&'static str>,
-    pub(crate) passed: bool,
-}
-
-/// Those that came.
-pub(super) fn by_name(events: &[u64; NAMES.len()]) -> BTreeMap<&'static str, u64> {
-    NAMES.into_iter().zip(*events).filter(|(_, count)| *count > 0).collect()
-}
+/// Who waits for a CPU longer than it runs, and at least so many seconds a second, is not measured but
+/// the rest of the machine is.
+const WAITED_MAX: f64 = 0.05;
 
 /// What went wrong with connections, in one line.
 pub(super) fn endings(tolls: &Tolls) -> String {
@@ -125,144 +27,154 @@ pub(super) fn endings(tolls: &Tolls) -> String {
     endings_of(&tolls.refused, &BTreeMap::new(), tolls.broken, tolls.errors, first)
 }
 
-impl Spectate {
-    pub(crate) fn table(&self) -> String {
-        let mut table = Table::default();
-        let _ = writeln!(
-            table.0,
-            "spectate: {} spectators of {} rooms, {} ms behind, {} events/s a room, {} B, {:.1} s",
-            self.spectators,
-            self.rooms,
-            self.delay_ms,
-            self.events_hz,
-            self.payload_bytes,
-            self.window_seconds,
-        );
-        table.line("sent", &format!("{} ({} not)", self.sent, self.unsent));
-        if self.spectators > 0 {
-            self.audience_lines(&mut table);
-        }
-        table.times("sent late", &self.lateness);
-        self.server_lines(&mut table);
-        table.line(
-            "generator CPU",
-            &format!(
-                "{:.2} cores, waited for {:.2} more",
-                self.generator_cpu, self.generator_waited
-            ),
-        );
-        table.line("spectators", &self.endings());
-        for warning in &self.warnings {
-            table.line("warning", warning);
-        }
-        if let Some(players) = &self.players {
-            table.0.push_str("beside them, ");
-            table.0.push_str(&players.table());
-        }
-        table.end(self.passed)
+/// Says what was asked for.
+pub(super) fn settings(job: &Job, outcome: &mut Outcome) {
+    let Job { plan, seats, load, show } = job;
+    outcome.set("protocol", plan.dialect.name());
+    outcome.set("spectators", seats.spectators);
+    outcome.set("rooms", seats.rooms.len());
+    outcome.set("delay_ms", seats.delay_ms);
+    if let Some(every) = show.reconnect_every {
+        outcome.set("reconnect_every_seconds", every.as_secs_f64());
     }
+    let is_spoken = plan.connections > show.players;
+    outcome.set("events_hz", if is_spoken { show.events_hz } else { 0.0 });
+    outcome.set("payload_bytes", show.payload_bytes);
+    outcome.set("reach_min", show.reach_min);
+    outcome.set("slow_spectators", seats.slow);
+    outcome.set("warmup_seconds", load.warmup.as_secs_f64());
+    outcome.set("duration_seconds", load.duration.as_secs_f64());
+}
 
-    fn audience_lines(&self, table: &mut Table) {
-        table.line(
-            "received",
-            &format!("{} of {}, reach {:.6}", self.counts.received, self.expected, self.reach),
-        );
-        wrong(table, "wrong", &self.counts);
-        table.line(
-            "",
-            &format!(
-                "{} corrupt, {} foreign, {} before their delay",
-                self.corrupt, self.foreign, self.early
-            ),
-        );
-        told(table, "told", &self.counts);
-        if self.slow_spectators > 0 {
-            let came = format!("{} received {}", self.slow_spectators, self.slow.received);
-            table.line("slow ones", &format!("{came} of {}", self.slow_expected));
-            wrong(table, "  wrong", &self.slow);
-            told(table, "  told", &self.slow);
-        }
-        let events: Vec<_> =
-            self.events.iter().map(|(name, count)| format!("{count} {name}")).collect();
-        table.line("events", &format!("{}; {} comments", events.join(", "), self.comments));
-        table.line(
-            "rate",
-            &format!(
-                "{:.0} events/s in {:.0} reads/s, {:.1} MB/s",
-                self.events_per_second,
-                self.reads_per_second,
-                self.bytes_per_second / 1e6
-            ),
-        );
-        table.times("latency", &self.latency);
-        if self.returns.count > 0 {
-            table.times("came back in", &self.returns);
-        }
+/// Puts what the spectators saw into an outcome, but what is of the window.
+pub(super) fn put(audience: &Audience, outcome: &mut Outcome) {
+    let [counts, slow] = &audience.counts;
+    put_counts(counts, "", outcome);
+    put_counts(slow, "slow.", outcome);
+    let Faults { corrupt, foreign } = audience.faults;
+    let tolls = &audience.tolls;
+    for (name, count) in [
+        (CORRUPT, corrupt),
+        (FOREIGN, foreign),
+        ("early", tolls.early),
+        ("comments", tolls.comments),
+        (LIVE_AT_END, tolls.live as u64),
+        ("dropped", tolls.dropped),
+        ("ended", tolls.ended),
+    ] {
+        outcome.add(name, count);
     }
-
-    fn server_lines(&self, table: &mut Table) {
-        if let Some(server) = &self.server {
-            let each = |us: Option<f64>| {
-                us.map(|us| format!(" ({us:.3} us an event)")).unwrap_or_default()
-            };
-            let mut text = format!("{:.2} cores{}", server.cores, each(server.us_per_event));
-            if let Some(cores) = server.side_cores {
-                let _ = write!(
-                    text,
-                    ", of which for spectators {cores:.2}{}",
-                    each(server.side_us_per_event)
-                );
-            }
-            table.line("server CPU", &text);
-            if let Some((all, side)) = server.waited_cores.zip(server.side_waited_cores) {
-                table.line("", &format!("waited for {all:.2} more, for spectators {side:.2}"));
-            }
-        }
-        if let Some(memory) = &self.memory {
-            table.line("server memory", &format!("before: {}", mib(&memory.memories.before)));
-            table.line("", &format!("after:  {}", mib(&memory.memories.after)));
-            if let Some((opened, after)) = memory.opened_kib.zip(memory.after_kib) {
-                let text = format!("{opened:.3} KiB resident opened, {after:.3} KiB at the end");
-                table.line("a spectator", &text);
-            }
-        }
+    for (name, count) in NAMES.into_iter().zip(tolls.events).filter(|(_, count)| *count > 0) {
+        outcome.add(&format!("events.{name}"), count);
     }
+    outcome.add_times(LATENCY, &audience.latency);
+    outcome.add_times(RETURNS, &audience.returns);
+    outcome.refused.clone_from(&tolls.refused);
+    outcome.broken = tolls.broken;
+    outcome.errors = tolls.errors;
+    outcome.first_error.clone_from(&tolls.first_error);
+}
 
-    fn endings(&self) -> String {
-        let first = self.first_error.as_deref();
-        let closed = BTreeMap::new();
-        let ended = endings_of(&self.refused, &closed, self.broken, self.errors, first);
-        format!(
-            "{} live at the end, {} cut off, {} ended by the server; {ended}",
-            self.live_at_end, self.dropped, self.ended
-        )
+fn put_counts(counts: &Counts, prefix: &str, outcome: &mut Outcome) {
+    for (name, count) in [
+        (RECEIVED, counts.received),
+        (LOST, counts.lost),
+        ("told_missing", counts.told_missing),
+        ("behind", counts.behind),
+        (REPEATED, counts.repeated),
+        (DISORDERED, counts.disordered),
+        ("resent", counts.resent),
+        ("gaps", counts.gaps),
+        ("gap_seqs", counts.gap_seqs),
+        ("conflations", counts.conflations),
+        ("recovered", counts.recovered),
+        ("unrecovered", counts.unrecovered),
+        ("new_epochs", counts.new_epochs),
+    ] {
+        outcome.add(&format!("{prefix}{name}"), count);
     }
 }
 
-fn wrong(table: &mut Table, name: &str, counts: &Counts) {
-    table.line(
-        name,
-        &format!(
-            "{} lost, {} still to come, {} repeated, {} out of order",
-            counts.lost, counts.behind, counts.repeated, counts.disordered
-        ),
-    );
+/// Says what is wrong, beside what is wrong of any scenario.
+pub(super) fn judge(job: &Job, tolls: &Tolls, outcome: &mut Outcome) {
+    for (name, what) in [
+        ("behind", "messages had not come at the end"),
+        ("slow.lost", "messages to slow spectators lost"),
+        ("slow.repeated", "messages to slow spectators repeated"),
+        ("slow.disordered", "messages to slow spectators out of order"),
+        ("early", "events before their delay was over"),
+        ("ended", "streams ended by the server"),
+    ] {
+        let count = outcome.count(name);
+        if count > 0 {
+            outcome.fail(format!("{count} {what}"));
+        }
+    }
+    let (reach, least) = (outcome.reach(), job.show.reach_min);
+    if reach < least {
+        outcome.fail(format!("reach {reach:.6}, below --reach-min {least}"));
+    }
+    let missing = job.seats.spectators - tolls.live;
+    if missing > 0 || tolls.broken > 0 || !tolls.refused.is_empty() {
+        outcome.fail(format!("{missing} spectators are missing; {}", endings(tolls)));
+    }
+    if outcome.count("gaps") + outcome.count("conflations") > 0 {
+        outcome.warn("spectators who read were told of gaps, or got a snapshot in between");
+    }
 }
 
-fn told(table: &mut Table, name: &str, counts: &Counts) {
-    table.line(
-        name,
-        &format!(
-            "{} missing, by {} gaps ({} seqs), {} conflations and {} answers not recovered ({} were); \
-             {} again, {} new epochs",
-            counts.told_missing,
-            counts.gaps,
-            counts.gap_seqs,
-            counts.conflations,
-            counts.unrecovered,
-            counts.recovered,
-            counts.resent,
-            counts.new_epochs,
-        ),
-    );
+/// What the server used, as far as it is of this scenario alone.
+pub(super) fn conclude(job: &Job, outcome: &mut Outcome, marks: &Marks) {
+    let mut figure = |name: &str, value: f64| {
+        outcome.figures.insert(name.to_owned(), value);
+    };
+    let spectators = job.seats.spectators as f64;
+    let kib = |stage| {
+        let before = marks.memory(Stage::Opened)?.resident as f64;
+        Some((marks.memory(stage)?.resident as f64 - before) / spectators / 1024.0)
+    };
+    for (name, stage) in [("memory.opened_kib", Stage::Joined), ("memory.after_kib", Stage::Ended)]
+    {
+        if let Some(kib) = kib(stage).filter(|kib| kib.is_finite()) {
+            figure(name, kib);
+        }
+    }
+    let mut is_starved = false;
+    if let Some([(ran, waited), (side_ran, side_waited)]) = marks.threads() {
+        figure("server.waited_cores", waited);
+        figure("server.side_cores", side_ran);
+        figure("server.side_waited_cores", side_waited);
+        is_starved = waited > WAITED_MAX.max(ran);
+    }
+    for (name, stage) in
+        [("before", Stage::Opened), ("opened", Stage::Joined), ("after", Stage::Ended)]
+    {
+        if let Some(memory) = marks.memory(stage) {
+            outcome.add(&format!("memory.{name}.anonymous"), memory.anonymous);
+            outcome.add(&format!("memory.{name}.resident"), memory.resident);
+        }
+    }
+    let events = outcome.count(DELIVERIES) as f64;
+    if events > 0.0 {
+        let window_us = outcome.window.seconds() * 1e6;
+        if let Some((user, system)) = outcome.server_us_per_delivery() {
+            outcome.figures.insert("server.us_per_event".to_owned(), user + system);
+        }
+        if let Some(cores) = outcome.figures.get("server.side_cores").copied() {
+            let each = cores * window_us / events;
+            outcome.figures.insert("server.side_us_per_event".to_owned(), each);
+        }
+    }
+    if is_starved {
+        outcome
+            .warn("the server waited for a CPU longer than it ran: no time or CPU here is its own");
+    }
+    let starved = |generator: &crate::outcome::Generator| {
+        generator.waited_cores.is_some_and(|waited| waited > WAITED_MAX.max(generator.cores))
+    };
+    if outcome.generators.iter().any(starved) {
+        outcome.warn(
+            "the generator waited for a CPU longer than it ran: no latency here is the server's",
+        );
+    }
 }

@@ -19,8 +19,8 @@ pub(super) struct Violation(pub(super) &'static str);
 /// The answer to the request for a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
-    /// A stream; the head took so many bytes.
-    Stream(usize),
+    /// A stream; the head took so many bytes, and what follows is in chunks or not.
+    Stream(usize, bool),
     /// Something else, with this status.
     Refused(u16),
 }
@@ -81,16 +81,19 @@ pub(super) fn answer(input: &[u8]) -> Result<Option<Answer>, Violation> {
         Some(status) => return Ok(Some(Answer::Refused(status))),
         None => return Err(Violation("the answer has no status")),
     }
-    let mut is_stream = false;
+    let (mut is_stream, mut is_chunked) = (false, false);
     for (name, value) in lines.filter_map(|line| line.split_once(':')) {
         if name.eq_ignore_ascii_case("transfer-encoding") {
-            return Err(Violation("the stream has a transfer encoding"));
+            if !value.trim().eq_ignore_ascii_case("chunked") {
+                return Err(Violation("the stream has a transfer encoding other than chunked"));
+            }
+            is_chunked = true;
         }
         is_stream |= name.eq_ignore_ascii_case("content-type")
             && value.trim().starts_with("text/event-stream");
     }
     if is_stream {
-        Ok(Some(Answer::Stream(end + 4)))
+        Ok(Some(Answer::Stream(end + 4, is_chunked)))
     } else {
         Err(Violation("the answer is no event stream"))
     }
@@ -209,15 +212,18 @@ mod tests {
     #[test]
     fn the_head_of_the_answer_is_checked() {
         let head = b"HTTP/1.1 200 OK\r\ncontent-TYPE: text/event-stream\r\n\r\nretry: 1";
-        assert_eq!(answer(head), Ok(Some(Answer::Stream(head.len() - 8))));
+        assert_eq!(answer(head), Ok(Some(Answer::Stream(head.len() - 8, false))));
         for cut in 0..head.len() - 8 {
             assert_eq!(answer(&head[..cut]), Ok(None), "{cut}");
         }
         assert_eq!(answer(b"HTTP/1.1 204 No\r\n\r\n"), Ok(Some(Answer::Refused(204))));
         assert!(answer(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n").is_err());
-        let encoded = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
-            Transfer-Encoding: chunked\r\n\r\n";
-        assert!(answer(encoded).is_err());
+        let encoded = |how| {
+            let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n";
+            format!("{head}Transfer-Encoding: {how}\r\n\r\n").into_bytes()
+        };
+        assert!(matches!(answer(&encoded("Chunked")), Ok(Some(Answer::Stream(_, true)))));
+        assert!(answer(&encoded("gzip, chunked")).is_err());
         assert!(answer(&vec![b'x'; HEAD_BYTES_MAX + 1]).is_err());
     }
 

@@ -31,7 +31,7 @@ impl Running {
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_madang-load"));
         command.args(arguments).args(["--json", "--url", &format!("ws://{}", self.play)]);
-        if arguments.first() == Some(&"spectate") {
+        if let Some(&("spectate" | "churn")) = arguments.first() {
             command.args(["--events-url", &format!("http://{}", self.watch)]);
         }
         command
