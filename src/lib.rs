@@ -8,6 +8,7 @@ pub mod auth;
 pub mod cli;
 pub mod config;
 pub mod logging;
+pub mod memory;
 pub mod metrics;
 pub mod net;
 pub mod record;

@@ -159,6 +159,13 @@ families! {
         "What happened in rooms and was not told to spectators' threads at once for want of room."
     Counter "madang_record_dropped_total" { RecordDropped, }
         "What happened in recorded rooms and was not recorded for want of room."
+    Gauge "madang_held_bytes" by "shard" { HeldBytes, }
+        "Bytes of rooms' logs, values and states, and of what waits for clients, each message as if it were not shared."
+    Counter "madang_shed_total" by "what" {
+        ShedVolatile = "volatile",
+        ShedLatest = "latest",
+        ShedConnections = "connections",
+    } "What was given up for want of memory (server.memory_mib_max)."
     Counter "madang_tokens_expired_total" { TokensRunOut, }
         "Connections closed because their token had expired and no new one had come."
     Counter "madang_drain_unwritten_total" { DrainUnwritten, }
@@ -173,6 +180,8 @@ families! {
         "Events sent to spectators."
     Counter "madang_watch_encodes_total" { WatchEncodes, }
         "Events made for spectators, each once for all of them."
+    Counter "madang_shed_spectators_total" { ShedSpectators, }
+        "Spectators that were turned away for want of memory."
     Counter "madang_watch_gaps_total" { WatchGaps, }
         "Times that a spectator was told that something is missing."
     Counter "madang_publish_events_total" { PublishEvents, }

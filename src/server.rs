@@ -3,6 +3,7 @@
 
 use crate::auth::{self, Auth, Checker};
 use crate::config::Config;
+use crate::memory::{self, Memory};
 use crate::metrics::Metrics;
 use crate::net::{self, Budget, NetConfig, Reactor, Shared};
 use crate::record::{self, Recorder, Writing};
@@ -87,16 +88,20 @@ impl Server {
         if auth.is_closed() {
             return Err(StartError::Closed);
         }
+        let memory = Memory::new(match config.server.memory_mib_max {
+            0 => memory::half_of_all(),
+            mib => u64::from(mib) << 20,
+        });
         let (checker, checking) = auth::start(auth)
             .map_err(|error| StartError::System { what: "cannot start a thread", error })?;
 
         let players =
-            make_shards(&config, shards, capacity.clients, &shared, (&metrics, &checker))?;
+            make_shards(&config, shards, capacity.clients, &shared, (&metrics, &checker, &memory))?;
         let (play_addr, mailboxes) = (players.address, players.mailboxes.clone());
         let meters = players.meters.clone();
         let demo = config.watch.demo.then_some(players.address.port());
         let site = Arc::new(Site::new(Arc::clone(&readiness), Arc::clone(&metrics), demo));
-        let watch = make_watch(&config, &capacity, &site, (&metrics, checker.auth()))?;
+        let watch = make_watch(&config, &capacity, &site, (&metrics, checker.auth(), &memory))?;
         let (watch_addr, watch_wakers) = (watch.address, watch.wakers.clone());
         let watch_boxes = watch.boxes.clone();
         let (recorder, writing) = start_recorder(&config, &metrics)?;
@@ -235,7 +240,7 @@ fn make_shards(
     shards: u16,
     connections_max: u32,
     shared: &Shared,
-    (metrics, checker): (&Metrics, &Checker),
+    (metrics, checker, memory): (&Metrics, &Checker, &Arc<Memory>),
 ) -> Result<Players, StartError> {
     let listen = |error| StartError::Listen { key: "play.listen", error };
     let listeners = net::listener::bind(config.play.listen, shards.into()).map_err(listen)?;
@@ -251,7 +256,8 @@ fn make_shards(
         let engine_config = shard::engine_config(config, (number, shards), &meter);
         let engine = Engine::new(engine_config, seed()?, Time(0));
         let counts = (metrics.shard(number), Arc::clone(&meter));
-        let mut driver = Shard::new(engine, inbox, retry_ms(config), counts, checker.clone());
+        let mut driver =
+            Shard::new(engine, inbox, retry_ms(config), counts, (checker.clone(), memory.share()));
         driver.open_rooms(config.rooms.open.iter().map(|name| name.0.clone()));
         meters.push(meter);
         let net_config = shard::net_config(config, connections_max);
@@ -313,7 +319,7 @@ fn make_watch(
     config: &Config,
     capacity: &sys::Capacity,
     site: &Arc<Site>,
-    (metrics, auth): (&Metrics, &Arc<Auth>),
+    (metrics, auth, memory): (&Metrics, &Arc<Auth>, &Arc<Memory>),
 ) -> Result<Watch, StartError> {
     let listen = |error| StartError::Listen { key: "watch.listen", error };
     let count = config.watch.threads;
@@ -343,7 +349,7 @@ fn make_watch(
             Arc::clone(site),
             settings,
             inbox,
-            (block, Arc::clone(auth)),
+            (block, Arc::clone(auth), memory.share()),
         );
         let reactor = Reactor::new(net_config.clone(), Some(listener), shared.clone(), driver)
             .map_err(|error| StartError::System { what: "cannot make an event loop", error })?;

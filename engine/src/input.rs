@@ -106,4 +106,22 @@ pub enum Input<'a> {
     Publish(Box<Publish>),
     /// A user is kept out of the server: its sessions here end.
     Expel(UserKey),
+    /// How far the process gives things up for want of memory.
+    Shed(Shed),
+}
+
+/// What a process that is short of memory gives up, in this order; each step includes those before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Shed {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// Messages of class volatile are dropped at their room.
+    Volatile,
+    /// Current values of class latest are kept for nobody, and passed on like volatile ones.
+    Latest,
+    /// Spectators' logs are let go, and no new ones are taken. Done by the shell.
+    Spectators,
+    /// New connections are turned away. Done by the shell.
+    Connections,
 }

@@ -87,6 +87,8 @@ configuration! {
         retry_after_min_ms: u32 = 500, in 0..=3_600_000;
         /// Latest return that draining or full answers ask of a client.
         retry_after_max_ms: u32 = 5_000, in 0..=3_600_000;
+        /// Most MiB of rooms' logs, values and states, queues and spectators' logs together; 0 is half of what the machine has, or the container may take. From 60 % of it on things are given up, in this order: messages of class volatile, current values of class latest (70 %), spectators (80 %), new connections (90 %).
+        memory_mib_max: u32 = 0, in 0..=16_777_216;
         /// Number of this process among those behind one address.
         node: u16 = 0, in 0..=65_535;
     }

@@ -16,8 +16,9 @@ pub use mail::{Arrival, Mailbox, Packet, Signal, inbox, mailbox};
 pub use settings::{engine_config, net_config, record_settings, watch_rules};
 
 use crate::auth::{self, Checker, Refusal, Ways};
+use crate::memory::{Share, Shed};
 use crate::metrics::{Block, Counter};
-use crate::net::http::Request;
+use crate::net::http::{Request, Response};
 use crate::net::{Answer, Detached, Driver, Ended, Io, Outbound};
 use crate::record::{self, Recorder};
 use crate::rooms::Meter;
@@ -72,6 +73,10 @@ pub struct Shard {
     block: Arc<Block>,
     meter: Arc<Meter>,
     checker: Checker,
+    share: Share,
+    shed: Shed,
+    /// Requests that were turned away for want of memory.
+    turned_away: u64,
 }
 
 impl Shard {
@@ -81,7 +86,7 @@ impl Shard {
         inbox: (Receiver<Packet>, mail::Signal),
         retry_ms: (u32, u32),
         (block, meter): (Arc<Block>, Arc<Meter>),
-        checker: Checker,
+        (checker, share): (Checker, Share),
     ) -> Self {
         let number = engine.config().shard;
         Self {
@@ -102,7 +107,14 @@ impl Shard {
             block,
             meter,
             checker,
+            share,
+            shed: Shed::Nothing,
+            turned_away: 0,
         }
+    }
+
+    fn retry_after_s(&self) -> String {
+        self.retry_ms.1.div_ceil(1000).to_string()
     }
 
     /// Makes the other shards known, each at the index of its number, those who watch, and
@@ -295,6 +307,14 @@ impl Shard {
         self.feed.flush(io.now());
     }
 
+    /// Says what is held here, and gives up what the whole process has to.
+    fn account(&mut self, io: &mut Io<'_>) {
+        let shed = self.share.hold(self.engine.held_bytes());
+        if std::mem::replace(&mut self.shed, shed) != shed {
+            self.input(io, Input::Shed(shed));
+        }
+    }
+
     fn count(&mut self, io: &mut Io<'_>) {
         let stats = self.engine.stats();
         let block = &self.block;
@@ -332,6 +352,10 @@ impl Shard {
             (Counter::UnwrittenMessages, stats.unwritten),
             (Counter::Gaps, stats.gaps),
             (Counter::TokensRunOut, stats.expired),
+            (Counter::ShedVolatile, stats.shed_volatile),
+            (Counter::ShedLatest, stats.shed_latest),
+            (Counter::ShedConnections, self.turned_away),
+            (Counter::HeldBytes, self.engine.held_bytes()),
             (Counter::ReadPausesRate, stats.rate_pauses),
             (Counter::ReadPausesLink, stats.link_pauses),
         ] {
@@ -342,6 +366,11 @@ impl Shard {
 
 impl Driver for Shard {
     fn on_request(&mut self, _: &mut Io<'_>, _: ConnId, request: &Request<'_>) -> Answer {
+        if self.shed >= Shed::Connections {
+            self.turned_away += 1;
+            let response = Response::text(503, "the server is short of memory; try again");
+            return Answer::Respond(response.header("Retry-After", self.retry_after_s()).closing());
+        }
         match routes::route(request, self.engine.config()) {
             Ok(route) if route.home.is_some_and(|home| home != self.number) => {
                 Answer::Handoff { to: route.home.map_or(0, |home| home.0) }
@@ -406,6 +435,7 @@ impl Driver for Shard {
         let clock = self.clock(now);
         self.engine.handle_timeout(clock);
         self.act(io);
+        self.account(io);
         self.go_on_draining(io);
         // Before anybody can hear of it, so that who does finds it when it watches.
         self.feed(io);

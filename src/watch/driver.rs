@@ -12,6 +12,7 @@ use super::site::{Asked, Site};
 use super::spectators::{Spectator, Spectators, View, limit_ms};
 use super::sse;
 use crate::auth::Auth;
+use crate::memory::{Share, Shed};
 use crate::metrics::{Block, Counter};
 use crate::net::http::{Request, Response};
 use crate::net::{Answer, Detached, Driver, Ended, Io, Outbound};
@@ -26,6 +27,8 @@ use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+/// What logs may have together while the process is short of memory.
+const SHORT_BYTES_MAX: usize = 64 << 10;
 /// Packets taken from the inbox at once.
 const PACKETS_PER_TURN: usize = 256;
 /// So many comments that were due and not taken, at least, say that nobody is there.
@@ -89,6 +92,10 @@ pub struct WatchDriver {
     block: Arc<Block>,
     pub(super) auth: Arc<Auth>,
     pub(super) guests: Guests,
+    share: Share,
+    pub(super) shed: Shed,
+    /// Spectators that were turned away for want of memory.
+    pub(super) turned_away: u64,
     pub(super) settings: WatchSettings,
     inbox: WatchInbox,
     /// The way to all threads of the side listener.
@@ -136,7 +143,7 @@ impl WatchDriver {
         site: Arc<Site>,
         settings: WatchSettings,
         inbox: WatchInbox,
-        (block, auth): (Arc<Block>, Arc<Auth>),
+        (block, auth, share): (Arc<Block>, Arc<Auth>, Share),
     ) -> Self {
         let bounds = Bounds {
             history_ms: settings.history_ms,
@@ -149,6 +156,9 @@ impl WatchDriver {
             site,
             block,
             auth,
+            share,
+            shed: Shed::Nothing,
+            turned_away: 0,
             guests: Guests::default(),
             rooms: Rooms::new(bounds, settings.rules.clone()),
             publishing: Publishing::new(settings.publish.clone()),
@@ -368,6 +378,7 @@ impl WatchDriver {
             (Counter::WatchEvents, counts.events),
             (Counter::WatchEncodes, counts.encodes),
             (Counter::WatchGaps, counts.gaps),
+            (Counter::ShedSpectators, self.turned_away),
             (Counter::WatchConflated, counts.conflations),
         ] {
             self.block.set(counter, value);
@@ -456,6 +467,9 @@ impl Driver for WatchDriver {
             self.expired(io, key);
         }
         self.publishing.expire(io, now);
+        self.shed = self.share.hold(self.rooms.bytes() as u64);
+        let is_short = self.shed >= Shed::Spectators;
+        self.rooms.bound(if is_short { SHORT_BYTES_MAX } else { self.settings.bytes_max });
         if self.rooms.is_over() {
             self.sweep(io);
         }

@@ -10,6 +10,7 @@ mod http;
 mod liveness;
 mod raw;
 mod resume;
+mod shed;
 mod slow;
 mod support;
 mod talk;

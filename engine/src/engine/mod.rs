@@ -23,7 +23,7 @@ use crate::encode::Encoder;
 use crate::fanout::Views;
 use crate::frame::{Frame, FrameKind};
 use crate::id::{ConnId, SessionRef, ShardId};
-use crate::input::Input;
+use crate::input::{Input, Shed};
 use crate::output::{Event, Output};
 use crate::peer::{Down, Link, PeerMsg, Up};
 use crate::room::bans::Bans;
@@ -68,6 +68,7 @@ pub struct Engine {
     views: Views,
     home: Home,
     bans: Bans,
+    shed: Shed,
     links: Vec<Link>,
     timers: Wheel<TimerKey>,
     /// Rooms' next ticks and ends of windows: exact, because the wheel is too coarse for them.
@@ -108,6 +109,7 @@ impl Engine {
             views: Views::default(),
             home: Home::new(config.shard.0, shards, config.first_room),
             bans: Bans::default(),
+            shed: Shed::Nothing,
             links: (0..shards).map(|_| Link::default()).collect(),
             timers: Wheel::new(now, TIMER_US),
             deadlines: BTreeSet::new(),
@@ -145,6 +147,7 @@ impl Engine {
             Input::WatchResync { channel, name_hash } => self.watch_resync(channel, name_hash),
             Input::Publish(publish) => self.publish_by_backend(&publish),
             Input::Expel(user) => self.expel(&user),
+            Input::Shed(shed) => self.give_up(shed),
         }
         self.settle();
     }
@@ -340,7 +343,28 @@ impl Engine {
             return None;
         }
         self.touched.room(channel);
-        self.with_home(|home, ctx| home.get_mut(channel).map(|room| act(room, ctx)))
+        self.with_home(|home, ctx| {
+            home.get_mut(channel).map(|room| {
+                let done = act(room, ctx);
+                room.count_held(ctx.stats);
+                done
+            })
+        })
+    }
+
+    /// Bytes of logs, values and states of rooms here and of what waits for clients, each message as if it
+    /// were not shared.
+    pub fn held_bytes(&self) -> u64 {
+        self.stats.room_bytes + self.pool.bytes()
+    }
+
+    fn give_up(&mut self, shed: Shed) {
+        self.shed = shed;
+        if shed >= Shed::Latest {
+            for channel in self.home.channels() {
+                self.with_room(channel, |room, _| room.latest = Default::default());
+            }
+        }
     }
 
     /// Calls `act` with the rooms homed here and what they work with.
@@ -350,6 +374,7 @@ impl Engine {
             now: self.clock.now,
             wall_ms: self.clock.wall_us / 1000,
             bans: &mut self.bans,
+            shed: self.shed,
             encoder: &mut self.encoder,
             effects: &mut self.effects,
             stats: &mut self.stats,

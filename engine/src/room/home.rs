@@ -258,6 +258,7 @@ impl Home {
             failed: None,
             is_kept: false,
             maker: None,
+            counted: 0,
             is_ticking: false,
             next_tick: now,
         };
@@ -284,6 +285,7 @@ impl Home {
         let Some(mut room) = self.rooms.get_mut(place).and_then(Option::take) else { return };
         room.end_recording(RecordEnd::Emptied, ctx);
         debug_assert!(room.members.is_empty());
+        ctx.stats.room_bytes -= room.counted;
         if let Some(user) = room.maker.take()
             && let Some(count) = self.made.get_mut(&user)
         {

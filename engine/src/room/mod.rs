@@ -28,6 +28,7 @@ use crate::access::UserKey;
 use crate::config::{Kind, RoomConfig};
 use crate::encode::Encoder;
 use crate::id::ShardId;
+use crate::input::Shed;
 use crate::output::Event;
 use crate::peer::{Broadcast, Down, Echo, Wire};
 use crate::session::QueueClass;
@@ -118,6 +119,8 @@ pub struct Ctx<'a> {
     pub wall_ms: u64,
     /// Users that are kept out of rooms.
     pub bans: &'a mut Bans,
+    /// How far things are given up for want of memory.
+    pub shed: Shed,
     /// Encodes frames.
     pub encoder: &'a mut Encoder,
     /// Takes what the room wants done.
@@ -200,6 +203,8 @@ pub struct Room {
     pub(crate) is_kept: bool,
     /// The user whose join made it.
     pub(crate) maker: Option<UserKey>,
+    /// Its bytes as they were counted last.
+    pub(crate) counted: u64,
     /// Whether its next tick is due.
     is_ticking: bool,
     /// When it is.
@@ -231,7 +236,24 @@ pub fn refuse<T>(code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Resu
     Err((code, message.into()))
 }
 
+/// About what an entry of a log takes besides its bytes.
+const ENTRY_BYTES: u64 = 128;
+
 impl Room {
+    /// Bytes of its log, its current values and its state.
+    pub(crate) fn held_bytes(&self) -> u64 {
+        let state = self.play.as_ref().map_or(0, |play| play.state.bytes());
+        let log = self.history.bytes() as u64 + self.history.len() as u64 * ENTRY_BYTES;
+        log + (self.latest.bytes() + state) as u64
+    }
+
+    /// Counts what they are now.
+    pub(crate) fn count_held(&mut self, stats: &mut Stats) {
+        let held = self.held_bytes();
+        stats.room_bytes = stats.room_bytes + held - self.counted;
+        self.counted = held;
+    }
+
     /// Tells everyone an unlogged message.
     fn announce(&mut self, message: &ServerMessage<'_>, class: QueueClass, ctx: &mut Ctx<'_>) {
         let (_, frames) = ctx.encoder.encoded(message, self.json_members > 0, &self.types);

@@ -6,6 +6,7 @@ use super::{Ctx, Refusal, Room, refuse, wire_member};
 use crate::access::Rights;
 use crate::frame::Frame;
 use crate::id::SessionRef;
+use crate::input::Shed;
 use crate::peer::{Echo, Encoded, RoomOp};
 use crate::session::QueueClass;
 use crate::session::outbound::LatestKey;
@@ -103,6 +104,10 @@ impl Room {
     ) -> Result<(), Refusal> {
         let (channel, from) = (self.wire_channel(), wire_member(id));
         let key = if let Class::Latest(key) = class { Some(key) } else { None };
+        if key.is_none() && ctx.shed >= Shed::Volatile {
+            ctx.stats.shed_volatile += 1;
+            return Ok(());
+        }
         let mut number = None;
         if let (Some(key), TypeRef::Id(id_of_type)) = (key, &r#type) {
             if self.latest.may_carry(id, key, *id_of_type) {
@@ -120,6 +125,10 @@ impl Room {
             // Rules may have removed the sender for this very message: nobody would ever take it back.
             let is_gone = id != 0 && self.members.get(id).is_none();
             if is_gone {
+                QueueClass::Volatile
+            } else if ctx.shed >= Shed::Latest {
+                ctx.stats.shed_latest += 1;
+                self.latest.remove(id, key);
                 QueueClass::Volatile
             } else if self.latest.set((id, key), number, &native, keys_max, bytes_max) {
                 QueueClass::Latest(LatestKey { channel: self.channel, member, key })

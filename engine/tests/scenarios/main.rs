@@ -20,6 +20,7 @@ mod recording;
 mod requests;
 mod resume;
 mod shared;
+mod shed;
 mod state_failures;
 mod state_interest;
 mod state_links;
