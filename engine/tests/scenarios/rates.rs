@@ -123,7 +123,7 @@ fn one_user_has_so_many_sessions_and_makes_so_many_rooms() {
     (config.session.user_sessions_max, config.room.user_rooms_max) = (2, 2);
     config.room.linger_ms = 100;
     let mut world = world(&config, 1);
-    let mut arrive = |world: &mut World, token: Option<&str>| {
+    let arrive = |world: &mut World, token: Option<&str>| {
         let client = world.add(false, 1 << 20);
         world.clients[client].token = token.map(str::to_owned);
         world.connect(client, 0);
