@@ -28,6 +28,7 @@ use crate::output::{Event, Output};
 use crate::peer::{Down, Link, PeerMsg, Up};
 use crate::room::bans::Bans;
 use crate::room::home::Home;
+use crate::room::latest::LatestValues;
 use crate::room::{Ctx, Effect};
 use crate::session::Sessions;
 use crate::session::outbound::{ClassIndex, Moment, Pool};
@@ -362,7 +363,7 @@ impl Engine {
         self.shed = shed;
         if shed >= Shed::Latest {
             for channel in self.home.channels() {
-                self.with_room(channel, |room, _| room.latest = Default::default());
+                self.with_room(channel, |room, _| room.latest = LatestValues::default());
             }
         }
     }
