@@ -13,6 +13,7 @@ RESULTS := $(CARGO_TARGET_DIR)/test-results
 PYTHON_PACKAGES := $(CARGO_TARGET_DIR)/python
 # For tests outside Cargo that start the server.
 export MADANG_TEST_BINARY := $(CARGO_TARGET_DIR)/debug/madang
+export MADANG_WIRE_LINES := $(CARGO_TARGET_DIR)/debug/examples/wire_lines
 
 # Property tests draw the same cases in every run, so that a failure is of the change that made it;
 # empty, or another number, looks for new ones.
@@ -29,6 +30,7 @@ run: ## Serve, with the demo at http://127.0.0.1:7701/ (ARGS="--shards 1" adds f
 
 build: ## Build what the tests start
 	$(CARGO) build --bins
+	$(CARGO) build -p madang-protocol --example wire_lines
 
 test: test-needs build ## Run every test, and repeat each runner's own summary at the end
 	@mkdir -p $(RESULTS) && rm -f $(RESULTS)/*.log
@@ -53,12 +55,12 @@ test-rust: ## Unit, integration and scenario tests, and the simulator
 	{ $(CARGO) test --workspace && $(CARGO) test -p madang-engine --features planted-bugs --test sim; } \
 		2>&1 | tee $(RESULTS)/rust.log
 
-test-web: ## The web client, by Node.js
+test-web: build ## The web client, by Node.js: types, sizes, the codec beside the Rust one
 	@mkdir -p $(RESULTS)
 	cd clients/web && $(NPM) run --silent types
 	cd clients/web && $(NPM) test --silent 2>&1 | tee $(RESULTS)/web.log
 
-test-browser: build ## The demo, by Chromium
+test-browser: build ## The demos, and sockets killed under a game, by Chromium
 	@mkdir -p $(RESULTS)
 	cd tests/browser && $(NPM) test --silent 2>&1 | tee $(RESULTS)/browser.log
 
@@ -68,8 +70,8 @@ test-interop: build ## A client written from the specification alone, and third-
 		&& cd tests/interop && $(NPM) test --silent; } 2>&1 | tee $(RESULTS)/interop.log
 
 # Whether everything works and counts are right; how fast it is takes `make bench-peers`.
-PEERS_SMOKE := --quick --who madang,madang-native,floor-each,floor-turn,ws \
-	--only rooms-20hz,rooms-max,room-20hz,native-20hz,sse,idle,echo
+PEERS_SMOKE := --quick --who madang,madang-native,madang-watched,floor-each,floor-turn,ws \
+	--only rooms-20hz,rooms-max,room-20hz,native-20hz,sse,idle,connects,echo
 
 test-bench: build ## The comparison with peers in small: Madang, the floor and npm's ws
 	@mkdir -p $(RESULTS)

@@ -6,9 +6,11 @@
 use crate::auth::tool;
 use crate::config::{self, Config, Flag, LogFormat, Problems, Sources};
 use crate::logging;
+use crate::net;
+use crate::net::tls::{self, SelfSigned};
 use crate::replay;
 use crate::rooms;
-use crate::server::Server;
+use crate::server::{self, Server};
 use crate::sys::{self, Capacity, StartError};
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -21,7 +23,7 @@ use std::path::{Path, PathBuf};
 use std::process::{self, ExitCode};
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often it is looked at whether the server's threads still run.
 const THREADS_CHECK: Duration = Duration::from_millis(500);
@@ -101,14 +103,21 @@ struct Options {
     /// off, error, warn, info, debug or trace (log.level)
     #[arg(long, value_name = "LEVEL")]
     log_level: Option<String>,
+    /// Serve wss:// and https:// with a certificate that is made for this machine and kept in a
+    /// directory, and say how to trust it
+    #[arg(long, value_name = "DIRECTORY", num_args = 0..=1, require_equals = true, default_missing_value = SELF_SIGNED)]
+    tls_self_signed: Option<PathBuf>,
 }
+
+/// Where the certificate that nobody has signed is kept, unless said otherwise.
+const SELF_SIGNED: &str = "tls-self-signed";
 
 /// A signal that is waited for.
 #[derive(Clone, Copy, Debug)]
 enum Told {
     /// End; the name of the signal.
     End(&'static str),
-    /// Read keys anew.
+    /// Read keys and certificates anew.
     Reload,
 }
 
@@ -124,8 +133,8 @@ pub fn main() -> ExitCode {
         Err(error) => error.exit(),
     };
     match cli.command {
-        None => serve(load(&[&cli.options], None)),
-        Some(Command::Serve { options }) => serve(load(&[&cli.options, &options], None)),
+        None => serve(&[&cli.options]),
+        Some(Command::Serve { options }) => serve(&[&cli.options, &options]),
         Some(Command::CheckConfig { file, options }) => {
             check_config(load(&[&cli.options, &options], file))
         }
@@ -206,6 +215,11 @@ fn flags(options: &Options) -> Result<Vec<Flag>, String> {
 }
 
 fn check_config(loaded: Loaded) -> ExitCode {
+    if let Ok((config, _)) = &loaded
+        && let Err(problem) = server::load_tls(config)
+    {
+        return wrong(&Problems(vec![problem.to_string()]));
+    }
     match loaded {
         Ok((_, Some(file))) => print(&format!("{file}: valid\n")),
         Ok((_, None)) => print("no file; defaults, environment and flags: valid\n"),
@@ -260,13 +274,18 @@ fn wrong(problems: &Problems) -> ExitCode {
     ExitCode::from(2)
 }
 
-fn serve(loaded: Loaded) -> ExitCode {
-    let config = match loaded {
+fn serve(options: &[&Options]) -> ExitCode {
+    let mut config = match load(options, None) {
         Ok((config, _)) => config,
         Err(problems) => return wrong(&problems),
     };
     logging::start(&config.log);
-    match run(&config) {
+    let directory = options.iter().rev().find_map(|options| options.tls_self_signed.as_deref());
+    let signed = match directory.map(|directory| sign(&mut config, directory)).transpose() {
+        Ok(signed) => signed,
+        Err(problem) => return wrong(&Problems(vec![problem])),
+    };
+    match run(&config, signed.as_ref()) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -279,9 +298,26 @@ fn serve(loaded: Loaded) -> ExitCode {
     }
 }
 
+/// Has a configuration use a certificate that nobody has signed.
+fn sign(config: &mut Config, directory: &Path) -> Result<SelfSigned, String> {
+    if !config.tls.certificates.is_empty() {
+        return Err("--tls-self-signed: tls.certificates names certificates already; use one or \
+                    the other"
+            .to_owned());
+    }
+    let signed = tls::self_signed(directory)
+        .map_err(|error| format!("--tls-self-signed={}: {error}", directory.display()))?;
+    let path = |path: &Path| path.display().to_string().into_boxed_str();
+    config.tls.certificates = vec![config::Certificate {
+        certificate: path(&signed.files.certificate),
+        key: path(&signed.files.key),
+    }];
+    Ok(signed)
+}
+
 /// Serves from here to the end of the drain that a signal asks for. Returns whether every thread
 /// worked until then.
-fn run(config: &Config) -> Result<bool, StartError> {
+fn run(config: &Config, signed: Option<&SelfSigned>) -> Result<bool, StartError> {
     // From before the start, so that a signal in its middle drains as well.
     let signal = signals()?;
     if let Err(error) = sys::raise_descriptor_limit() {
@@ -294,6 +330,10 @@ fn run(config: &Config) -> Result<bool, StartError> {
     }
     let server = Server::start(config.clone())?;
     announce(config, &server, capacity);
+    if let Some(signed) = signed {
+        announce_signed(&server, signed);
+    }
+    let mut certificates = Freshness::new(config);
     let mut hangs_said = false;
     let whole = loop {
         match signal.recv_timeout(THREADS_CHECK) {
@@ -314,6 +354,7 @@ fn run(config: &Config) -> Result<bool, StartError> {
                 tracing::error!("a thread ended by itself; draining what is left");
                 break false;
             }
+            Err(_) if certificates.is_due(&server) => reload_certificates(&server),
             Err(_) => {}
         }
     };
@@ -323,9 +364,44 @@ fn run(config: &Config) -> Result<bool, StartError> {
     Ok(whole)
 }
 
-/// Reads anew what may change while the server runs; who is connected notices nothing.
+/// When the files of certificates are looked at again.
+struct Freshness {
+    every: Option<Duration>,
+    next: Instant,
+}
+
+impl Freshness {
+    fn new(config: &Config) -> Self {
+        let every = Duration::from_millis(config.tls.reload_ms.into());
+        let every = Some(every).filter(|every| !every.is_zero());
+        Self { every, next: Instant::now() + every.unwrap_or_default() }
+    }
+
+    /// Whether it is time, and a file is another than it was.
+    fn is_due(&mut self, server: &Server) -> bool {
+        let (Some(every), Some(tls)) = (self.every, server.tls()) else { return false };
+        if Instant::now() < self.next {
+            return false;
+        }
+        self.next = Instant::now() + every;
+        tls.has_changed()
+    }
+}
+
+/// Reads keys and certificates anew; who is connected notices nothing.
 fn reload(server: &Server) {
     server.reload_keys();
+    reload_certificates(server);
+}
+
+fn reload_certificates(server: &Server) {
+    match server.tls().map(net::Tls::reload) {
+        None => tracing::info!("there are no certificates to be read anew"),
+        Some(Ok(())) => tracing::info!("certificates were read anew"),
+        Some(Err(problem)) => {
+            tracing::error!(%problem, "certificates were not read anew; the old ones stay in use");
+        }
+    }
 }
 
 /// Receives SIGHUP, and the first SIGTERM or SIGINT; the second of these ends the process.
@@ -365,20 +441,36 @@ fn announce(config: &Config, server: &Server, capacity: Capacity) {
         return;
     }
     let side = if config.watch.demo { "demo" } else { "side" };
+    let sealed = |is_on| if server.tls().is_some() && is_on { "s" } else { "" };
+    let (ws, http) = (sealed(config.tls.play), sealed(config.tls.watch));
     let pages = if config.watch.demo {
         format!(
-            "game   http://{watch}/arena/\n\
-             watch  http://{watch}/arena/watch/\n\
-             board  http://{watch}/board/\n"
+            "game   http{http}://{watch}/arena/\n\
+             watch  http{http}://{watch}/arena/watch/\n\
+             board  http{http}://{watch}/board/\n"
         )
     } else {
         String::new()
     };
     print(&format!(
-        "{side}   http://{watch}/\n{pages}\
-         play   ws://{play}/play\n\
-         raw    ws://{play}/raw/{{room}}\n\
+        "{side}   http{http}://{watch}/\n{pages}\
+         play   ws{ws}://{play}/play\n\
+         raw    ws{ws}://{play}/raw/{{room}}\n\
          clients that fit: {clients} (descriptors {descriptors})\n"
+    ));
+}
+
+/// Says how to trust a certificate that nobody has signed.
+fn announce_signed(server: &Server, signed: &SelfSigned) {
+    let SelfSigned { files, fingerprint, spki } = signed;
+    let (certificate, watch) = (files.certificate.display(), reachable(server.watch_addr()));
+    print(&format!(
+        "TLS with a certificate that nobody has signed: {certificate}\n\
+         SHA-256   {fingerprint}\n\
+         curl      curl --cacert {certificate} https://{watch}/healthz\n\
+         Chromium  chromium --ignore-certificate-errors-spki-list={spki} https://{watch}/\n\
+         another browser: open https://{watch}/ and, for Firefox, https://{}/ too, and accept it\n",
+        reachable(server.play_addr()),
     ));
 }
 

@@ -4,7 +4,7 @@
 //! with relaxed stores, once per turn. A scrape reads them from another thread; nobody takes a lock.
 //! Names are whole in the tables below, with their units; a room or a user is never a label.
 
-use crate::net::NetCounters;
+use crate::net::{NetCounters, TlsFailure};
 use madang_protocol::CloseCode;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text;
@@ -141,6 +141,8 @@ families! {
         ResumesReset = "reset",
         ResumesRefused = "refused",
     } "Resumes: with everything that was missed, with a fresh start, or refused."
+    Counter "madang_origins_refused_total" { OriginsRefused, }
+        "WebSocket handshakes refused because of the page's origin."
     Counter "madang_lagged_total" { Lagged, }
         "Times that a shard fell behind with a room and was resynced from its log."
     Counter "madang_ticks_total" { Ticks, }
@@ -243,6 +245,40 @@ families! {
         TokensBanned = "banned",
         TokensBusy = "busy",
     } "Clients without a token where one is needed, and tokens that were refused."
+
+    // From here on the threads of both listeners count.
+    Counter "madang_tls_handshakes_total" by "kind" {
+        TlsHandshakesFull = "full",
+        TlsHandshakesResumed = "resumed",
+    } "TLS handshakes completed, of both listeners."
+    Counter "madang_tls_failures_total" by "reason" {
+        TlsTimeout = "timeout",
+        TlsLost = "lost",
+        TlsPlaintext = "plaintext",
+        TlsIncompatible = "incompatible",
+        TlsAlert = "alert",
+        TlsMalformed = "malformed",
+    } "TLS connections that failed: handshakes not complete in time or left, HTTP without TLS, nothing in common, given up by the client, not TLS."
+    Counter "madang_connections_refused_total" by "reason" {
+        RefusedBanned = "banned",
+        RefusedRate = "rate",
+        RefusedPreamble = "proxy_header",
+    } "Connections refused: from banned addresses, from addresses that came too fast, and without a proxy's header where one is due."
+    Counter "madang_tls_unexpected_total" { TlsUnexpected, }
+        "Connections that began with TLS where none is spoken."
+}
+
+impl Counter {
+    fn of_tls_failure(why: TlsFailure) -> Self {
+        match why {
+            TlsFailure::Timeout => Self::TlsTimeout,
+            TlsFailure::Lost => Self::TlsLost,
+            TlsFailure::Plaintext => Self::TlsPlaintext,
+            TlsFailure::Incompatible => Self::TlsIncompatible,
+            TlsFailure::Alert => Self::TlsAlert,
+            TlsFailure::Malformed => Self::TlsMalformed,
+        }
+    }
 }
 
 /// How HTTP answers are counted: by the first digit of their status.
@@ -298,8 +334,17 @@ impl Block {
             (Counter::WriteCalls, net.write_calls),
             (Counter::ShortWrites, net.short_writes),
             (Counter::UnwrittenBytes, net.unwritten_bytes),
+            (Counter::TlsHandshakesFull, net.tls_handshakes),
+            (Counter::TlsHandshakesResumed, net.tls_resumed),
+            (Counter::TlsUnexpected, net.tls_unexpected),
+            (Counter::RefusedBanned, net.banned),
+            (Counter::RefusedRate, net.too_fast),
+            (Counter::RefusedPreamble, net.preamble_failures),
         ] {
             self.set(counter, value);
+        }
+        for (why, value) in TlsFailure::ALL.into_iter().zip(net.tls_failures) {
+            self.set(Counter::of_tls_failure(why), value);
         }
         for (slot, value) in self.http.iter().zip(net.http_answers) {
             slot.store(value, Ordering::Relaxed);
@@ -348,8 +393,8 @@ impl Metrics {
     }
 
     /// The block of a thread of the side listener, for that thread. Of it only
-    /// [`Counter::Connections`], what stands behind [`Counter::Spectators`] and the HTTP answers are
-    /// told.
+    /// [`Counter::Connections`], what stands behind [`Counter::Spectators`], what is said of TLS and the
+    /// HTTP answers are told.
     ///
     /// # Panics
     ///
@@ -409,13 +454,16 @@ impl Blocks {
     ) -> Result<(), fmt::Error> {
         let mut metric = describe(encoder, family.kind, family.name, family.help)?;
         let sum = |counter: Counter| {
-            let blocks = match counter as usize {
-                place if place >= Counter::TokenKeys as usize => &self.tokens,
-                place if place >= Counter::RecordingsOpen as usize => &self.record,
-                place if place >= Counter::Spectators as usize => &self.watch,
-                _ => &self.shards,
+            let (blocks, more): (_, &[_]) = match counter as usize {
+                place if place >= Counter::TlsHandshakesFull as usize => {
+                    (&self.shards, &self.watch)
+                }
+                place if place >= Counter::TokenKeys as usize => (&self.tokens, &[]),
+                place if place >= Counter::RecordingsOpen as usize => (&self.record, &[]),
+                place if place >= Counter::Spectators as usize => (&self.watch, &[]),
+                _ => (&self.shards, &[]),
             };
-            blocks.iter().map(|block| block.get(counter)).sum()
+            blocks.iter().chain(more).map(|block| block.get(counter)).sum()
         };
         for (counter, value) in family.counters {
             match family.label {

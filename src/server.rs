@@ -5,10 +5,11 @@ use crate::auth::{self, Auth, Checker};
 use crate::config::Config;
 use crate::memory::{self, Memory};
 use crate::metrics::Metrics;
-use crate::net::{self, Budget, NetConfig, Reactor, Shared};
+use crate::net::tls::CertificateFiles;
+use crate::net::{self, Access, Budget, NetConfig, Reactor, Shared, Tls};
 use crate::record::{self, Recorder, Writing};
 use crate::rooms::Meter;
-use crate::shard::{self, Mailbox, Packet, Shard};
+use crate::shard::{self, Mailbox, Origins, Packet, Shard};
 use crate::sys::{self, StartError};
 use crate::watch::{
     Feed, FeedBox, InFlight, PublishSettings, Readiness, Site, WATCH_PACKETS_MAX, WatchDriver,
@@ -39,6 +40,7 @@ const WATCH_REQUESTS_MAX: u16 = 60_000;
 pub struct Server {
     play_addr: SocketAddr,
     watch_addr: SocketAddr,
+    tls: Option<Tls>,
     readiness: Arc<Readiness>,
     metrics: Arc<Metrics>,
     /// The places of players' connections.
@@ -83,7 +85,9 @@ impl Server {
         };
         let metrics = Metrics::new(shards, config.watch.threads);
         let readiness = Arc::new(Readiness::default());
-        let shared = Shared::new();
+        let access = Arc::new(Access::new(shard::access_settings(&config)));
+        let shared = Shared::with_access(Arc::clone(&access));
+        let tls = load_tls(&config)?;
         let auth = Arc::new(Auth::new(&config.auth, metrics.tokens()));
         if auth.is_closed() {
             return Err(StartError::Closed);
@@ -95,15 +99,26 @@ impl Server {
         let (checker, checking) = auth::start(auth)
             .map_err(|error| StartError::System { what: "cannot start a thread", error })?;
 
-        let players =
+        let mut players =
             make_shards(&config, shards, capacity.clients, &shared, (&metrics, &checker, &memory))?;
         let (play_addr, mailboxes) = (players.address, players.mailboxes.clone());
         let meters = players.meters.clone();
+        if let Some(tls) = tls.as_ref().filter(|_| config.tls.play) {
+            players.reactors.iter_mut().for_each(|reactor| reactor.speak_tls(tls.clone()));
+        }
         let demo = config.watch.demo.then_some(players.address.port());
         let site = Arc::new(Site::new(Arc::clone(&readiness), Arc::clone(&metrics), demo));
-        let watch = make_watch(&config, &capacity, &site, (&metrics, checker.auth(), &memory))?;
+        let gate = (access, Arc::clone(checker.auth()));
+        let mut watch = make_watch(&config, &capacity, &site, (&metrics, &memory), gate)?;
         let (watch_addr, watch_wakers) = (watch.address, watch.wakers.clone());
         let watch_boxes = watch.boxes.clone();
+        let pages = Origins::new(&config, players.address, watch.address);
+        for reactor in &mut players.reactors {
+            reactor.driver_mut().let_in(pages.clone());
+        }
+        if let Some(tls) = tls.as_ref().filter(|_| config.tls.watch) {
+            watch.reactors.iter_mut().for_each(|reactor| reactor.speak_tls(tls.clone()));
+        }
         let (recorder, writing) = start_recorder(&config, &metrics)?;
         let (shards, shards_end) = start_shards(&config, players, &watch_boxes, &recorder)?;
         let watch_stop = Arc::new(AtomicBool::new(false));
@@ -112,6 +127,7 @@ impl Server {
         Ok(Self {
             play_addr,
             watch_addr,
+            tls,
             readiness,
             metrics,
             budget: shared.budget,
@@ -142,6 +158,11 @@ impl Server {
     /// The side listener.
     pub fn watch_addr(&self) -> SocketAddr {
         self.watch_addr
+    }
+
+    /// The certificates, if there are any.
+    pub fn tls(&self) -> Option<&Tls> {
+        self.tls.as_ref()
     }
 
     /// What the server counts.
@@ -225,6 +246,18 @@ impl Server {
         // Nothing is ever sent: the channel is disconnected when the last thread has dropped its end.
         let _ = self.shards_end.recv_deadline(until);
     }
+}
+
+/// The certificates that the configuration names, if it names any.
+pub(crate) fn load_tls(config: &Config) -> Result<Option<Tls>, StartError> {
+    if config.tls.certificates.is_empty() {
+        return Ok(None);
+    }
+    let files = config.tls.certificates.iter().map(|one| CertificateFiles {
+        certificate: (*one.certificate).into(),
+        key: (*one.key).into(),
+    });
+    Tls::load(files.collect()).map(Some).map_err(StartError::Certificate)
 }
 
 /// The players' side, before its threads run.
@@ -319,14 +352,15 @@ fn make_watch(
     config: &Config,
     capacity: &sys::Capacity,
     site: &Arc<Site>,
-    (metrics, auth, memory): (&Metrics, &Arc<Auth>, &Arc<Memory>),
+    (metrics, memory): (&Metrics, &Arc<Memory>),
+    (access, auth): (Arc<Access>, Arc<Auth>),
 ) -> Result<Watch, StartError> {
     let listen = |error| StartError::Listen { key: "watch.listen", error };
     let count = config.watch.threads;
     let listeners = net::listener::bind(config.watch.listen, count.into()).map_err(listen)?;
     let address = listeners[0].local_addr().map_err(listen)?;
     // Connections of the side listener have a budget of their own.
-    let shared = Shared::new();
+    let shared = Shared::with_access(access);
     let net_config = NetConfig {
         connections_max: capacity.watchers as usize,
         connections_per_ip_max: config.watch.connections_per_ip_max,
@@ -335,6 +369,8 @@ fn make_watch(
         body_bytes_max: config.watch.publish_bytes_max as usize,
         body_ms: config.watch.publish_body_ms.into(),
         requests_max: WATCH_REQUESTS_MAX,
+        handshake_ms: config.tls.handshake_ms.into(),
+        handshakes_per_turn: config.tls.handshakes_per_turn as usize,
         ..NetConfig::default()
     };
     let (mut boxes, mut reactors, mut wakers) = (Vec::new(), Vec::new(), Vec::new());
@@ -349,7 +385,7 @@ fn make_watch(
             Arc::clone(site),
             settings,
             inbox,
-            (block, Arc::clone(auth), memory.share()),
+            (block, Arc::clone(&auth), memory.share()),
         );
         let reactor = Reactor::new(net_config.clone(), Some(listener), shared.clone(), driver)
             .map_err(|error| StartError::System { what: "cannot make an event loop", error })?;

@@ -3,6 +3,7 @@
 //! Deliberately absent: signals (`cli.rs` waits for them) and sockets (`net`).
 
 use crate::config::Config;
+use crate::net::tls::CertificateProblem;
 use rustix::process::{Resource, getrlimit, setpriority_process, setrlimit};
 use std::fmt;
 use std::io;
@@ -17,6 +18,8 @@ pub enum StartError {
         /// Says which address, why not, and what to do.
         error: io::Error,
     },
+    /// A certificate cannot be used.
+    Certificate(CertificateProblem),
     /// There are too few descriptors for even one client.
     Descriptors {
         /// How many the process may hold.
@@ -39,6 +42,7 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Listen { key, error } => write!(f, "{key}: {error}"),
+            Self::Certificate(problem) => write!(f, "tls.certificates: {problem}"),
             Self::Descriptors { limit, reserve } => write!(
                 f,
                 "no client fits: the process may hold {limit} descriptors and play.descriptor_reserve \
@@ -57,6 +61,7 @@ impl std::error::Error for StartError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Listen { error, .. } | Self::System { error, .. } => Some(error),
+            Self::Certificate(problem) => Some(problem),
             Self::Descriptors { .. } | Self::Closed => None,
         }
     }

@@ -205,9 +205,80 @@ fn origins_are_read_from_a_file_and_from_text() {
     let same = load(&file("[watch]\ncors_origins = [\"https://a.example\", \"http://[::1]:80\"]"));
     assert_eq!(same.expect("valid").watch.cors_origins, found);
     assert_eq!(origins("*").expect("valid").watch.cors_origins.len(), 1);
-    for bad in ["a.example", "https://", "://a", "https://a/b", "https://a\nx: y"] {
+    assert_eq!(origins("self,null").expect("valid").watch.cors_origins.len(), 2);
+    for bad in ["a.example", "https://", "://a", "https://a/b", "https://a\nx: y", "NULL"] {
         assert!(origins(bad).is_err(), "{bad:?}");
     }
+}
+
+#[test]
+fn certificates_are_read_from_a_file_and_from_text() {
+    let text = load(&flags(&[("tls.certificates", "a.pem=a-key.pem,b.pem=b-key.pem")]));
+    let text = text.expect("valid").tls.certificates;
+    assert_eq!((&*text[1].certificate, &*text[1].key), ("b.pem", "b-key.pem"));
+    let tables = "[[tls.certificates]]\ncertificate = \"a.pem\"\nkey = \"a-key.pem\"\n\
+                  [[tls.certificates]]\ncertificate = \"b.pem\"\nkey = \"b-key.pem\"\n";
+    assert_eq!(load(&file(tables)).expect("valid").tls.certificates, text);
+    for (bad, said) in [
+        (
+            "[[tls.certificates]]\ncertificate = \"a.pem\"\n",
+            "madang.toml:1: tls.certificates: a certificate needs two paths",
+        ),
+        (
+            "[[tls.certificates]]\ncertificate = \"a\"\nkey = \"b\"\nname = \"c\"",
+            "madang.toml:4: tls.certificates: name: unknown key",
+        ),
+        (
+            "[tls]\ncertificates = [\"a.pem\"]",
+            "madang.toml:2: tls.certificates: \"a.pem\" is not a certificate",
+        ),
+        ("[tls]\ncertificates = 1", "is not a list of certificates"),
+    ] {
+        let problems = problems(&file(bad));
+        assert!(problems.len() == 1 && problems[0].contains(said), "{problems:?}");
+    }
+    assert!(load(&flags(&[("tls.certificates", "a.pem")])).is_err());
+}
+
+#[test]
+fn networks_and_bans_are_read_from_a_file_and_from_text() {
+    let text = "10.0.0.0/8,192.0.2.1,2001:db8::/32";
+    let found = load(&flags(&[("access.proxies", text)])).expect("valid").access.proxies;
+    let shown: Vec<_> = found.iter().map(|network| network.0.to_string()).collect();
+    assert_eq!(shown, ["10.0.0.0/8", "192.0.2.1/32", "2001:db8::/32"]);
+    let bans = "192.0.2.0/24,198.51.100.7=2030-01-31T12:00:00Z";
+    let text = load(&flags(&[("access.bans", bans)])).expect("valid").access.bans;
+    assert!(text[0].until.is_none() && text[1].until.is_some());
+    let tables = "[[access.bans]]\nnetwork = \"192.0.2.0/24\"\n\
+                  [[access.bans]]\nnetwork = \"198.51.100.7\"\nuntil = 2030-01-31T12:00:00Z\n";
+    assert_eq!(load(&file(tables)).expect("valid").access.bans, text);
+    for (bad, said) in [
+        (
+            "[access]\ntrusted = [\"10.0.0.0/33\"]",
+            "madang.toml:2: access.trusted: \"10.0.0.0/33\" is not a network",
+        ),
+        ("[access]\ntrusted = [7]", "madang.toml:2: access.trusted: 7 is not a network"),
+        (
+            "[[access.bans]]\nnetwork = \"10.0.0.1/8\"",
+            "10.0.0.1/8 has bits behind its prefix; was 10.0.0.0/8 meant?",
+        ),
+        (
+            "[[access.bans]]\nuntil = 2030-01-31T12:00:00Z",
+            "madang.toml:1: access.bans: a ban needs a network",
+        ),
+        (
+            "[[access.bans]]\nnetwork = \"10.0.0.1\"\nuntil = 2030-01-31",
+            "madang.toml:3: access.bans: 2030-01-31 is not a moment",
+        ),
+        (
+            "[[access.bans]]\nnetwork = \"10.0.0.1\"\nfor = 3",
+            "madang.toml:3: access.bans: for: unknown key",
+        ),
+    ] {
+        let problems = problems(&file(bad));
+        assert!(problems.len() == 1 && problems[0].contains(said), "{problems:?}");
+    }
+    assert!(load(&flags(&[("access.bans", "10.0.0.1=soon")])).is_err());
 }
 
 #[test]
@@ -416,6 +487,14 @@ fn all_mistakes_are_said_from_the_top_of_the_file_to_the_flags() {
 #[test]
 fn keys_that_do_not_go_together_are_both_named() {
     let cases: &[(&[(&str, &str)], &str)] = &[
+        (
+            &[("access.proxy_protocol", "true")],
+            "access.proxy_protocol is for proxies, and access.proxies names none",
+        ),
+        (
+            &[("access.forwarded", "x-forwarded-for")],
+            "access.forwarded is for proxies, and access.proxies names none",
+        ),
         (
             &[("server.drain_notice_ms", "20000")],
             "server.drain_notice_ms is 20000, above server.drain_ms, which is 10000: \

@@ -20,6 +20,14 @@ fn the_websocket_codec_is_named_only_by_net() {
 }
 
 #[test]
+fn tls_and_signatures_are_named_only_by_their_own_files() {
+    assert_nobody_names("rustls", &["src/net/tls/"]);
+    assert_nobody_names("rcgen", &["src/net/tls/"]);
+    assert_nobody_names("ring", &["src/net/tls/", "src/auth/"]);
+    assert_nobody_names("jsonwebtoken", &["src/auth/"]);
+}
+
+#[test]
 fn the_wire_codec_is_named_in_one_file() {
     assert_nobody_names("bincode", &["protocol/src/codec.rs"]);
 }

@@ -79,13 +79,16 @@ fn check(cases: Vec<Case>) -> ExitCode {
         |case: &Case| filters.is_empty() || filters.iter().any(|word| case.name().contains(*word));
     let (wanted, left_out): (Vec<Case>, Vec<Case>) = cases.into_iter().partition(is_wanted);
     if has("--list") {
-        wanted.iter().for_each(|case| println!("{}: test", case.name()));
+        for case in &wanted {
+            println!("{}: test", case.name());
+        }
         return ExitCode::SUCCESS;
     }
     // None of them is an ignored test.
-    let (wanted, left_out) = match has("--ignored") {
-        true => (Vec::new(), left_out.len() + wanted.len()),
-        false => (wanted, left_out.len()),
+    let (wanted, left_out) = if has("--ignored") {
+        (Vec::new(), left_out.len() + wanted.len())
+    } else {
+        (wanted, left_out.len())
     };
     println!("\nrunning {} tests", wanted.len());
     let mut failures = Vec::new();

@@ -46,8 +46,10 @@ pub(crate) fn table(rows: &[Row]) -> String {
         let (units, unit) = row.units;
         let unit = match (units, unit) {
             (1, unit) => unit.to_owned(),
-            (_, "delivery") => "deliveries".to_owned(),
-            (_, unit) => format!("{unit}s"),
+            (_, unit) => match unit.strip_suffix('y') {
+                Some(stem) => format!("{stem}ies"),
+                None => format!("{unit}s"),
+            },
         };
         // Writing into a string cannot fail.
         let _ = writeln!(

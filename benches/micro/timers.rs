@@ -6,11 +6,11 @@ use madang_engine::timer::Wheel;
 
 /// As the engine's own.
 const GRANULARITY_US: u64 = 10_000;
-/// Timers that are set, and expire, in one time.
+/// Timers that are set, and expire, in one time; their keys are below.
 const SET: u64 = 1_000;
 /// Timers that are always there: those of 10,000 connections.
 const STANDING: u64 = 10_000;
-/// What an hour is: they never expire.
+/// An hour; such a timer is set anew when it expires, as those of idle connections are.
 const FAR_US: u64 = 3_600_000_000;
 
 struct Timers {
@@ -23,7 +23,7 @@ impl Timers {
         let now = Time(0);
         let mut wheel = Wheel::new(now, GRANULARITY_US);
         for key in 0..STANDING {
-            wheel.insert(now + FAR_US + key * 1_000, key);
+            wheel.insert(now + FAR_US + key * 1_000, SET + key);
         }
         Self { wheel, now }
     }
@@ -46,8 +46,12 @@ impl Timers {
     fn expire(&mut self) {
         self.now = self.now + SET * 1_000 + GRANULARITY_US;
         let mut expired = 0;
-        while self.wheel.pop(self.now).is_some() {
-            expired += 1;
+        while let Some(key) = self.wheel.pop(self.now) {
+            if key < SET {
+                expired += 1;
+            } else {
+                self.wheel.insert(self.now + FAR_US, key);
+            }
         }
         assert_eq!(expired, SET);
     }

@@ -218,7 +218,7 @@ mod tests {
             assert!(!fails.iter().any(|name| pattern.fits(name)), "{text}");
             assert_eq!(pattern.to_string(), text);
         }
-        for bad in ["", "a*b", "**", "a/b", "*a", "a b*", &"x".repeat(129), &"방*"] {
+        for bad in ["", "a*b", "**", "a/b", "*a", "a b*", &"x".repeat(129), "방*"] {
             assert_eq!(Pattern::read(bad), None, "{bad}");
         }
     }

@@ -5,7 +5,7 @@ import { SHEET } from './schema.js';
 
 /** @typedef {import('./sheet.js').Sheet} Sheet */
 /** @typedef {import('./sheet.js').Point} Point */
-/** @typedef {import('../../clients/web/src/room.js').Room} Room */
+/** @typedef {import('/client/index.js').Room} Room */
 
 const SEND_INTERVAL_MS = 1000 / 30;
 
@@ -56,7 +56,7 @@ export class Cursors {
       view.setUint16(0, Math.round((this.#own[0] / SHEET.width) * 0xffff));
       view.setUint16(2, Math.round((this.#own[1] / SHEET.height) * 0xffff));
     }
-    this.#room.publish('pos', payload, { class: 'latest', key: 0 });
+    this.#room.send('pos', payload, { class: 'latest', key: 0 });
   }
 
   /**
@@ -89,7 +89,7 @@ export class Cursors {
   /** Members came, went or are called something else. */
   showMembers() {
     for (const [id, cursor] of this.#cursors) {
-      if (this.#room.members.has(id)) {
+      if (this.#room.presence.members.has(id)) {
         this.#dress(id, cursor);
       } else {
         cursor.element.remove();
@@ -103,7 +103,7 @@ export class Cursors {
    * @param {Cursor} cursor
    */
   #dress(id, cursor) {
-    const member = this.#room.members.get(id);
+    const member = this.#room.presence.members.get(id);
     cursor.label.textContent = member ? nameOf(member) : '';
     cursor.element.style.setProperty('--c', colourOf(member));
     cursor.element.classList.toggle('away', member?.away ?? true);

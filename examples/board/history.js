@@ -5,8 +5,8 @@
 import { OutcomeUnknownError } from '/client/index.js';
 import { toast } from './page.js';
 
-/** @typedef {import('../../clients/web/src/room.js').Room} Room */
-/** @typedef {import('../../clients/web/src/types.js').Entity} Entity */
+/** @typedef {import('/client/index.js').Room} Room */
+/** @typedef {import('/client/index.js').Entity} Entity */
 
 /**
  * @typedef {{ id: number, kind: string, fields: Record<string, any> }} Kept an entity as it was
@@ -44,14 +44,14 @@ export class History {
   }
 
   get state() {
-    return /** @type {import('../../clients/web/src/state.js').RoomState} */ (this.#room.state);
+    return /** @type {import('/client/state.js').RoomState} */ (this.#room.state);
   }
 
   /**
    * Sends changes. What was refused is said; the answer is null then. When a connection took the
    * answer with it, what became of the changes is to be seen in the state: `isUnknown`.
    *
-   * @param {import('../../clients/web/src/edits.js').Change[]} changes
+   * @param {import('/client/state.js').Change[]} changes
    * @returns {Promise<Done | null>}
    */
   async edit(changes) {
@@ -59,7 +59,7 @@ export class History {
       return { ids: [], tick: 0 };
     }
     try {
-      return await this.#room.edit(changes);
+      return await this.state.edit(changes, { queue: true });
     } catch (error) {
       if (error instanceof OutcomeUnknownError) {
         return { ids: [], tick: 0, isUnknown: true };

@@ -2,6 +2,7 @@
 // class latest. No line of this runs on the server.
 
 import { Client } from '/client/index.js';
+import { state } from '/client/state.js';
 import { Cursors } from './cursors.js';
 import { History } from './history.js';
 import { Notes } from './notes.js';
@@ -10,9 +11,9 @@ import { INKS, PAPERS, SCHEMA, isBoard } from './schema.js';
 import { Sheet } from './sheet.js';
 import { Strokes } from './strokes.js';
 
-/** @typedef {import('../../clients/web/src/room.js').Room} Room */
-/** @typedef {import('../../clients/web/src/types.js').Member} Member */
-/** @typedef {import('../../clients/web/src/types.js').Entity} Entity */
+/** @typedef {import('/client/index.js').Room} Room */
+/** @typedef {import('/client/index.js').Member} Member */
+/** @typedef {import('/client/index.js').Entity} Entity */
 /** @typedef {import('./sheet.js').Point} Point */
 
 const FIRST_NOUNS = ['Paper', 'River', 'Lantern', 'Pine', 'Moon', 'Ginkgo', 'Barley', 'Cloud', 'Cinnamon', 'Bamboo', 'Lotus', 'Rain'];
@@ -51,13 +52,14 @@ const scheme = location.protocol === 'https:' ? 'wss' : 'ws';
 const client = new Client(`${scheme}://${location.hostname}:${port}/play?room=${encodeURIComponent(roomName)}`, {
   name: 'board',
   storage: sessionStorage,
+  state,
   pingMs: 2000,
 });
-client.on('state', showState);
+client.on('status', showState);
 client.on('rtt', () => showState());
 showState();
 client
-  .join(roomName, { attributes: { ...me }, schema: SCHEMA, onLeave: 'keep' })
+  .joinOrCreate(roomName, { attributes: { ...me }, schema: SCHEMA, onLeave: 'keep' })
   .then(entered)
   .catch((error) => toast(`The board is closed: ${error.message}`, 60_000));
 
@@ -101,22 +103,18 @@ function entered(room) {
   state.on('error', (error) => toast(error.message, 60_000));
   undo.addEventListener('click', () => void history.undo());
 
-  room.on('ephemeral', ({ type, payload, from }) => {
-    if (type === 'pos') {
-      cursors.move(from, payload);
-    }
-  });
+  room.on('pos', ({ payload, from }) => cursors.move(from, payload));
   const showPeople = () => {
     showMembers(room);
     cursors.showMembers();
     notes.showOwners();
   };
-  room.on('members', showPeople);
+  room.presence.on('change', showPeople);
   showPeople();
-  room.on('recovered', () => cursors.send());
-  room.on('left', ({ error, reason }) => toast(error?.message ?? `You left: ${reason}`, 60_000));
+  room.onRecover(() => cursors.send());
+  room.onLeave(({ error, reason }) => toast(error?.message ?? `You left: ${reason}`, 60_000));
   if (nameOf(room.me) !== me.name || room.me.attributes.colour !== me.colour) {
-    void room.setAttributes({ ...me }); // Taken up again after a reload, under another name.
+    void room.presence.update({ ...me }, { queue: true }); // Taken up again after a reload, under another name.
   }
   put = (at) => void notes.put(at, paper);
   leaveNote = () => notes.leave();
@@ -195,7 +193,7 @@ function pointersWork({ room, strokes, notes, cursors }) {
       const theirs = strokes.erase(sheet.at(event), sheet.scale, (stroke) => notes.isMine(stroke));
       if (theirs !== null && toldOf !== theirs.owner) {
         toldOf = theirs.owner;
-        toast(`That line is ${nameOf(room.members.get(theirs.owner))}'s.`);
+        toast(`That line is ${nameOf(room.presence.members.get(theirs.owner))}'s.`);
       }
     };
     move(from);
@@ -344,7 +342,7 @@ function showMembers(room) {
   const list = element('members');
   const mine = room.me.id;
   const own = list.querySelector('li.me') ?? ownItem(room);
-  const others = [...room.members.values()].filter(({ id }) => id !== mine);
+  const others = [...room.presence.members.values()].filter(({ id }) => id !== mine);
   list.replaceChildren(own, ...others.map(memberItem));
 }
 
@@ -373,7 +371,7 @@ function ownItem(room) {
     me.colour = COLOURS[(COLOURS.indexOf(me.colour) + 1) % COLOURS.length];
     item.style.setProperty('--c', me.colour);
     remember('colour', me.colour);
-    void room.setAttributes({ colour: me.colour });
+    void room.presence.update({ colour: me.colour }, { queue: true });
   });
   const input = document.createElement('input');
   input.value = me.name;
@@ -385,7 +383,7 @@ function ownItem(room) {
     const name = input.value.trim().slice(0, NAME_MAX);
     input.value = me.name = name === '' ? me.name : name;
     remember('name', me.name);
-    void room.setAttributes({ name: me.name });
+    void room.presence.update({ name: me.name }, { queue: true });
   });
   input.addEventListener('keydown', ({ key }) => key === 'Enter' && input.blur());
   item.append(dot, input);
@@ -411,31 +409,26 @@ element('share').addEventListener('click', async () => {
     toast(link.href, 12_000);
   }
 });
-addEventListener('pageshow', ({ persisted }) => {
-  if (persisted) {
-    location.reload(); // This page's session was put aside for the next one.
-  }
-});
 
-/** @param {Partial<import('../../clients/web/src/types.js').StateEvent>} [event] */
+/** @param {Partial<import('/client/index.js').StatusEvent>} [event] */
 function showState(event = {}) {
-  const state = event.state ?? client.state;
-  element('pill').dataset.state = state;
-  if (event.state !== undefined) {
+  const status = event.status ?? client.status;
+  element('pill').dataset.state = status;
+  if (event.status !== undefined) {
     clearInterval(countdown);
   }
-  if (state === 'open') {
+  if (status === 'open') {
     pill(client.rtt === null ? 'live' : `live · ${Math.max(1, Math.round(client.rtt))} ms`);
   } else if (event.retryInMs !== undefined) {
     const until = performance.now() + event.retryInMs;
     const tick = () => {
       const seconds = Math.max(0, Math.ceil((until - performance.now()) / 1000));
-      pill(state === 'draining' ? `server restarts in ${seconds} s` : seconds === 0 ? 'reconnecting' : `back in ${seconds} s`);
+      pill(status === 'draining' ? `server restarts in ${seconds} s` : seconds === 0 ? 'reconnecting' : `back in ${seconds} s`);
     };
     countdown = setInterval(tick, 250);
     tick();
-  } else if (event.state !== undefined) {
-    pill(state);
+  } else if (event.status !== undefined) {
+    pill(status);
   }
 }
 

@@ -10,8 +10,8 @@ import { NOTE, PAPERS, SHEET } from './schema.js';
 /** @typedef {import('./sheet.js').Sheet} Sheet */
 /** @typedef {import('./sheet.js').Point} Point */
 /** @typedef {import('./history.js').History} History */
-/** @typedef {import('../../clients/web/src/room.js').Room} Room */
-/** @typedef {import('../../clients/web/src/types.js').Entity} Entity */
+/** @typedef {import('/client/index.js').Room} Room */
+/** @typedef {import('/client/index.js').Entity} Entity */
 
 const TAP_PX = 5;
 
@@ -176,7 +176,7 @@ export class Notes {
   /** @param {Shown} shown */
   #drawOwner({ element, owner, lock, text, note }) {
     const isMine = this.isMine(note);
-    const member = this.#room.members.get(note.owner);
+    const member = this.#room.presence.members.get(note.owner);
     const name = note.owner === 0 ? 'anyone' : note.owner === this.#room.me.id ? 'mine' : member ? nameOf(member) : 'somebody who left';
     owner.textContent = name;
     owner.style.setProperty('--c', note.owner === 0 ? 'transparent' : colourOf(member));
@@ -265,7 +265,7 @@ export class Notes {
 
   /** @param {Shown} shown */
   #refuse({ element, note }) {
-    toast(`This note is ${nameOf(this.#room.members.get(note.owner))}'s.`);
+    toast(`This note is ${nameOf(this.#room.presence.members.get(note.owner))}'s.`);
     element.animate([{ translate: '0' }, { translate: '-6px' }, { translate: '6px' }, { translate: '0' }], 180);
   }
 

@@ -3,7 +3,7 @@
 const NAME_MAX = 24;
 export const COLOURS = ['#ff9a5c', '#6fd6ad', '#f09abb', '#9fb8ff', '#f4cf6b', '#7fcdea', '#cda8f5', '#ff8f8f'];
 
-/** @typedef {import('../../clients/web/src/types.js').Member} Member */
+/** @typedef {import('/client/index.js').Member} Member */
 
 /** @param {string} id */
 export function element(id) {

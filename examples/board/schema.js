@@ -10,7 +10,7 @@ const POINT = { vec2: { quantised: { min: 0, step: STEP, steps: SHEET.width / ST
 /**
  * `owner` is the room's: it holds the id of the member that an entity belongs to, 0 for nobody.
  *
- * @type {import('../../clients/web/src/cells.js').Schema}
+ * @type {import('/client/state.js').Schema}
  */
 export const SCHEMA = {
   kinds: [
@@ -39,10 +39,10 @@ export const SCHEMA = {
 /**
  * Whether a room's schema is that of a board: whoever was there first may have brought another.
  *
- * @param {import('../../clients/web/src/cells.js').Schema} schema
+ * @param {import('/client/state.js').Schema} schema
  */
 export function isBoard(schema) {
-  const shape = (/** @type {import('../../clients/web/src/cells.js').Schema} */ { kinds }) =>
+  const shape = (/** @type {import('/client/state.js').Schema} */ { kinds }) =>
     JSON.stringify(kinds.map(({ name, fields }) => [name, fields.map((field) => [field.name, field.type])]));
   return shape(schema) === shape(SCHEMA);
 }

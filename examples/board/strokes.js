@@ -9,7 +9,7 @@ import { INKS, PEN_WIDTH } from './schema.js';
 
 /** @typedef {import('./sheet.js').Point} Point */
 /** @typedef {import('./history.js').History} History */
-/** @typedef {import('../../clients/web/src/types.js').Entity} Entity */
+/** @typedef {import('/client/index.js').Entity} Entity */
 
 const POINTS_MAX = 160;
 const SEND_INTERVAL_MS = 1000 / 30;

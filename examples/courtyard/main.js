@@ -2,8 +2,8 @@
 
 import { Client } from '/client/index.js';
 
-/** @typedef {import('../../clients/web/src/room.js').Room} Room */
-/** @typedef {import('../../clients/web/src/types.js').Member} Member */
+/** @typedef {import('/client/index.js').Room} Room */
+/** @typedef {import('/client/index.js').Member} Member */
 
 const COLOURS = ['#ff9a5c', '#6fd6ad', '#f09abb', '#9fb8ff', '#f4cf6b', '#7fcdea', '#cda8f5', '#ff8f8f'];
 const FIRST_NOUNS = ['Paper', 'River', 'Lantern', 'Pine', 'Moon', 'Ginkgo', 'Barley', 'Cloud', 'Cinnamon', 'Bamboo', 'Lotus', 'Rain'];
@@ -41,23 +41,18 @@ showState();
 /** @type {Room | null} */
 let room = null;
 client
-  .join(roomName, { attributes: { ...me }, history: HISTORY })
+  .joinOrCreate(roomName, { attributes: { ...me }, history: HISTORY })
   .then(entered)
   .catch((error) => toast(`The courtyard is closed: ${error.message}`, 60_000));
 
 /** @param {Room} it */
 function entered(it) {
   room = it;
-  room.on('members', showMembers);
-  room.on('message', showMessage);
-  room.on('ephemeral', ({ type, payload, from }) => {
-    if (type === 'pos') {
-      moveCursor(from, payload);
-    } else if (type === 'react') {
-      receiveReaction(payload);
-    }
-  });
-  room.on('recovered', ({ recovered, replay }) => {
+  room.presence.on('change', showMembers);
+  room.on('chat', showMessage);
+  room.on('pos', ({ payload, from }) => moveCursor(from, payload));
+  room.on('react', ({ payload }) => receiveReaction(payload));
+  room.onRecover(({ recovered, replay }) => {
     if (!recovered) {
       note('You were away for long: what follows is the newest.', 'back');
     } else if (replay > 0) {
@@ -65,15 +60,17 @@ function entered(it) {
     }
     sendPosition();
   });
-  room.on('presence', ({ event, member, origin }) => {
-    if (origin === 'live' && member && member.id !== it.me.id && (event === 'join' || event === 'leave')) {
-      note(`${nameOf(member)} ${event === 'join' ? 'came in' : 'left'}`);
-    }
-  });
-  room.on('left', ({ error, reason }) => toast(error?.message ?? `You left: ${reason}`, 60_000));
+  for (const event of /** @type {const} */ (['join', 'leave'])) {
+    room.presence.on(event, ({ member, origin }) => {
+      if (origin === 'live' && member && member.id !== it.me.id) {
+        note(`${nameOf(member)} ${event === 'join' ? 'came in' : 'left'}`);
+      }
+    });
+  }
+  room.onLeave(({ error, reason }) => toast(error?.message ?? `You left: ${reason}`, 60_000));
   showMembers();
   if (nameOf(it.me) !== me.name || it.me.attributes.colour !== me.colour) {
-    void it.setAttributes({ ...me });
+    void it.presence.update({ ...me }, { queue: true });
   }
 }
 
@@ -143,7 +140,7 @@ function sendPosition() {
     view.setUint16(0, Math.round(ownAt.x * 0xffff));
     view.setUint16(2, Math.round(ownAt.y * 0xffff));
   }
-  room?.publish('pos', payload, { class: 'latest', key: 0 });
+  room?.send('pos', payload, { class: 'latest', key: 0 });
 }
 
 /**
@@ -189,7 +186,7 @@ function makeCursor() {
  * @param {Cursor} cursor
  */
 function dress(id, cursor) {
-  const member = room?.members.get(id);
+  const member = room?.presence.members.get(id);
   cursor.label.textContent = member ? nameOf(member) : '';
   cursor.element.style.setProperty('--c', colourOf(member));
   cursor.element.classList.toggle('away', member?.away ?? true);
@@ -254,7 +251,7 @@ function react(index) {
   view.setUint8(0, index);
   view.setUint16(1, Math.round(ownAt.x * 0xffff));
   view.setUint16(3, Math.round(ownAt.y * 0xffff));
-  room?.publish('react', payload, { class: 'volatile' });
+  room?.send('react', payload, { class: 'volatile' });
   receiveReaction(payload);
 }
 
@@ -300,16 +297,16 @@ function showMembers() {
     return;
   }
   const list = element('members');
-  element('count').textContent = String(room.count);
+  element('count').textContent = String(room.presence.count);
   const mine = room.me.id;
-  const items = [...room.members.values()].sort((a, b) => Number(b.id === mine) - Number(a.id === mine) || a.id - b.id);
+  const items = [...room.presence.members.values()].sort((a, b) => Number(b.id === mine) - Number(a.id === mine) || a.id - b.id);
   const kept = list.querySelector('li.me');
   list.replaceChildren(
     ...items.map((member) => (member.id === mine && kept ? kept : member.id === mine ? ownItem() : memberItem(member))),
   );
   own.element.style.setProperty('--c', me.colour);
   for (const [id, cursor] of cursors) {
-    if (room.members.has(id) && id !== mine) {
+    if (room.presence.members.has(id) && id !== mine) {
       dress(id, cursor);
     } else {
       cursor.element.remove();
@@ -347,7 +344,7 @@ function ownItem() {
     me.colour = COLOURS[(COLOURS.indexOf(me.colour) + 1) % COLOURS.length];
     item.style.setProperty('--c', me.colour);
     remember('colour', me.colour);
-    void room?.setAttributes({ colour: me.colour });
+    void room?.presence.update({ colour: me.colour }, { queue: true });
   });
   const input = document.createElement('input');
   input.value = me.name;
@@ -359,7 +356,7 @@ function ownItem() {
     const name = input.value.trim().slice(0, NAME_MAX);
     input.value = me.name = name === '' ? me.name : name;
     remember('name', me.name);
-    void room?.setAttributes({ name: me.name });
+    void room?.presence.update({ name: me.name }, { queue: true });
   });
   input.addEventListener('keydown', ({ key }) => key === 'Enter' && input.blur());
   item.append(dot, input);
@@ -387,7 +384,7 @@ element('form').addEventListener('submit', (event) => {
   input.value = '';
   const line = addLine({ text, name: me.name, colour: me.colour, at: new Date(client.serverTime()), mine: true, sender: 'me' });
   line.classList.add('pending');
-  room.publish('chat', { text, name: me.name, colour: me.colour }, { local: line }).then(
+  room.send('chat', { text, name: me.name, colour: me.colour }, { local: line, queue: true }).then(
     ({ seq }) => {
       line.classList.remove('pending');
       line.dataset.seq = String(seq ?? '');
@@ -401,9 +398,9 @@ element('form').addEventListener('submit', (event) => {
   );
 });
 
-/** @param {import('../../clients/web/src/types.js').RoomMessage} message */
-function showMessage({ type, payload, at, mine, local, origin, from, seq }) {
-  if (type !== 'chat' || typeof payload?.text !== 'string') {
+/** @param {import('/client/index.js').RoomMessage} message */
+function showMessage({ payload, at, mine, local, origin, from, seq }) {
+  if (typeof payload?.text !== 'string') {
     return;
   }
   if (local instanceof HTMLElement) {
@@ -417,7 +414,7 @@ function showMessage({ type, payload, at, mine, local, origin, from, seq }) {
     text: payload.text.slice(0, 400),
     name: String(payload.name ?? 'Someone').slice(0, NAME_MAX),
     colour: safeColour(payload.colour),
-    at,
+    at: at ?? new Date(),
     mine,
     sender: mine ? 'me' : `${from}`,
   });
@@ -479,7 +476,7 @@ const rtts = [];
 /** @type {ReturnType<typeof setInterval> | undefined} */
 let countdown;
 
-client.on('state', showState);
+client.on('status', showState);
 client.on('rtt', ({ rtt }) => {
   rtts.push(rtt);
   if (rtts.length > 24) {
@@ -505,31 +502,26 @@ element('share').addEventListener('click', async () => {
     toast(link.href, 12_000);
   }
 });
-window.addEventListener('pageshow', ({ persisted }) => {
-  if (persisted) {
-    location.reload(); // This page's session was put aside for the next one.
-  }
-});
 
-/** @param {Partial<import('../../clients/web/src/types.js').StateEvent>} [event] */
+/** @param {Partial<import('/client/index.js').StatusEvent>} [event] */
 function showState(event = {}) {
-  const state = event.state ?? client.state;
-  element('pill').dataset.state = state;
-  if (event.state !== undefined) {
+  const status = event.status ?? client.status;
+  element('pill').dataset.state = status;
+  if (event.status !== undefined) {
     clearInterval(countdown);
   }
-  if (state === 'open') {
+  if (status === 'open') {
     pill(client.rtt === null ? 'live' : `live · ${Math.max(1, Math.round(client.rtt))} ms`);
   } else if (event.retryInMs !== undefined) {
     const until = performance.now() + event.retryInMs;
     const tick = () => {
       const seconds = Math.max(0, Math.ceil((until - performance.now()) / 1000));
-      pill(state === 'draining' ? `server restarts in ${seconds} s` : seconds === 0 ? 'reconnecting' : `reconnecting in ${seconds} s`);
+      pill(status === 'draining' ? `server restarts in ${seconds} s` : seconds === 0 ? 'reconnecting' : `reconnecting in ${seconds} s`);
     };
     countdown = setInterval(tick, 250);
     tick();
-  } else if (event.state !== undefined) {
-    pill(state);
+  } else if (event.status !== undefined) {
+    pill(status);
   }
 }
 

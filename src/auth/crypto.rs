@@ -25,11 +25,13 @@ static PROVIDER: CryptoProvider = CryptoProvider {
     key_utils: KeyUtils::new_unimplemented(),
 };
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the provider's type asks for it")]
 fn signer(algorithm: &Algorithm, key: &EncodingKey) -> Result<Box<dyn JwtSigner>, Error> {
     check(*algorithm, key.family())?;
     Ok(Box::new(With { algorithm: *algorithm, key: key.clone() }))
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the provider's type asks for it")]
 fn verifier(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerifier>, Error> {
     check(*algorithm, key.family())?;
     Ok(Box::new(With { algorithm: *algorithm, key: key.clone() }))

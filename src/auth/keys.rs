@@ -24,7 +24,7 @@ const SET_KEYS_MAX: usize = 256;
 pub(super) struct Key {
     kid: Option<Box<str>>,
     algorithm: TokenAlgorithm,
-    pub(super) key: DecodingKey,
+    pub(super) decoding: DecodingKey,
     pub(super) validation: Validation,
 }
 
@@ -246,5 +246,5 @@ fn checked(
         required.push("aud");
     }
     validation.set_required_spec_claims(&required);
-    Ok(Key { kid, algorithm, key, validation })
+    Ok(Key { kid, algorithm, decoding: key, validation })
 }

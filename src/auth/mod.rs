@@ -314,7 +314,7 @@ impl Auth {
         if key.algorithm() != header.alg {
             return Err(Refusal::UnknownKey);
         }
-        let decoded = decode::<Claims>(token.expose(), &key.key, &key.validation);
+        let decoded = decode::<Claims>(token.expose(), &key.decoding, &key.validation);
         let claims = decoded.map_err(|error| refusal(error.kind()))?.claims;
         let identity = claims.identity(&self.settings.user_may).map_err(Refusal::Claims)?;
         let user = identity.user_key();

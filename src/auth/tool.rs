@@ -74,8 +74,8 @@ pub struct Sign {
     /// The application that the user is one of
     #[arg(long)]
     app: Option<String>,
-    /// What may be done where, as lobby*,hall=join,publish; may be there several times, and without any the
-    /// server's auth.user_may holds
+    /// What may be done where, as lobby*,hall=join,publish; may be there several times, and without any
+    /// what the server gives its users holds
     #[arg(long, value_name = "ROOMS=RIGHTS")]
     grant: Vec<String>,
     /// What others are shown of the user, as name=Ada; numbers and true are what they are

@@ -1,6 +1,6 @@
 //! Checks of keys that depend on each other.
 
-use super::{Anonymous, Config};
+use super::{Anonymous, Config, ForwardedBy};
 
 /// Two keys that do not go together.
 pub(super) struct Conflict {
@@ -129,6 +129,16 @@ pub(super) fn conflicts(config: &Config) -> Vec<Conflict> {
         "a credential may come in the hello",
     );
     found.extend(anonymous(config));
+    let access = &config.access;
+    for (key, is_on) in [
+        ("access.proxy_protocol", access.proxy_protocol),
+        ("access.forwarded", access.forwarded != ForwardedBy::None),
+    ] {
+        if is_on && access.proxies.is_empty() {
+            let message = format!("{key} is for proxies, and access.proxies names none");
+            found.push(Conflict { keys: [key, "access.proxies"], message });
+        }
+    }
     let listen = config.play.listen;
     if listen.port() != 0 && listen == config.watch.listen {
         let message =

@@ -1,10 +1,12 @@
 //! The declaration of every key: name, type, default, bounds and meaning, once.
 
 use super::access::{Anonymous, CookieName, FilePath, Text, TokenKey};
+use super::networks::{BanRule, Network};
 use super::recording::{Directory, Prefix};
 use super::rules::{FlushPolicy, FlushRule, KindRule, RoomKind, RoomName};
 use super::secret::Secret;
-use super::value::{Bad, Level, LogFormat, Raw, Value};
+use super::tls::Certificate;
+use super::value::{Bad, ForwardedBy, Level, LogFormat, Raw, Value};
 use super::watching::{Origin, WatchRule};
 use super::{Key, Section};
 use madang_engine::access::{Grant, Rights};
@@ -107,7 +109,7 @@ configuration! {
         listen: SocketAddr = loopback(7700);
         /// Most connections of the process; 0 is what the descriptors allow, less the reserve.
         connections_max: u32 = 0, in 0..=COUNT_CAP;
-        /// Most connections from one address; loopback is exempt.
+        /// Most connections from one address; those of access.trusted are exempt.
         connections_per_ip_max: u32 = 256, in 1..=COUNT_CAP;
         /// Descriptors kept for files, the event loops and the side listener.
         descriptor_reserve: u32 = 256, in 32..=1_000_000;
@@ -213,6 +215,46 @@ configuration! {
         bans_max: u32 = 10_000, in 1..=1_000_000;
     }
 
+    /// Who may connect, by address and by the page that connects.
+    access: Access {
+        /// Networks that neither the rates below nor the bounds of connections from one address are for: this machine, load tools, scrapers.
+        trusted: Vec<Network> = loopback_networks();
+        /// Networks that may not connect, for good or until a moment.
+        bans: Vec<BanRule> = Vec::new();
+        /// Proxies, whose word about the address behind them counts.
+        proxies: Vec<Network> = Vec::new();
+        /// Whether connections of proxies begin with a header of the PROXY protocol, version 1 or 2; one without is closed.
+        proxy_protocol: bool = false;
+        /// Which field of a proxy's requests says the address behind it; it must set it itself.
+        forwarded: ForwardedBy = ForwardedBy::None;
+        /// Connections that one address may begin a second in the long run; faster is answered 429.
+        connects_per_second: u32 = 20, in 1..=1_000_000;
+        /// Connections that it may begin at once.
+        connects_burst: u32 = 200, in 1..=1_000_000;
+        /// Most addresses whose rates are known; beyond it new ones have none.
+        addresses_max: u32 = 65_536, in 1..=COUNT_CAP;
+        /// Origins of the pages that may open a WebSocket, each exact, `*` for all, `null` for pages that have none; `self` stands for this server's own pages.
+        origins: Vec<Origin> = own_pages();
+        /// Whether a WebSocket may be opened without saying an origin, as programs do and browsers do not.
+        origin_absent: bool = true;
+    }
+
+    /// Encryption of both listeners.
+    tls: Tls {
+        /// Certificates and their keys in PEM; the first is for clients that ask for a name that none is for. Without any the listeners are plain.
+        certificates: Vec<Certificate> = Vec::new();
+        /// Whether the players' listener speaks TLS when there is a certificate.
+        play: bool = true;
+        /// Whether the side listener does; it also answers health checks and scrapes.
+        watch: bool = true;
+        /// From accepting a connection to a complete handshake.
+        handshake_ms: u32 = 10_000, in 100..=600_000;
+        /// Most steps of handshakes in a turn, so that a crowd that comes at once does not hold up who is there.
+        handshakes_per_turn: u32 = 4, in 1..=65_536;
+        /// How often the files are looked at for a change; SIGHUP has them read at once, and 0 leaves it at that.
+        reload_ms: u32 = 10_000, in 0..=86_400_000;
+    }
+
     /// Rooms and what they remember.
     rooms: Rooms {
         /// Most rooms of a shard.
@@ -305,7 +347,7 @@ configuration! {
         feed_bytes_max: u32 = 16_777_216, in 1_024..=QUEUE_BYTES_CAP;
         /// Origins of other sites' pages that may watch; the server's own pages need no entry.
         cors_origins: Vec<Origin> = Vec::new();
-        /// Most connections from one address, which may be a proxy's; loopback is exempt.
+        /// Most connections from one address; those of access.trusted are exempt.
         connections_per_ip_max: u32 = 256, in 1..=COUNT_CAP;
         /// Secrets of backends that may publish by `POST /rooms/{room}/publish`; without one nobody may. Better set by the environment than in a file that others read.
         publish_keys: Vec<Secret> = Vec::new();
@@ -338,6 +380,16 @@ fn kinds() -> Vec<KindRule> {
         Some(KindRule { prefix: prefix.into(), kind: RoomKind::named(kind)? })
     };
     rules.into_iter().filter_map(rule).collect()
+}
+
+/// This machine.
+fn loopback_networks() -> Vec<Network> {
+    crate::net::AccessSettings::default().trusted.into_iter().map(Network).collect()
+}
+
+/// This server's own.
+fn own_pages() -> Vec<Origin> {
+    vec![Origin("self".into())]
 }
 
 /// Where the demo's bots play.

@@ -13,20 +13,24 @@ mod check;
 mod document;
 mod keys;
 mod load;
+mod networks;
 mod recording;
 mod rules;
 mod secret;
+mod tls;
 mod value;
 mod watching;
 
 pub use access::{Anonymous, CookieName, FilePath, KeySource, Text, TokenAlgorithm, TokenKey};
 pub use document::{help, markdown, sample};
-pub use keys::{Auth, Config, KEYS, Log, Play, Rooms, SECTIONS, Server, Watch};
+pub use keys::{Access, Auth, Config, KEYS, Log, Play, Rooms, SECTIONS, Server, Tls, Watch};
 pub use load::{Flag, Problems, Sources, load};
+pub use networks::{BanRule, Moment, Network};
 pub use recording::{Directory, Prefix};
 pub use rules::{FlushPolicy, FlushRule, KindRule, RoomKind, RoomName};
 pub use secret::Secret;
-pub use value::{Level, LogFormat};
+pub use tls::Certificate;
+pub use value::{ForwardedBy, Level, LogFormat};
 pub use watching::{Origin, WatchRule};
 
 use value::{Bad, Raw};

@@ -225,6 +225,16 @@ words! {
         Trace = "trace",
     }
 
+    /// Which field of a request says the address behind a proxy.
+    ForwardedBy {
+        /// None is believed.
+        None = "none",
+        /// `X-Forwarded-For`.
+        XForwardedFor = "x-forwarded-for",
+        /// `Forwarded` (RFC 7239).
+        Forwarded = "forwarded",
+    }
+
     /// How a log line looks.
     LogFormat {
         /// For people.

@@ -15,7 +15,8 @@ pub struct WatchRule {
     pub delay_min_ms: u32,
 }
 
-/// A page's origin as browsers send it (`https://example.org`), or `*` for all.
+/// A page's origin as browsers send it (`https://example.org`), `null` for pages that have none, `*`
+/// for all, or `self` for the server's own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin(pub Box<str>);
 
@@ -72,7 +73,7 @@ impl Value for Vec<Origin> {
     }
 
     fn accepts((): &()) -> String {
-        "a list of SCHEME://HOST[:PORT], or \"*\"; elsewhere also separated by commas".to_owned()
+        "a list of SCHEME://HOST[:PORT], \"self\", \"null\" or \"*\"; elsewhere also separated by commas".to_owned()
     }
 }
 
@@ -143,7 +144,7 @@ fn origin(text: &str) -> Result<Origin, String> {
         !host.is_empty()
             && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.:[]".contains(&byte))
     });
-    if is_origin || text == "*" {
+    if is_origin || ["*", "null", "self"].contains(&text) {
         Ok(Origin(text.into()))
     } else {
         Err(format!("{text:?} is not an origin; write it as https://example.org"))

@@ -21,15 +21,25 @@ pub(super) enum Full {
     Process,
     /// The peer's address does.
     Address,
+    /// The peer's address begins connections too fast.
+    Rate,
 }
 
 /// A connection's place, given back when dropped.
 #[derive(Debug)]
 pub(super) struct Permit {
     budget: Arc<Budget>,
-    /// The address it is counted for. Boxed because most deployments have a proxy or loopback in
-    /// front, where there is none.
-    address: Option<Box<IpAddr>>,
+    /// Whom it is counted for, or whom a proxy says it is. Boxed because there is none for most
+    /// connections of a proxy that does not say, and of this machine.
+    holder: Option<Box<Holder>>,
+}
+
+/// Who holds a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Holder {
+    address: IpAddr,
+    /// Whether the address has a bound.
+    is_counted: bool,
 }
 
 impl Budget {
@@ -38,49 +48,61 @@ impl Budget {
         self.taken.load(Ordering::Relaxed)
     }
 
-    /// Takes a place for a connection from `peer`.
-    pub(super) fn take(
-        self: &Arc<Self>,
-        peer: IpAddr,
-        connections_max: usize,
-        per_address_max: u32,
-    ) -> Result<Permit, Full> {
+    /// Takes a place for a connection, which is nobody's yet.
+    pub(super) fn take(self: &Arc<Self>, connections_max: usize) -> Result<Permit, Full> {
         // From here on the drop gives it back.
-        let mut permit = Permit { budget: Arc::clone(self), address: None };
+        let permit = Permit { budget: Arc::clone(self), holder: None };
         if self.taken.fetch_add(1, Ordering::Relaxed) >= connections_max {
             return Err(Full::Process);
         }
-        if !peer.is_loopback() {
-            let address = counted(peer);
-            let mut by_address = self.by_address.lock();
-            let count = by_address.entry(address).or_default();
+        Ok(permit)
+    }
+}
+
+impl Permit {
+    /// Counts the place for an address, and no longer for the one before; without a bound it is only
+    /// remembered whose it is.
+    pub(super) fn hold(&mut self, address: IpAddr, bound: Option<u32>) -> Result<(), Full> {
+        self.release();
+        if let Some(per_address_max) = bound {
+            let mut by_address = self.budget.by_address.lock();
+            let count = by_address.entry(counted(address)).or_default();
             if *count >= per_address_max {
                 return Err(Full::Address);
             }
             *count += 1;
-            permit.address = Some(Box::new(address));
         }
-        Ok(permit)
+        self.holder = Some(Box::new(Holder { address, is_counted: bound.is_some() }));
+        Ok(())
+    }
+
+    /// Whose it is, as far as that was said.
+    pub(super) fn holder(&self) -> Option<IpAddr> {
+        self.holder.as_ref().map(|holder| holder.address)
+    }
+
+    fn release(&mut self) {
+        let Some(holder) = self.holder.take().filter(|holder| holder.is_counted) else { return };
+        let address = counted(holder.address);
+        let mut by_address = self.budget.by_address.lock();
+        if let Some(count) = by_address.get_mut(&address) {
+            *count -= 1;
+            if *count == 0 {
+                by_address.remove(&address);
+            }
+        }
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
         self.budget.taken.fetch_sub(1, Ordering::Relaxed);
-        if let Some(address) = self.address.take() {
-            let mut by_address = self.budget.by_address.lock();
-            if let Some(count) = by_address.get_mut(&*address) {
-                *count -= 1;
-                if *count == 0 {
-                    by_address.remove(&*address);
-                }
-            }
-        }
+        self.release();
     }
 }
 
 /// What is counted as one address: an IPv6 subscriber has a whole /64 (RFC 6177).
-fn counted(peer: IpAddr) -> IpAddr {
+pub(super) fn counted(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V6(v6) => {
             let bits = u128::from(v6) & !u128::from(u64::MAX);
@@ -98,29 +120,42 @@ mod tests {
         text.parse().unwrap()
     }
 
-    #[test]
-    fn places_are_given_back_and_an_address_has_its_own_bound() {
-        let budget = Arc::new(Budget::default());
-        let first = budget.take(ip("192.0.2.1"), 3, 1).unwrap();
-        assert_eq!(budget.take(ip("192.0.2.1"), 3, 1).unwrap_err(), Full::Address);
-        assert_eq!(budget.take(ip("::ffff:192.0.2.1"), 3, 1).unwrap_err(), Full::Address);
-        let _other = budget.take(ip("192.0.2.2"), 3, 1).unwrap();
-        drop(first);
-        let _again = budget.take(ip("192.0.2.1"), 3, 1).unwrap();
-        let _local = budget.take(ip("127.0.0.1"), 3, 1).unwrap();
-        assert_eq!(budget.take(ip("192.0.2.3"), 3, 1).unwrap_err(), Full::Process);
-        assert_eq!(budget.taken(), 3);
+    fn take(budget: &Arc<Budget>, address: &str, bound: Option<u32>) -> Result<Permit, Full> {
+        let mut permit = budget.take(3)?;
+        permit.hold(ip(address), bound).map(|()| permit)
     }
 
     #[test]
-    fn loopback_is_not_counted_and_a_subscriber_is_a_prefix() {
+    fn places_are_given_back_and_an_address_has_its_own_bound() {
         let budget = Arc::new(Budget::default());
-        let held: Vec<_> = (0..5).map(|_| budget.take(ip("::1"), 10, 1).unwrap()).collect();
+        let first = take(&budget, "192.0.2.1", Some(1)).unwrap();
+        assert_eq!(take(&budget, "192.0.2.1", Some(1)).unwrap_err(), Full::Address);
+        assert_eq!(take(&budget, "::ffff:192.0.2.1", Some(1)).unwrap_err(), Full::Address);
+        let _other = take(&budget, "192.0.2.2", Some(1)).unwrap();
+        drop(first);
+        let mut again = take(&budget, "192.0.2.1", Some(1)).unwrap();
+        let _local = take(&budget, "127.0.0.1", None).unwrap();
+        assert_eq!(budget.taken(), 3);
+        assert_eq!(take(&budget, "192.0.2.3", Some(1)).unwrap_err(), Full::Process);
+        assert_eq!(budget.taken(), 3);
+        // A place that goes to another address is counted there, or nowhere if that has none.
+        assert_eq!(again.hold(ip("192.0.2.2"), Some(1)), Err(Full::Address));
+        assert_eq!(again.holder(), None);
+        assert_eq!(again.hold(ip("192.0.2.4"), Some(1)), Ok(()));
+        assert_eq!(again.holder(), Some(ip("192.0.2.4")));
+        drop(again);
+        assert_eq!(budget.by_address.lock().len(), 1);
+    }
+
+    #[test]
+    fn without_a_bound_nothing_is_counted_and_a_subscriber_is_a_prefix() {
+        let budget = Arc::new(Budget::default());
+        let held: Vec<_> = (0..2).map(|_| take(&budget, "::1", None).unwrap()).collect();
         assert!(budget.by_address.lock().is_empty());
-        let _one = budget.take(ip("2001:db8::1"), 10, 1).unwrap();
-        assert!(budget.take(ip("2001:db8::2"), 10, 1).is_err());
-        assert!(budget.take(ip("2001:db8:0:1::1"), 10, 1).is_ok());
+        let _one = take(&budget, "2001:db8::1", Some(1)).unwrap();
         drop(held);
+        assert!(take(&budget, "2001:db8::2", Some(1)).is_err());
+        assert!(take(&budget, "2001:db8:0:1::1", Some(1)).is_ok());
         assert_eq!(
             budget.by_address.lock().len(),
             1,

@@ -35,7 +35,11 @@ pub struct NetConfig {
     pub target_bytes_max: usize,
     /// Largest HTTP body; larger ones are answered 413.
     pub body_bytes_max: usize,
-    /// From accept, or from the first byte of a later request, to its complete head; then 408.
+    /// From accept to a complete TLS handshake; then the connection is closed.
+    pub handshake_ms: u64,
+    /// Most reads in a turn from connections whose TLS handshake is not complete.
+    pub handshakes_per_turn: usize,
+    /// From accept, from the end of the TLS handshake, or from the first byte of a later request, to its complete head; then 408.
     pub head_ms: u64,
     /// From a request's complete head to its complete body, where that did not come with it; then
     /// 408.
@@ -67,6 +71,8 @@ impl Default for NetConfig {
             head_bytes_max: 8 << 10,
             target_bytes_max: 4 << 10,
             body_bytes_max: 64 << 10,
+            handshake_ms: 10_000,
+            handshakes_per_turn: 4,
             head_ms: 10_000,
             body_ms: 10_000,
             idle_ms: 30_000,

@@ -3,10 +3,10 @@
 
 use super::Framing;
 use super::budget::Permit;
+use super::transport::Transport;
 use super::write::Tail;
 use super::ws::Decoder;
 use madang_engine::time::Time;
-use mio::net::TcpStream;
 use std::fmt;
 
 /// What a connection is doing.
@@ -36,7 +36,7 @@ pub(super) enum Owed {
 
 #[derive(Debug)]
 pub(super) struct Conn {
-    pub(super) socket: TcpStream,
+    pub(super) socket: Transport,
     pub(super) generation: u32,
     pub(super) phase: Phase,
     /// When something happens by itself; [`NEVER`] if nothing does.
@@ -74,6 +74,10 @@ pub(super) struct Conn {
     pub(super) close_after: bool,
     /// The end of the stream was sent.
     pub(super) shut: bool,
+    /// A proxy's header comes first, or is there in part.
+    pub(super) in_preamble: bool,
+    /// The peer is a proxy whose word about the client's address counts.
+    pub(super) via_proxy: bool,
     /// It stands in the list of those to be read.
     pub(super) in_ready: bool,
     /// It stands in the list of those to be written.
@@ -105,7 +109,7 @@ pub(super) struct Progress {
 }
 
 impl Conn {
-    pub(super) fn new(socket: TcpStream, generation: u32, phase: Phase) -> Self {
+    pub(super) fn new(socket: Transport, generation: u32, phase: Phase) -> Self {
         Self {
             socket,
             generation,
@@ -128,6 +132,8 @@ impl Conn {
             owed: Owed::Nothing,
             close_after: false,
             shut: false,
+            in_preamble: false,
+            via_proxy: false,
             in_ready: false,
             in_flush: false,
         }
@@ -158,10 +164,15 @@ impl Conn {
         !self.blocked
             && match self.phase {
                 Phase::Ended => false,
-                Phase::Open(_) => self.tail.is_some() || self.wants_fill,
-                Phase::Http => self.tail.is_some() || self.close_after,
+                Phase::Open(_) => self.tail.is_some() || self.wants_fill || self.has_sealed(),
+                Phase::Http => self.tail.is_some() || self.close_after || self.has_sealed(),
                 Phase::Closing => self.tail.is_some() || !self.shut,
             }
+    }
+
+    /// Whether TLS has something to write.
+    fn has_sealed(&self) -> bool {
+        self.socket.has_pending()
     }
 
     fn pong_is_stuck(&self) -> bool {
@@ -173,7 +184,7 @@ impl Conn {
 /// not used, every byte that was to be written, and the state between. Dropping it closes the
 /// socket.
 pub struct Detached {
-    pub(super) socket: TcpStream,
+    pub(super) socket: Transport,
     pub(super) phase: Phase,
     pub(super) unread: Vec<u8>,
     pub(super) decoder: Decoder,
@@ -181,6 +192,7 @@ pub struct Detached {
     pub(super) permit: Option<Permit>,
     pub(super) requests: u16,
     pub(super) eof: bool,
+    pub(super) via_proxy: bool,
 }
 
 impl fmt::Debug for Detached {
@@ -203,8 +215,8 @@ mod tests {
     #[test]
     fn an_idle_connection_owns_no_buffer() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let conn = Conn::new(socket, 0, Phase::Open(Framing::Batched));
+        let socket = mio::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let conn = Conn::new(socket.into(), 0, Phase::Open(Framing::Batched));
         assert!(conn.input.is_none() && conn.tail.is_none());
         assert_eq!(size_of_val(&conn.decoder), size_of::<usize>(), "one pointer, absent");
     }

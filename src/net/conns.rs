@@ -1,9 +1,12 @@
 //! All connections of a reactor: the slab, the lists of those with something to do, the
 //! transport's timers, and the transitions that every part of the turn uses.
 
+use super::access::{Access, Barred};
 use super::budget::{Full, Permit};
 use super::conn::{Conn, Detached, Input, NEVER, Owed, Phase, Progress};
 use super::http::Response;
+use super::tls::{self, Tls};
+use super::transport::{TlsFailure, Transport};
 use super::{Framing, NetConfig, NetCounters};
 use madang_engine::id::ConnId;
 use madang_engine::time::Time;
@@ -12,13 +15,23 @@ use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use slab::Slab;
 use std::collections::VecDeque;
-use std::net::Shutdown;
+use std::net::IpAddr;
+use std::sync::Arc;
 
 /// Deadlines are rounded up to this.
 const TIMER_GRANULARITY_US: u64 = 10_000;
 /// Most connections that linger after a refusal for want of room: they take descriptors from the
 /// reserve.
 const SHED_MAX: usize = 64;
+
+/// Why a connection is not let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// Its address is banned: it hears nothing.
+    Banned,
+    /// There is no place for it.
+    Full(Full),
+}
 
 pub(super) struct Conns {
     pub(super) config: NetConfig,
@@ -28,11 +41,16 @@ pub(super) struct Conns {
     next_generation: u32,
     /// Those with unread bytes, in the order in which they will be read.
     pub(super) ready: VecDeque<ConnId>,
+    /// Those with unread bytes of a TLS handshake, which has a budget of its own.
+    pub(super) handshakes: VecDeque<ConnId>,
     /// Those with unwritten bytes, in the order in which they will be written.
     pub(super) flush: VecDeque<ConnId>,
     /// Those to be freed at the end of the turn.
     ended: Vec<ConnId>,
     pub(super) timers: Wheel<ConnId>,
+    /// What new connections speak, if not plain TCP.
+    pub(super) tls: Option<Tls>,
+    pub(super) access: Arc<Access>,
     pub(super) counters: NetCounters,
     /// Connections without a permit, which only linger to hear a refusal.
     shed: usize,
@@ -53,9 +71,12 @@ impl Conns {
             slab: Slab::new(),
             next_generation: 0,
             ready: VecDeque::new(),
+            handshakes: VecDeque::new(),
             flush: VecDeque::new(),
             ended: Vec::new(),
             timers: Wheel::new(now, TIMER_GRANULARITY_US),
+            tls: None,
+            access: Arc::default(),
             counters: NetCounters::default(),
             shed: 0,
             reads_paused: false,
@@ -78,14 +99,14 @@ impl Conns {
 
     /// Whether something is to be done without waiting for an event.
     pub(super) fn is_busy(&self) -> bool {
-        !self.ready.is_empty() || !self.flush.is_empty()
+        !self.ready.is_empty() || !self.flush.is_empty() || !self.handshakes.is_empty()
     }
 
     /// Adds a connection and has its socket watched. When that fails the connection is there all
     /// the same and reads as ended.
     pub(super) fn insert(
         &mut self,
-        mut socket: TcpStream,
+        mut socket: Transport,
         phase: Phase,
         permit: Option<Permit>,
     ) -> ConnId {
@@ -93,7 +114,7 @@ impl Conns {
         let id = ConnId { slot: entry.key() as u32, generation: self.next_generation };
         self.next_generation = self.next_generation.wrapping_add(1);
         let interest = Interest::READABLE | Interest::WRITABLE;
-        let watched = self.registry.register(&mut socket, token(id), interest);
+        let watched = self.registry.register(socket.tcp_mut(), token(id), interest);
         let mut conn = Conn::new(socket, id.generation, phase);
         conn.permit = permit;
         conn.eof = watched.is_err();
@@ -106,20 +127,55 @@ impl Conns {
     /// has read the answer; beyond them the answer may be lost.
     pub(super) fn shed(&mut self, socket: TcpStream, why: Full, answer: &[u8]) {
         self.counters.shed += 1;
+        if self.tls.is_some() {
+            let _ = super::socket::send(&socket, &tls::NO_PLACE);
+            return;
+        }
         match why {
             Full::Process => self.counters.http_answers[4] += 1,
-            Full::Address => self.counters.http_answers[3] += 1,
+            Full::Address | Full::Rate => self.counters.http_answers[3] += 1,
         }
         if self.shed >= SHED_MAX {
             let _ = super::socket::send(&socket, answer);
             return;
         }
         self.shed += 1;
-        let id = self.insert(socket, Phase::Closing, None);
+        let id = self.insert(socket.into(), Phase::Closing, None);
         if let Some(conn) = self.get_mut(id) {
             conn.tail.get_or_insert_default().put(answer);
         }
         self.begin_closing(id);
+    }
+
+    /// Counts a connection for the address that it is from, as far as is known now. The error says
+    /// why it may not be.
+    pub(super) fn admit(&mut self, permit: &mut Permit, address: IpAddr) -> Result<(), Refused> {
+        match self.access.admit(address, self.now) {
+            Ok(()) => {}
+            Err(Barred::Banned) => {
+                self.counters.banned += 1;
+                return Err(Refused::Banned);
+            }
+            Err(Barred::TooFast) => {
+                self.counters.too_fast += 1;
+                return Err(Refused::Full(Full::Rate));
+            }
+        }
+        let per_address_max = self.config.connections_per_ip_max;
+        let bound = (!self.access.is_trusted(address)).then_some(per_address_max);
+        permit.hold(address, bound).map_err(Refused::Full)
+    }
+
+    /// A proxy says who is behind a connection. Nothing is done when that is known already.
+    pub(super) fn admit_behind(&mut self, id: ConnId, client: IpAddr) -> Result<(), Refused> {
+        let Some(conn) = self.get_mut(id) else { return Ok(()) };
+        let Some(mut permit) = conn.permit.take() else { return Ok(()) };
+        let result =
+            if permit.holder() == Some(client) { Ok(()) } else { self.admit(&mut permit, client) };
+        if let Some(conn) = self.get_mut(id) {
+            conn.permit = Some(permit);
+        }
+        result
     }
 
     /// Puts a connection at the end of the list of those to be read, if it is due.
@@ -128,7 +184,9 @@ impl Conns {
         let Some(conn) = self.get_mut(id) else { return };
         if !conn.in_ready && conn.has_unread() && conn.may_read(reads_paused) {
             conn.in_ready = true;
-            self.ready.push_back(id);
+            let list =
+                if conn.socket.is_handshaking() { &mut self.handshakes } else { &mut self.ready };
+            list.push_back(id);
         }
     }
 
@@ -290,13 +348,62 @@ impl Conns {
     pub(super) fn finish_closing(&mut self, id: ConnId) {
         let Some(conn) = self.get_mut(id) else { return };
         if !conn.shut {
-            conn.shut = true;
-            // An error here is one that the next read reports.
-            let _ = conn.socket.shutdown(Shutdown::Write);
+            conn.shut = conn.socket.finish();
+            conn.blocked = !conn.shut;
+        }
+        if !conn.shut {
+            return;
         }
         if conn.eof {
             self.end(id);
         }
+    }
+
+    /// TLS has done something for a connection: its answer, if it has one, is to be written, and with
+    /// the end of the handshake the clock of the first request begins.
+    pub(super) fn tls_moved(&mut self, id: ConnId) {
+        let deadline = self.now.plus_ms(self.config.head_ms);
+        let Some(tls) = self.get_mut(id).and_then(|conn| conn.socket.tls()) else { return };
+        match tls.take_completed() {
+            Some(true) => self.counters.tls_resumed += 1,
+            Some(false) => self.counters.tls_handshakes += 1,
+            None => return self.queue_flush(id),
+        }
+        self.set_deadline(id, deadline);
+        self.queue_flush(id);
+    }
+
+    /// TLS has failed for a connection: nothing but its alert is written any more.
+    pub(super) fn tls_failed(&mut self, id: ConnId, why: TlsFailure) {
+        self.counters.tls_failures[why as usize] += 1;
+        let Some(conn) = self.get_mut(id) else { return };
+        let (unwritten_bytes, phase) = (unwritten(conn), conn.phase);
+        conn.tail = None;
+        self.counters.unwritten_bytes += unwritten_bytes;
+        if phase != Phase::Ended {
+            self.begin_closing(id);
+        }
+    }
+
+    /// The peer's end came; in a handshake that has begun it is a failure.
+    pub(super) fn tls_ended(&mut self, id: ConnId) {
+        let Some(tls) = self.get_mut(id).and_then(|conn| conn.socket.tls()) else { return };
+        if tls.is_handshaking() && !tls.is_fresh() {
+            self.counters.tls_failures[TlsFailure::Lost as usize] += 1;
+        }
+    }
+
+    /// Whether a connection speaks plainly and has not been answered yet.
+    pub(super) fn is_fresh_and_plain(&self, id: ConnId) -> bool {
+        self.get(id).is_some_and(|conn| conn.requests == 0 && !conn.socket.is_tls())
+    }
+
+    /// Goes on without TLS, with a client that speaks none.
+    pub(super) fn speak_plainly(&mut self, id: ConnId) {
+        self.counters.tls_failures[TlsFailure::Plaintext as usize] += 1;
+        let Some(conn) = self.get_mut(id) else { return };
+        conn.socket.drop_tls();
+        self.respond(id, Response::text(400, tls::SPEAKS_PLAIN).closing(), false, false);
     }
 
     /// Marks a connection to be freed at the end of the turn.
@@ -334,7 +441,7 @@ impl Conns {
             None => rest.to_vec(),
         };
         // It is watched; only a lost descriptor could make this fail, and then reading fails too.
-        let _ = self.registry.deregister(&mut conn.socket);
+        let _ = self.registry.deregister(conn.socket.tcp_mut());
         Some(Detached {
             socket: conn.socket,
             phase: conn.phase,
@@ -344,6 +451,7 @@ impl Conns {
             permit: conn.permit,
             requests: conn.requests,
             eof: conn.eof,
+            via_proxy: conn.via_proxy,
         })
     }
 
@@ -361,6 +469,9 @@ impl Conns {
             conn.tail = detached.tail;
             conn.requests = detached.requests;
             conn.eof |= detached.eof;
+            conn.via_proxy = detached.via_proxy;
+            // No event tells of what TLS has decrypted already.
+            conn.readable |= conn.socket.is_tls();
             if conn.phase == Phase::Http {
                 conn.in_head = true;
                 self.set_deadline(id, deadline);
@@ -377,7 +488,8 @@ impl Conns {
 }
 
 fn unwritten(conn: &Conn) -> u64 {
-    conn.tail.as_ref().map_or(0, |tail| (tail.bytes().len() + tail.shared().len()) as u64)
+    let tail = conn.tail.as_ref().map_or(0, |tail| tail.bytes().len() + tail.shared().len());
+    (tail + conn.socket.pending_bytes()) as u64
 }
 
 /// The token of a connection's events: slot and generation, so that a stale event misses.

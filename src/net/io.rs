@@ -6,7 +6,7 @@ use super::http::Response;
 use super::{Detached, NetCounters};
 use madang_engine::id::ConnId;
 use madang_engine::time::Time;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// A reactor's connections, lent to the driver for one call. A [`ConnId`] that means nothing any
 /// more is ignored everywhere.
@@ -96,7 +96,14 @@ impl<'a> Io<'a> {
 
     /// The peer's address; `None` if the connection has ended.
     pub fn peer_addr(&self, conn: ConnId) -> Option<SocketAddr> {
-        self.conns.get(conn)?.socket.peer_addr().ok()
+        self.conns.get(conn)?.socket.tcp().peer_addr().ok()
+    }
+
+    /// The client's address: what a proxy says that may say it, else the peer's.
+    pub fn client_ip(&self, conn: ConnId) -> Option<IpAddr> {
+        let state = self.conns.get(conn)?;
+        let held = state.permit.as_ref().and_then(super::budget::Permit::holder);
+        held.or_else(|| Some(state.socket.tcp().peer_addr().ok()?.ip()))
     }
 
     /// What the reactor did so far.

@@ -13,6 +13,8 @@
 //! Outgoing messages wait in the driver's queues until the socket takes them; here waits only the
 //! rest of one write.
 
+pub mod access;
+mod admitting;
 mod budget;
 mod config;
 mod conn;
@@ -26,9 +28,12 @@ mod reactor;
 mod reading;
 mod sending;
 mod socket;
+pub mod tls;
+mod transport;
 mod write;
 pub mod ws;
 
+pub use access::{Access, AccessSettings};
 pub use budget::Budget;
 pub use config::NetConfig;
 pub use conn::Detached;
@@ -36,4 +41,6 @@ pub use counters::NetCounters;
 pub use driver::{Answer, Driver, Ended, Framing};
 pub use io::Io;
 pub use reactor::{Reactor, Shared};
+pub use tls::Tls;
+pub use transport::TlsFailure;
 pub use write::{Outbound, SHARE_BYTES_MIN};

@@ -2,19 +2,26 @@
 
 use super::budget::{Budget, Full, Permit};
 use super::conn::Phase;
-use super::conns::{Conns, from_token};
+use super::conns::{Conns, Refused, from_token};
 use super::driver::Driver;
 use super::http::Response;
 use super::io::Io;
 use super::reading::Core;
 use super::sending::Desk;
-use super::{NetConfig, NetCounters, socket};
+use super::transport::Transport;
+use super::{Access, NetConfig, NetCounters, Tls, socket};
 use madang_engine::time::Time;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token, Waker};
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+/// What who holds too many connections is told.
+pub(super) const TOO_MANY: &str = "Too many connections from your address; close some first.";
+/// What who comes too often is told.
+pub(super) const TOO_FAST: &str = "Too many new connections from your address; try again later.";
 
 const WAKER: Token = Token(usize::MAX);
 const LISTENER: Token = Token(usize::MAX - 1);
@@ -28,12 +35,19 @@ pub struct Shared {
     pub start: Instant,
     /// The places of connections in all of them.
     pub budget: Arc<Budget>,
+    /// Who may connect.
+    pub access: Arc<Access>,
 }
 
 impl Shared {
-    /// A start that is now, and no connections.
+    /// A start that is now, and no connections. Loopback is trusted, and nobody is banned.
     pub fn new() -> Self {
-        Self { start: Instant::now(), budget: Arc::default() }
+        Self::with_access(Arc::default())
+    }
+
+    /// The same with other rules of who may connect.
+    pub fn with_access(access: Arc<Access>) -> Self {
+        Self { start: Instant::now(), budget: Arc::default(), access }
     }
 }
 
@@ -87,7 +101,8 @@ impl<D: Driver> Reactor<D> {
         let refusals = Refusals::new(config.retry_after_s);
         let now = elapsed(&shared);
         let buffer = vec![0; config.read_bytes_per_turn];
-        let conns = Conns::new(config, poll.registry().try_clone()?, now);
+        let mut conns = Conns::new(config, poll.registry().try_clone()?, now);
+        conns.access = Arc::clone(&shared.access);
         Ok(Self {
             core: Core { conns, driver },
             poll,
@@ -101,6 +116,11 @@ impl<D: Driver> Reactor<D> {
             buffer,
             desk: Desk::default(),
         })
+    }
+
+    /// Has all connections that are accepted from now on speak TLS.
+    pub fn speak_tls(&mut self, tls: Tls) {
+        self.core.conns.tls = Some(tls);
     }
 
     /// What other threads use to have [`Driver::on_turn`] called.
@@ -206,17 +226,20 @@ impl<D: Driver> Reactor<D> {
             match listener.accept() {
                 Ok((stream, peer)) => {
                     let conns = &mut self.core.conns;
-                    let config = &conns.config;
-                    let permit = self.shared.budget.take(
-                        peer.ip(),
-                        config.connections_max,
-                        config.connections_per_ip_max,
-                    );
+                    let permit = self.shared.budget.take(conns.config.connections_max);
                     conns.counters.accepted += 1;
                     socket::tune(&stream, conns.config.notsent_bytes_max);
-                    match permit {
-                        Ok(permit) => welcome(conns, stream, permit),
-                        Err(why) => conns.shed(stream, why, self.refusals.of(why)),
+                    let is_local = !conns.access.is_limited(peer.ip());
+                    let admitted = permit.map_err(Refused::Full).and_then(|mut permit| {
+                        if !is_local {
+                            conns.admit(&mut permit, peer.ip())?;
+                        }
+                        Ok(permit)
+                    });
+                    match admitted {
+                        Ok(permit) => welcome(conns, stream, permit, peer.ip()),
+                        Err(Refused::Full(why)) => conns.shed(stream, why, self.refusals.of(why)),
+                        Err(Refused::Banned) => {}
                     }
                 }
                 Err(error) => match error.kind() {
@@ -243,6 +266,7 @@ impl<D: Driver> Reactor<D> {
 struct Refusals {
     process: Vec<u8>,
     address: Vec<u8>,
+    rate: Vec<u8>,
 }
 
 impl Refusals {
@@ -256,7 +280,8 @@ impl Refusals {
         };
         Self {
             process: refusal(503, "The server is full; try again later."),
-            address: refusal(429, "Too many connections from your address; close some first."),
+            address: refusal(429, TOO_MANY),
+            rate: refusal(429, TOO_FAST),
         }
     }
 
@@ -264,16 +289,26 @@ impl Refusals {
         match why {
             Full::Process => &self.process,
             Full::Address => &self.address,
+            Full::Rate => &self.rate,
         }
     }
 }
 
 /// Begins with a new connection.
-fn welcome(conns: &mut Conns, stream: TcpStream, permit: Permit) {
-    let id = conns.insert(stream, Phase::Http, Some(permit));
-    let deadline = conns.now.plus_ms(conns.config.head_ms);
+fn welcome(conns: &mut Conns, stream: TcpStream, permit: Permit, peer: IpAddr) {
+    let (via_proxy, in_preamble) = (conns.access.is_proxy(peer), conns.access.has_preamble(peer));
+    let (transport, patience_ms) = match &conns.tls {
+        None => (Transport::from(stream), conns.config.head_ms),
+        Some(tls) => {
+            let Some(session) = tls.session(conns.config.fill_bytes_max) else { return };
+            (Transport::with_tls(stream, session), conns.config.handshake_ms)
+        }
+    };
+    let id = conns.insert(transport, Phase::Http, Some(permit));
+    let deadline = conns.now.plus_ms(patience_ms);
     if let Some(conn) = conns.get_mut(id) {
         conn.in_head = true;
+        (conn.via_proxy, conn.in_preamble) = (via_proxy, in_preamble);
     }
     conns.set_deadline(id, deadline);
 }

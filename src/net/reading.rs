@@ -8,13 +8,16 @@ use super::conns::Conns;
 use super::driver::{Answer, Driver, Ended, Framing};
 use super::http::{Response, head, upgrade};
 use super::io::Io;
-use super::socket::{self, Received};
+use super::transport::{Received, TlsFailure};
 use super::ws::{self, Event, Unread};
 use madang_engine::id::ConnId;
 use madang_protocol::CloseCode;
 
 /// Most reads from a peer that a stream is written to.
 const DISCARDED_READS_MAX: u16 = 64;
+
+/// The first byte of a TLS connection.
+const TLS_HANDSHAKE: u8 = 0x16;
 
 /// What a turn works on.
 pub(super) struct Core<D> {
@@ -52,6 +55,22 @@ impl<D: Driver> Core<D> {
             self.read_one(id, buffer);
             self.conns.queue_read(id);
         }
+        self.shake_hands(buffer);
+    }
+
+    /// Goes on with TLS handshakes within the turn's budget, behind those who are there already: the
+    /// arithmetic of a crowd that comes at once must not hold them up.
+    fn shake_hands(&mut self, buffer: &mut [u8]) {
+        for _ in 0..self.conns.handshakes.len().min(self.conns.config.handshakes_per_turn) {
+            if self.driver.is_pressed() {
+                break;
+            }
+            let Some(id) = self.conns.handshakes.pop_front() else { break };
+            let Some(conn) = self.conns.get_mut(id) else { continue };
+            conn.in_ready = false;
+            self.read_one(id, buffer);
+            self.conns.queue_read(id);
+        }
     }
 
     fn read_one(&mut self, id: ConnId, buffer: &mut [u8]) {
@@ -59,6 +78,9 @@ impl<D: Driver> Core<D> {
             bytes: self.conns.config.read_bytes_per_turn,
             messages: self.conns.config.read_messages_per_turn,
         };
+        if !self.read_preamble(id) {
+            return;
+        }
         self.handle_kept(id, &mut budget);
         loop {
             let reads_paused = self.conns.reads_paused;
@@ -80,22 +102,30 @@ impl<D: Driver> Core<D> {
     /// One read call.
     fn receive(&mut self, id: ConnId, buffer: &mut [u8], budget: &mut Budget) {
         let Some(conn) = self.conns.get_mut(id) else { return };
-        let received = socket::receive(&conn.socket, buffer);
-        match received {
-            Received::Bytes(n) => {
+        let is_tls = conn.socket.is_tls();
+        match conn.socket.receive(buffer) {
+            Received::Bytes { plain, wire, more } => {
                 // Edge-triggered: less than asked for means that nothing is left, unless the end
                 // has already been signalled, for that edge comes only once.
-                conn.readable = n == buffer.len() || conn.end_signalled;
-                budget.bytes = budget.bytes.saturating_sub(n);
-                self.conns.counters.bytes_in += n as u64;
-                self.handle_received(id, &mut buffer[..n], budget);
+                conn.readable = more || conn.end_signalled;
+                budget.bytes = budget.bytes.saturating_sub(plain.max(wire));
+                self.conns.counters.bytes_in += wire as u64;
+                if is_tls {
+                    self.conns.tls_moved(id);
+                }
+                if plain > 0 {
+                    self.handle_received(id, &mut buffer[..plain], budget);
+                }
             }
             Received::Blocked => conn.readable = false,
             Received::End => {
                 conn.readable = false;
                 conn.eof = true;
+                self.conns.tls_ended(id);
             }
             Received::Lost => self.lost(id),
+            Received::Broken(why) => self.broken(id, why),
+            Received::Plaintext => self.conns.speak_plainly(id),
         }
         self.conns.counters.read_calls += 1;
     }
@@ -108,8 +138,19 @@ impl<D: Driver> Core<D> {
             Phase::Open(_) => self.lost(id),
             // An answer that is still to be written keeps this from being called.
             Phase::Http => self.conns.end(id),
-            Phase::Closing if conn.tail.is_none() => self.conns.end(id),
+            Phase::Closing if conn.tail.is_none() && !conn.socket.has_pending() => {
+                self.conns.end(id);
+            }
             Phase::Closing | Phase::Ended => {}
+        }
+    }
+
+    /// TLS has failed.
+    fn broken(&mut self, id: ConnId, why: TlsFailure) {
+        let was_open = self.conns.get(id).is_some_and(|conn| matches!(conn.phase, Phase::Open(_)));
+        self.conns.tls_failed(id, why);
+        if was_open {
+            self.driver.on_ended(&mut Io::new(&mut self.conns), id, Ended::Lost);
         }
     }
 
@@ -256,6 +297,11 @@ impl<D: Driver> Core<D> {
         bytes: &[u8],
         progress: Progress,
     ) -> Result<usize, Progress> {
+        if bytes[0] == TLS_HANDSHAKE && self.conns.is_fresh_and_plain(id) {
+            self.conns.counters.tls_unexpected += 1;
+            self.conns.begin_closing(id);
+            return Ok(bytes.len());
+        }
         // RFC 9112 section 2.2: an empty line before a request is ignored.
         if bytes.starts_with(b"\r\n") {
             return Ok(2);
@@ -280,6 +326,10 @@ impl<D: Driver> Core<D> {
                 return Ok(bytes.len());
             }
         };
+        if let Err(why) = self.admit_forwarded(id, &head.request) {
+            self.turn_away(id, why);
+            return Ok(bytes.len());
+        }
         let head_bytes = head.bytes;
         let used = head_bytes + head.body_bytes;
         if bytes.len() < used {
@@ -397,6 +447,10 @@ impl<D: Driver> Core<D> {
         while let Some(id) = self.conns.pop_expired() {
             let Some(conn) = self.conns.get(id) else { continue };
             match conn.phase {
+                Phase::Http if conn.socket.is_handshaking() => {
+                    self.conns.tls_failed(id, TlsFailure::Timeout);
+                    self.conns.end(id);
+                }
                 Phase::Http if conn.tail.is_none() && conn.in_head => {
                     self.conns.counters.head_timeouts += 1;
                     let text = "The request was not complete in time.";

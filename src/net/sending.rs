@@ -7,7 +7,7 @@
 use super::conn::Phase;
 use super::driver::Driver;
 use super::reading::Core;
-use super::socket;
+use super::transport::Sent;
 use super::write::{Filled, Outbound, Tail};
 use madang_engine::id::ConnId;
 use std::io::IoSlice;
@@ -88,9 +88,12 @@ impl<D: Driver> Core<D> {
         }
         if filled.is_empty() && tail.as_ref().is_none_or(|tail| tail.has_no_bytes()) {
             // Nothing to push is nothing left, whatever the driver said: else the loop would spin.
+            more = false;
             conn.wants_fill = false;
-            self.all_written(id);
-            return;
+            if !conn.socket.has_pending() {
+                self.all_written(id);
+                return;
+            }
         }
         desk.group.push(Prepared { id, tail, filled, more });
     }
@@ -98,25 +101,26 @@ impl<D: Driver> Core<D> {
     /// The write call. Returns whether the connection is still there.
     fn write(&mut self, prepared: Prepared, scratch: &[u8]) -> bool {
         let Prepared { id, mut tail, filled, more } = prepared;
-        let Some(conn) = self.conns.get(id) else { return true };
+        let Some(conn) = self.conns.get_mut(id) else { return true };
         let fresh = &scratch[filled.bytes.clone()];
         let (sent, total) = if tail.is_none() && filled.shared.is_none() {
-            (socket::send(&conn.socket, fresh), fresh.len())
+            (conn.socket.send(fresh), fresh.len())
         } else {
             let (first, kept) =
                 tail.as_ref().map_or((&[][..], &[][..]), |tail| (tail.bytes(), tail.shared()));
             let last = filled.shared.as_deref().unwrap_or(kept);
             let slices = [first, fresh, last].map(IoSlice::new);
-            (socket::send_vectored(&conn.socket, &slices), first.len() + fresh.len() + last.len())
+            let total = first.len() + fresh.len() + last.len();
+            (conn.socket.send_vectored(&slices, total), total)
         };
         let counters = &mut self.conns.counters;
         counters.write_calls += 1;
         counters.frames_out += filled.frames;
-        let Some(n) = sent else { return false };
-        counters.bytes_out += n as u64;
+        let Some(Sent { taken: n, wire, blocked }) = sent else { return false };
+        counters.bytes_out += wire as u64;
         let Some(conn) = self.conns.get_mut(id) else { return true };
         conn.wants_fill = more;
-        if n == total && !more && matches!(conn.phase, Phase::Open(_)) {
+        if n == total && !more && !blocked && matches!(conn.phase, Phase::Open(_)) {
             // By far the most: nothing is left of it.
             return true;
         }
@@ -126,11 +130,11 @@ impl<D: Driver> Core<D> {
             tail = if rest.is_empty() { None } else { Some(rest) };
         }
         conn.tail = tail;
-        conn.blocked = n < total;
-        let is_written = conn.tail.is_none() && !more;
-        if n < total {
+        conn.blocked = blocked;
+        let is_written = conn.tail.is_none() && !more && !blocked;
+        if blocked {
             self.conns.counters.short_writes += 1;
-            self.be_patient(id, n);
+            self.be_patient(id, wire);
         }
         if is_written {
             self.all_written(id);

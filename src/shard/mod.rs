@@ -9,11 +9,13 @@
 
 mod drain;
 mod mail;
+mod origins;
 mod routes;
 mod settings;
 
 pub use mail::{Arrival, Mailbox, Packet, Signal, inbox, mailbox};
-pub use settings::{engine_config, net_config, record_settings, watch_rules};
+pub use origins::Origins;
+pub use settings::{access_settings, engine_config, net_config, record_settings, watch_rules};
 
 use crate::auth::{self, Checker, Refusal, Ways};
 use crate::memory::{Share, Shed};
@@ -66,6 +68,9 @@ pub struct Shard {
     opening: Option<Arrival>,
     /// Connections that may still be handed over, or whose credential is still wanted.
     arrivals: BTreeMap<ConnId, Arrival>,
+    /// Which pages may connect.
+    origins: Origins,
+    origins_refused: u64,
     retry_ms: (u32, u32),
     drain: Drain,
     turns: u64,
@@ -100,6 +105,8 @@ impl Shard {
             recorder: Recorder::default(),
             opening: None,
             arrivals: BTreeMap::new(),
+            origins: Origins::default(),
+            origins_refused: 0,
             retry_ms,
             drain: Drain::default(),
             turns: 0,
@@ -123,6 +130,11 @@ impl Shard {
         self.recorder = recorder;
         self.posts = mailboxes.into_iter().map(Post::new).collect();
         self.feed = feed;
+    }
+
+    /// Lets pages of these origins in, and no others.
+    pub fn let_in(&mut self, origins: Origins) {
+        self.origins = origins;
     }
 
     /// Opens rooms that stay open without members, those that have their home here.
@@ -340,6 +352,7 @@ impl Shard {
             (Counter::ResumesRecovered, stats.recovered),
             (Counter::ResumesReset, stats.unrecovered),
             (Counter::ResumesRefused, stats.resumes_refused),
+            (Counter::OriginsRefused, self.origins_refused),
             (Counter::Lagged, stats.lagged),
             (Counter::Ticks, stats.ticks),
             (Counter::TicksSkipped, stats.ticks_skipped),
@@ -371,24 +384,26 @@ impl Driver for Shard {
             let response = Response::text(503, "the server is short of memory; try again");
             return Answer::Respond(response.header("Retry-After", self.retry_after_s()).closing());
         }
-        match routes::route(request, self.engine.config()) {
-            Ok(route) if route.home.is_some_and(|home| home != self.number) => {
-                Answer::Handoff { to: route.home.map_or(0, |home| home.0) }
-            }
-            Ok(route) => {
-                let ways = Ways::All(self.checker.auth().cookie());
-                let token = match auth::find(request, ways) {
-                    Ok(token) => token,
-                    Err(refusal) => {
-                        let refusal = self.checker.auth().counted(refusal);
-                        return Answer::Respond(auth::unauthorized(refusal));
-                    }
-                };
-                self.opening = Some(Arrival { entry: route.entry, token });
-                Answer::Upgrade { subprotocol: route.subprotocol, framing: route.framing, tag: 0 }
-            }
-            Err(refusal) => Answer::Respond(refusal.0),
+        let route = match routes::route(request, self.engine.config()) {
+            Ok(route) => route,
+            Err(refusal) => return Answer::Respond(refusal.0),
+        };
+        if let Err(refusal) = self.origins.check(request) {
+            self.origins_refused += 1;
+            return Answer::Respond(refusal);
         }
+        if let Some(home) = route.home.filter(|home| *home != self.number) {
+            return Answer::Handoff { to: home.0 };
+        }
+        let token = match auth::find(request, Ways::All(self.checker.auth().cookie())) {
+            Ok(token) => token,
+            Err(refusal) => {
+                let refusal = self.checker.auth().counted(refusal);
+                return Answer::Respond(auth::unauthorized(refusal));
+            }
+        };
+        self.opening = Some(Arrival { entry: route.entry, token });
+        Answer::Upgrade { subprotocol: route.subprotocol, framing: route.framing, tag: 0 }
     }
 
     fn on_open(&mut self, io: &mut Io<'_>, conn: ConnId, _: u32) {

@@ -1,8 +1,9 @@
 //! The operator's configuration in the words of the engine and of the net.
 
-use crate::config::{Config, FlushPolicy};
+use crate::config::{Config, FlushPolicy, ForwardedBy, Moment};
 
-use crate::net::NetConfig;
+use crate::net::access::{Ban, Forwarded};
+use crate::net::{AccessSettings, NetConfig};
 use crate::record::RecordSettings;
 use crate::rooms::{self, Meter};
 use madang_engine::config::{Kind, RoomConfig, SessionConfig};
@@ -132,6 +133,29 @@ fn replay_bytes_max(config: &Config) -> u32 {
     u32::try_from(all).unwrap_or(u32::MAX).max(1 << 20)
 }
 
+/// Who may connect, by address.
+pub fn access_settings(config: &Config) -> AccessSettings {
+    let access = &config.access;
+    let bans = access
+        .bans
+        .iter()
+        .map(|ban| Ban { network: ban.network.0, until: ban.until.as_ref().map(Moment::at) });
+    AccessSettings {
+        trusted: access.trusted.iter().map(|network| network.0).collect(),
+        bans: bans.collect(),
+        proxies: access.proxies.iter().map(|network| network.0).collect(),
+        proxy_protocol: access.proxy_protocol,
+        forwarded: match access.forwarded {
+            ForwardedBy::None => Forwarded::None,
+            ForwardedBy::XForwardedFor => Forwarded::XForwardedFor,
+            ForwardedBy::Forwarded => Forwarded::Standard,
+        },
+        connects_per_second: access.connects_per_second,
+        connects_burst: access.connects_burst,
+        addresses_max: access.addresses_max as usize,
+    }
+}
+
 /// The players' transport limits; `connections_max` is for the whole process.
 pub fn net_config(config: &Config, connections_max: u32) -> NetConfig {
     let play = &config.play;
@@ -146,6 +170,8 @@ pub fn net_config(config: &Config, connections_max: u32) -> NetConfig {
         message_bytes_max: play.message_bytes_max as usize,
         batch_bytes_max: play.batch_bytes_max as usize,
         notsent_bytes_max: play.notsent_lowat_bytes,
+        handshake_ms: config.tls.handshake_ms.into(),
+        handshakes_per_turn: config.tls.handshakes_per_turn as usize,
         head_bytes_max: play.head_bytes_max as usize,
         head_ms: play.head_ms.into(),
         linger_ms: play.linger_ms.into(),

@@ -278,12 +278,13 @@ test('a room whose first member brought another schema is no board, and is said 
   const fox = await visit({ room: 'fine', name: 'River Fox', colour: '#6fd6ad' });
   await fox.evaluate(async () => {
     const { Client } = await import('/client/index.js');
+    const { state } = await import('/client/state.js');
     const { SCHEMA } = await import('/board/schema.js');
     const { play_port: port } = await (await fetch('/demo.json')).json();
     // The names of a board's kinds, and nothing in them that a board could show.
     const kinds = SCHEMA.kinds.map(({ name }) => ({ name, fields: [{ name: '__proto__', type: { one: 'text' } }] }));
-    const room = await new Client(`ws://${location.hostname}:${port}/play`).join('board.odd', { schema: { kinds } });
-    await room.edit([room.state.create('note'), room.state.create('stroke')]);
+    const room = await new Client(`ws://${location.hostname}:${port}/play`, { state }).joinOrCreate('board.odd', { schema: { kinds } });
+    await room.state.edit([room.state.create('note'), room.state.create('stroke')]);
   });
   const page = await (await browser.newContext()).newPage();
   const errors = [];

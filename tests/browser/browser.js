@@ -6,11 +6,11 @@ import { chromium } from 'playwright-core';
 /** How long anything may take. */
 export const DEADLINE_MS = 20_000;
 
-/** Debian's Chromium, or that of MADANG_CHROMIUM. */
-export function startBrowser() {
+/** Debian's Chromium, or that of MADANG_CHROMIUM, with more arguments. */
+export function startBrowser(more = []) {
   return chromium.launch({
     executablePath: process.env.MADANG_CHROMIUM ?? '/usr/bin/chromium',
-    args: ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
+    args: ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync', ...more],
   });
 }
 

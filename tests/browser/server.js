@@ -1,6 +1,9 @@
 // Starts the server as its user would, and reads where it listens from its own words.
 
 import { spawn } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
@@ -10,26 +13,39 @@ const ARGUMENTS = ['serve', '--listen', '127.0.0.1:0', '--watch-listen', '127.0.
 // The server takes every MADANG_ variable for a setting, and those of the tests are none.
 const ENVIRONMENT = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('MADANG_')));
 
-/** The demo's address, and how to end the server; `settings` as `--set` takes them. */
-export async function startServer(settings = []) {
+/**
+ * The demo's address, and how to end the server; `settings` as `--set` takes them. A sealed one speaks TLS, with a
+ * certificate of its own, of which `spki` is what Chromium is told to trust.
+ */
+export async function startServer(settings = [], { isSealed = false } = {}) {
   const flags = settings.flatMap((setting) => ['--set', setting]);
+  const directory = isSealed ? await mkdtemp(join(tmpdir(), 'madang-sealed-')) : null;
+  if (isSealed) {
+    flags.push(`--tls-self-signed=${directory}`);
+  }
   const child = spawn(BINARY, [...ARGUMENTS, ...flags], { env: ENVIRONMENT, stdio: ['ignore', 'pipe', 'inherit'] });
   const ended = new Promise((resolve) => child.once('exit', resolve));
-  const demo = await new Promise((resolve, reject) => {
+  let demo = null;
+  const spki = await new Promise((resolve, reject) => {
     child.once('error', reject);
     child.once('exit', (code) => reject(new Error(`${BINARY} ended with ${code} before it said where the demo is`)));
     createInterface({ input: child.stdout }).on('line', (line) => {
-      const found = /\bdemo\s+(http:\/\/\S+)/.exec(line);
-      if (found) {
-        resolve(found[1]);
+      demo ??= /\bdemo\s+(https?:\/\/\S+)/.exec(line)?.[1] ?? null;
+      const key = /--ignore-certificate-errors-spki-list=(\S+)/.exec(line)?.[1] ?? null;
+      if (demo !== null && (key !== null || !isSealed)) {
+        resolve(key);
       }
     });
   });
   return {
     demo,
+    spki,
     async stop() {
       child.kill('SIGTERM');
       await ended;
+      if (directory !== null) {
+        await rm(directory, { recursive: true });
+      }
     },
   };
 }

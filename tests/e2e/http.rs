@@ -4,9 +4,11 @@ use crate::support::client::{Client, Closed, Dial, Wire, publish};
 use crate::support::http::{ask, get, handshake, read};
 use crate::support::{Running, config, wait_for};
 use crate::talk::message;
+use madang::config::Origin;
 use madang::metrics::Counter;
 use madang_protocol::client::Class;
 use std::io::Write as _;
+use std::net::{Ipv4Addr, SocketAddr};
 use tungstenite::Error;
 
 #[test]
@@ -113,4 +115,107 @@ fn beyond_the_limit_is_503_and_those_inside_notice_nothing() {
     });
     next.join("plaza");
     assert_eq!(inside[0].0.poll().map(|_| ()), Ok::<(), Closed>(()));
+}
+
+#[test]
+fn pages_may_connect_that_are_ours_or_named_and_no_others() {
+    let origins = |text: &str| -> Vec<Origin> {
+        text.split(' ').filter(|one| !one.is_empty()).map(|one| Origin(one.into())).collect()
+    };
+    let run = |allowed: &str, absent: bool, cases: &[(&str, u16)]| {
+        let mut config = config();
+        config.access.origins = origins(allowed);
+        config.access.origin_absent = absent;
+        let server = Running::start(config);
+        let (play, watch) = (server.play_addr().port(), server.watch_addr().port());
+        let mut refused = 0;
+        for (fields, status) in cases {
+            let fields =
+                fields.replace("PLAY", &play.to_string()).replace("WATCH", &watch.to_string());
+            for path in ["/raw/yard", "/play"] {
+                let more = format!("Sec-WebSocket-Protocol: madang.v1\r\n{fields}");
+                let reply = ask(server.play_addr(), &handshake(path, &more));
+                assert_eq!(reply.status, *status, "{allowed}: {path} {fields}");
+                if *status == 403 {
+                    assert!(reply.text().contains("access.origin"), "{}", reply.text());
+                }
+            }
+            refused += if *status == 403 { 2 } else { 0 };
+        }
+        wait_for("the count", || (server.count(Counter::OriginsRefused) == refused).then_some(()));
+    };
+    // The default: the demo's own pages, which are at the side listener of this machine.
+    run(
+        "self",
+        true,
+        &[
+            ("", 101),
+            ("Origin: http://127.0.0.1:WATCH\r\n", 101),
+            ("Origin: http://localhost:WATCH\r\n", 101),
+            ("Origin: HTTP://LOCALHOST:WATCH\r\n", 101),
+            ("Origin: https://[::1]:WATCH\r\n", 101),
+            ("Origin: http://127.0.0.1:PLAY\r\n", 101),
+            ("Origin: http://127.0.0.1\r\n", 403),
+            ("Origin: http://127.0.0.1:1\r\n", 403),
+            ("Origin: http://127.0.0.1:WATCH/\r\n", 403),
+            ("Origin: http://127.0.0.1:WATCH.evil.example\r\n", 403),
+            ("Origin: http://127.0.0.1:WATCH@evil.example\r\n", 403),
+            ("Origin: http://localhost.evil.example:WATCH\r\n", 403),
+            ("Origin: http://evillocalhost:WATCH\r\n", 403),
+            // A name that was made to lead here: the request names it as its host too.
+            ("Origin: http://test:PLAY\r\n", 403),
+            ("Origin: https://evil.example\r\n", 403),
+            ("Origin: null\r\n", 403),
+            ("Origin:\r\n", 403),
+            ("Origin: file://\r\n", 403),
+            ("Origin: http://127.0.0.1:WATCH\r\nOrigin: http://evil.example\r\n", 403),
+            ("Origin: http://127.0.0.1:WATCH http://evil.example\r\n", 403),
+            ("Origin: http://127.0.0.1:WATCH, http://evil.example\r\n", 403),
+        ],
+    );
+    run(
+        "https://play.example null",
+        false,
+        &[
+            ("Origin: https://play.example\r\n", 101),
+            ("Origin: null\r\n", 101),
+            ("", 403),
+            ("Origin: http://play.example\r\n", 403),
+            ("Origin: https://play.example:8443\r\n", 403),
+            ("Origin: https://evil-play.example\r\n", 403),
+            ("Origin: https://play.example.evil.example\r\n", 403),
+            ("Origin: https://play.exampl\r\n", 403),
+            ("Origin: http://127.0.0.1:WATCH\r\n", 403),
+        ],
+    );
+    run(
+        "*",
+        true,
+        &[("", 101), ("Origin: https://any.example\r\n", 101), ("Origin: null\r\n", 101)],
+    );
+    run("", true, &[("", 101), ("Origin: http://127.0.0.1:WATCH\r\n", 403)]);
+}
+
+/// Where anybody can connect, the server's own pages are those of the host that was asked for.
+#[test]
+fn own_pages_of_a_public_listener_are_those_of_the_same_host() {
+    let mut config = config();
+    config.play.listen = "0.0.0.0:0".parse().expect("an address");
+    let server = Running::start(config);
+    let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, server.play_addr().port()));
+    for (origin, status) in [
+        ("https://test", 101),
+        ("http://TEST:8080", 101),
+        ("https://test.evil.example", 403),
+        ("https://eviltest", 403),
+        ("https://test:80:80", 403),
+        ("https://test/", 403),
+        ("https://user@test", 403),
+        ("https://", 403),
+        ("ftp://test", 403),
+        ("null", 403),
+    ] {
+        let reply = ask(addr, &handshake("/raw/yard", &format!("Origin: {origin}\r\n")));
+        assert_eq!(reply.status, status, "{origin}");
+    }
 }

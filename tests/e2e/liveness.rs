@@ -3,16 +3,16 @@
 
 use crate::support::client::{Client, Closed, Dial, Wire, hello};
 use crate::support::http::{handshake, read};
+use crate::support::stream::Stream;
 use crate::support::{Running, config, wait_for};
 use madang::metrics::Counter;
 use madang_protocol::client::{ClientMessage, Hello, Ping};
 use madang_protocol::{CloseCode, codec};
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 use tungstenite::Message;
 
 /// A server's frame without reading more: opcode and payload. None of them is long here.
-fn read_frame(stream: &mut TcpStream) -> (u8, Vec<u8>) {
+fn read_frame(stream: &mut Stream) -> (u8, Vec<u8>) {
     let mut head = [0; 2];
     stream.read_exact(&mut head).expect("a frame comes");
     assert_eq!(head[0] & 0xf0, 0x80, "whole and without extensions");
@@ -29,7 +29,7 @@ fn who_does_not_answer_pings_is_closed_and_who_does_lives() {
     let server = Running::start(config);
     let addr = server.play_addr();
 
-    let mut silent = Dial::from(addr).tcp();
+    let mut silent = Dial::from(addr).stream();
     silent.write_all(handshake("/raw/yard", "").as_bytes()).expect("open");
     assert_eq!(read(&mut silent).status, 101);
     let (ping, payload) = read_frame(&mut silent);
@@ -51,7 +51,7 @@ fn any_traffic_is_life() {
     let mut config = config();
     (config.play.ping_ms, config.play.pong_ms) = (150, 300);
     let server = Running::start(config);
-    let mut raw = Dial::from(server.play_addr()).tcp();
+    let mut raw = Dial::from(server.play_addr()).stream();
     raw.write_all(handshake("/raw/yard?echo=1", "").as_bytes()).expect("open");
     assert_eq!(read(&mut raw).status, 101);
     // The clock is the server's: the pings that it sends to a client that says nothing by itself.

@@ -15,3 +15,6 @@ mod slow;
 mod support;
 mod talk;
 mod watch;
+
+/// Whether servers and clients speak TLS: not in this program.
+const SEALED: bool = false;

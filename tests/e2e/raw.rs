@@ -2,16 +2,17 @@
 
 use crate::support::client::{Client, Dial, Wire};
 use crate::support::http::{ask, handshake};
+use crate::support::stream::Stream;
 use crate::support::{Running, config, wait_for};
 use crate::talk::error;
 use madang::config::{KindRule, RoomKind};
 use madang::metrics::Counter;
 use madang_protocol::client::JoinOptions;
 use madang_protocol::{CloseCode, ErrorCode};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use tungstenite::{Message, WebSocket};
 
-type Socket = WebSocket<TcpStream>;
+type Socket = WebSocket<Stream>;
 
 fn open(addr: SocketAddr, path: &str) -> Socket {
     Dial::from(addr).websocket(path, None).expect("the handshake succeeds")
@@ -39,9 +40,9 @@ fn close_code(socket: &mut Socket) -> u16 {
 fn meet(from: &mut Socket, to: &mut Socket) {
     wait_for("two to be in one room", || {
         from.send(Message::text("hello")).expect("open");
-        to.get_ref().set_nonblocking(true).expect("a socket");
+        to.get_ref().tcp().set_nonblocking(true).expect("a socket");
         let met = to.read().is_ok();
-        to.get_ref().set_nonblocking(false).expect("a socket");
+        to.get_ref().tcp().set_nonblocking(false).expect("a socket");
         met.then_some(())
     });
     from.send(Message::text("met")).expect("open");

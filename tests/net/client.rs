@@ -38,7 +38,7 @@ pub(crate) fn text(payload: &str) -> Vec<u8> {
 }
 
 /// A frame of the server.
-pub(crate) fn read_frame(client: &mut TcpStream) -> (u8, Vec<u8>) {
+pub(crate) fn read_frame(client: &mut impl Read) -> (u8, Vec<u8>) {
     let mut head = [0; 2];
     client.read_exact(&mut head).unwrap();
     let len = match head[1] {
@@ -59,14 +59,14 @@ pub(crate) fn read_frame(client: &mut TcpStream) -> (u8, Vec<u8>) {
     (head[0], payload)
 }
 
-pub(crate) fn read_text(client: &mut TcpStream) -> String {
+pub(crate) fn read_text(client: &mut impl Read) -> String {
     let (first, payload) = read_frame(client);
     assert_eq!(first, 0x81);
     String::from_utf8(payload).unwrap()
 }
 
 /// A Close frame's code, and that the stream ends behind it.
-pub(crate) fn read_close(client: &mut TcpStream) -> u16 {
+pub(crate) fn read_close(client: &mut impl Read) -> u16 {
     let (first, payload) = read_frame(client);
     assert_eq!(first, 0x88);
     assert_eq!(read_all(client), b"");
@@ -74,7 +74,7 @@ pub(crate) fn read_close(client: &mut TcpStream) -> u16 {
 }
 
 /// Bytes up to the empty line.
-pub(crate) fn read_head(client: &mut TcpStream) -> String {
+pub(crate) fn read_head(client: &mut impl Read) -> String {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];
@@ -85,7 +85,7 @@ pub(crate) fn read_head(client: &mut TcpStream) -> String {
 }
 
 /// An answer with a body: its head and the body.
-pub(crate) fn read_answer(client: &mut TcpStream) -> (String, Vec<u8>) {
+pub(crate) fn read_answer(client: &mut impl Read) -> (String, Vec<u8>) {
     let head = read_head(client);
     let (_, rest) = head.split_once("Content-Length: ").expect(&head);
     let mut body = vec![0; rest[..rest.find('\r').unwrap()].parse().unwrap()];
@@ -94,7 +94,7 @@ pub(crate) fn read_answer(client: &mut TcpStream) -> (String, Vec<u8>) {
 }
 
 /// Everything up to the end of the stream; a reset is one too.
-pub(crate) fn read_all(client: &mut TcpStream) -> Vec<u8> {
+pub(crate) fn read_all(client: &mut impl Read) -> Vec<u8> {
     let mut all = Vec::new();
     match client.read_to_end(&mut all) {
         Err(error) if error.kind() != ErrorKind::ConnectionReset => panic!("{error}"),

@@ -135,7 +135,7 @@ impl Driver for TestDriver {
         Ok(())
     }
 
-    fn on_request(&mut self, _: &mut Io<'_>, conn: ConnId, request: &Request<'_>) -> Answer {
+    fn on_request(&mut self, io: &mut Io<'_>, conn: ConnId, request: &Request<'_>) -> Answer {
         let upgrade = |framing| Answer::Upgrade {
             subprotocol: request.subprotocols().find(|one| *one == "two").map(|_| "two"),
             framing,
@@ -154,6 +154,10 @@ impl Driver for TestDriver {
                 self.owed.push(conn);
                 self.seen.note(|state| state.promised += 1);
                 Answer::Later
+            }
+            "/client" => {
+                let client = io.client_ip(conn).expect("it is there");
+                Answer::Respond(Response::text(200, &client.to_string()))
             }
             "/path" => Answer::Respond(Response::text(200, request.query)),
             _ => Answer::Respond(Response::text(404, "There is nothing here.")),

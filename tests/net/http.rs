@@ -14,7 +14,7 @@ fn each_refusal_is_on_the_wire_and_says_why() {
     let long = "a".repeat(5000);
     let fields = "X: y\r\n".repeat(70);
     let cases = [
-        ("\x16\x03\x01 what is this".to_owned(), 400),
+        ("\x17\x03\x01 what is this".to_owned(), 400),
         ("GET / HTTP/1.1\r\n\r\n".to_owned(), 400),
         ("GET / HTTP/1.1\nHost: h\n\n".to_owned(), 400),
         (format!("GET /{long} HTTP/1.1\r\nHost: h\r\n\r\n"), 414),

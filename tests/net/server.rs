@@ -2,7 +2,7 @@
 
 use crate::client::{connect, handshake, read_head};
 use crate::driver::{Command, PATIENCE, Seen, TestDriver};
-use madang::net::{NetConfig, NetCounters, Reactor, Shared, listener};
+use madang::net::{NetConfig, NetCounters, Reactor, Shared, Tls, listener};
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
@@ -87,13 +87,23 @@ pub(crate) struct Server {
 }
 
 pub(crate) fn serve(config: &NetConfig) -> Server {
-    let shared = Shared::new();
+    serve_with(config, None)
+}
+
+pub(crate) fn serve_with(config: &NetConfig, tls: Option<&Tls>) -> Server {
+    serve_shared(config, tls, Shared::new())
+}
+
+pub(crate) fn serve_shared(config: &NetConfig, tls: Option<&Tls>, shared: Shared) -> Server {
     let listener = listener::bind("127.0.0.1:0".parse().unwrap(), 1).unwrap().remove(0);
     let addr = listener.local_addr().unwrap();
     let mut listener = Some(listener);
     let (mut seen, mut inboxes, mut threads) = (Vec::new(), Vec::new(), Vec::new());
     for me in 0..2 {
         let (inbox, saw, mut reactor) = reactor(config.clone(), listener.take(), &shared, me);
+        if let Some(tls) = tls {
+            reactor.speak_tls(tls.clone());
+        }
         inboxes.push((inbox, reactor.waker()));
         seen.push(saw);
         threads.push(std::thread::spawn(move || reactor.run().unwrap()));

@@ -18,11 +18,6 @@ export class Backoff {
     this.#random = random;
   }
 
-  /** Attempts since the last `reset`. */
-  get attempt() {
-    return this.#attempt;
-  }
-
   /**
    * The next waiting time.
    *
@@ -30,7 +25,7 @@ export class Backoff {
    * @returns {number} milliseconds
    */
   next(hintMs = null) {
-    const ceiling = Math.min(CEILING_MAX_MS, CEILING_FIRST_MS * 2 ** Math.min(this.#attempt, 16));
+    const ceiling = Math.min(CEILING_MAX_MS, CEILING_FIRST_MS * 2 ** this.#attempt);
     this.#attempt += 1;
     return hintMs ?? this.#random() * ceiling;
   }
@@ -39,20 +34,4 @@ export class Backoff {
   reset() {
     this.#attempt = 0;
   }
-}
-
-/**
- * A small generator for tests: the same seed gives the same numbers (mulberry32).
- *
- * @param {number} seed
- * @returns {() => number} uniform in [0, 1)
- */
-export function seededRandom(seed) {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 0x100000000;
-  };
 }

@@ -7,51 +7,50 @@
  */
 
 import { Backoff } from './backoff.js';
-import { Connection, mayFollow } from './connection.js';
+import { CLIENT_SECTIONS, SERVER_SECTIONS, encode, tableOf } from './codec.js';
+import { Connection } from './connection.js';
 import { Due, REAL_TIMERS } from './due.js';
 import { Emitter } from './emitter.js';
-import { ClosedError, LeftError, RefusedError, closeRule } from './errors.js';
+import { ClosedError, DroppedError, MadangError, RefusedError, SessionGoneError, closeRule } from './errors.js';
 import { Heartbeat } from './heartbeat.js';
-import { mayRetryJoin } from './joining.js';
-import { putSaved, takeSaved, watchPage } from './memory.js';
+import { isOnline, watchPage } from './page.js';
+import { Places } from './places.js';
 import { Room } from './room.js';
+import { putTickets, readTicket, takeTickets, writeTicket } from './tickets.js';
+import { webSocket } from './websocket.js';
 
+/** @typedef {import('./codec.js').ClientMessage} ClientMessage */
 /** @typedef {import('./codec.js').ServerMessage} ServerMessage */
 /** @typedef {import('./codec.js').Welcome} Welcome */
-/** @typedef {import('./codec.js').Joined} Joined */
 /** @typedef {import('./codec.js').Stats} Stats */
-/** @typedef {import('./codec.js').LeaveReason} LeaveReason */
-/** @typedef {import('./connection.js').WebSocketClass} WebSocketClass */
 /** @typedef {import('./types.js').JoinOptions} JoinOptions */
 /** @typedef {import('./types.js').Target} Target */
-/** @typedef {import('./types.js').State} State */
-/** @typedef {import('./types.js').StateEvent} StateEvent */
+/** @typedef {import('./types.js').RoomStats} RoomStats */
+/** @typedef {import('./types.js').Status} Status */
+/** @typedef {import('./types.js').StatusEvent} StatusEvent */
 /** @typedef {import('./types.js').ClientEvents} ClientEvents */
 /** @typedef {import('./types.js').ClientOptions} ClientOptions */
 
 const VERSION = 1;
-const CLIENT_NAME = 'madang-web/0.1.0';
+const CLIENT_NAME = 'madang-web/0.2.0';
 const CONNECT_TIMEOUT_MS = 10_000;
 const PENDING_MAX = 1_000;
+const QUEUE_MAX = 100;
+const QUEUE_BYTES_MAX = 1024 * 1024;
 /** A connection that lasted so long was a good one: the next waiting time starts small again. */
 const SETTLED_MS = 10_000;
-/** Beyond so many bytes in the socket, `latest` waits and `volatile` is dropped. */
+/** Whoever hears at once that the network is back comes back within so long, each in its own time. */
+const WAKE_MS = 500;
+/** Without a network attempts are only made for the case that there is one after all. */
+const OFFLINE_MS = 20_000;
+/** Beyond so many bytes in the connection, `latest` waits and `volatile` is dropped. */
 const CONGESTED_BYTES = 64 * 1024;
 const CONGESTED_RETRY_MS = 50;
 /** Redirects in a row before the client goes back to the address it was given. */
 const REDIRECTS_MAX = 5;
-/** Close code of a socket that this client drops and means to resume. */
+/** Close code of a connection that this client drops and means to resume. */
 const CLOSE_RESUMING = 4000;
 const NORMAL = 1000;
-
-/**
- * @typedef {object} PendingJoin
- * @property {Room} room
- * @property {boolean} first whether the application waits for it; otherwise the room is entered again
- * @property {Backoff} backoff between attempts
- * @property {(room: Room) => void} resolve
- * @property {(error: Error) => void} reject
- */
 
 /**
  * A client of one server. It connects by itself and stays connected until `close`.
@@ -63,39 +62,35 @@ export class Client extends Emitter {
   #url;
   #options;
   #timers;
+  #random;
   #backoff;
+  /** What this client says, and what it hears. */
+  #says;
+  #hears;
   /** Timers by what they are for. */
   #due;
+  #places;
   #heartbeat;
-  /** @type {State} */
-  #state = 'connecting';
+  /** The one of `options.transports` in use. */
+  #transport = 0;
+  /** @type {Status} */
+  #status = 'connecting';
   /** @type {Connection | null} */
   #connection = null;
   /** @type {Welcome | null} */
   #welcome = null;
   /** The newest key; outlives connections. @type {string | null} */
   #resumeKey = null;
-  /** Rooms of an earlier page that may be taken up. @type {import('./memory.js').SavedRoom[]} */
-  #savedRooms = [];
-  /** @type {Map<number, Room>} */
-  #rooms = new Map();
-  /** By the `ref` of the join. @type {Map<number, PendingJoin>} */
-  #joins = new Map();
-  /** Rooms put into a Hello that no page-local join has answered yet. @type {Map<number, PendingJoin>} */
-  #restoring = new Map();
-  /** @type {Map<Room, () => void>} */
-  #leaving = new Map();
   /** @type {Map<number, { resolve: (stats: Stats) => void, reject: (error: Error) => void }>} */
   #statsAsked = new Map();
   #ref = 0;
   #redirects = 0;
   #resumes = 0;
-  /** What the server asked for before the next attempt. @type {{ atMs: number } | null} */
-  #hint = null;
+  /** When the server asked to be tried next. @type {number | null} */
+  #hintAtMs = null;
   /** Counts attempts, so that a token that arrives late meets nothing. */
   #attempt = 0;
-  /** @type {() => void} */
-  #forgetPage = () => {};
+  #forgetPage;
 
   /**
    * @param {string} url `ws://` or `wss://`, up to and including the path
@@ -107,33 +102,39 @@ export class Client extends Emitter {
     this.#url = url;
     this.#options = options;
     this.#timers = options.timers ?? REAL_TIMERS;
+    this.#random = options.random ?? Math.random;
+    this.#says = tableOf([...CLIENT_SECTIONS, ...(options.state?.client ?? [])]);
+    this.#hears = tableOf([...SERVER_SECTIONS, ...(options.state?.server ?? [])]);
     this.#due = new Due(this.#timers);
+    this.#backoff = new Backoff(this.#random);
     this.#heartbeat = new Heartbeat(this.#timers, this.#due, options.pingMs, {
-      ping: (id) => this.#connection?.send({ tag: 'ping', body: { id } }),
+      ping: (id) => this.#send({ tag: 'ping', body: { id } }),
       silent: () => {
         this.#loseConnection('the server is silent');
-        this.#reconnect(null);
+        this.#reconnect(null, 'lost');
       },
     });
-    this.#backoff = new Backoff(options.random);
-    if (options.storage !== undefined) {
-      const saved = takeSaved(options.storage, url);
-      this.#resumeKey = saved?.resumeKey ?? null;
-      this.#savedRooms = saved?.rooms ?? [];
-    }
-    this.#forgetPage = watchPage(() => this.reconnectNow(), options.storage && (() => this.suspend()));
+    this.#places = new Places({
+      send: (message) => this.#send(message),
+      isOpen: () => this.#isOpen,
+      nextRef: () => this.#nextRef(),
+      random: this.#random,
+      due: this.#due,
+    });
+    this.#takeUp();
+    this.#forgetPage = watchPage({ wake: () => this.#wake(), hide: () => this.suspend(), show: () => this.#show() });
     // The application gets to listen, and to join, before the first attempt.
     queueMicrotask(() => {
-      if (this.#state === 'connecting') {
-        this.emit('state', { state: 'connecting' });
+      if (this.#status === 'connecting') {
+        this.#setStatus({ status: 'connecting' });
         void this.#connect();
       }
     });
   }
 
-  /** @returns {State} */
-  get state() {
-    return this.#state;
+  /** @returns {Status} */
+  get status() {
+    return this.#status;
   }
 
   /** The newest round trip in milliseconds; null before the first. */
@@ -168,189 +169,206 @@ export class Client extends Emitter {
 
   /** The rooms this client is in. */
   get rooms() {
-    return [...this.#rooms.values()];
+    return this.#places.rooms;
   }
 
   /**
-   * Enters a room. The promise waits for a connection if need be, and rejects when the server
-   * refuses (`RefusedError`) or the client closes (`ClosedError`).
+   * Enters a room, and creates it if there is none. The promise waits for a connection if need be,
+   * and rejects when the server refuses (`RefusedError`) or the client closes (`ClosedError`).
    *
    * @param {Target} target the room's name, or what to look for
    * @param {JoinOptions} [options]
    * @returns {Promise<Room>}
    */
-  join(target, options = {}) {
-    if (this.#state === 'closed') {
-      return Promise.reject(new ClosedError(NORMAL, 'the client is closed'));
-    }
-    const room = new Room(target, options, {
-      send: (message) => this.#connection?.send(message),
-      congested: () => this.#congested(),
-      messageBytesMax: () => this.#welcome?.limits.message_bytes_max ?? Number.MAX_SAFE_INTEGER,
-      pendingMax: this.#options.pendingMax ?? PENDING_MAX,
-      leave: (it) => this.#leave(it),
-      report: (error) => this.emit('error', error),
-    });
-    return new Promise((resolve, reject) => {
-      this.#startJoin({ room, first: true, backoff: new Backoff(this.#options.random), resolve, reject });
-    });
+  joinOrCreate(target, options) {
+    return this.#enterNew(target, { ...options, mode: 'either' });
   }
 
   /**
-   * What this session has been sent and has missed.
+   * Enters a room that must be there.
    *
-   * @returns {Promise<Stats>}
+   * @param {Target} target
+   * @param {JoinOptions} [options]
+   * @returns {Promise<Room>}
+   */
+  join(target, options) {
+    return this.#enterNew(target, { ...options, mode: 'join' });
+  }
+
+  /**
+   * Enters a room that must not be there yet.
+   *
+   * @param {Target} target
+   * @param {JoinOptions} [options]
+   * @returns {Promise<Room>}
+   */
+  create(target, options) {
+    return this.#enterNew(target, { ...options, mode: 'create' });
+  }
+
+  /**
+   * Enters the room of this `room.id`, also one that a match found; it must be there.
+   *
+   * @param {string} id
+   * @param {JoinOptions} [options]
+   * @returns {Promise<Room>}
+   */
+  joinById(id, options) {
+    return this.join(id, options);
+  }
+
+  /**
+   * Takes a membership up by its `room.ticket`, in another page or process than it came from. For a
+   * client that has not connected yet; several tickets of one session are taken up together. Rejects
+   * with `SessionGoneError` when it is over.
+   *
+   * @param {string} ticket
+   * @param {JoinOptions} [options] `history`: how much of what was seen before to receive again
+   * @returns {Promise<Room>}
+   */
+  reconnect(ticket, options = {}) {
+    const found = readTicket(ticket);
+    if (found === null) {
+      return Promise.reject(new MadangError('invalid', 'this is no ticket of a room'));
+    }
+    if (this.#attempt > 0 || (this.#resumeKey ?? found.key) !== found.key) {
+      return Promise.reject(new SessionGoneError());
+    }
+    this.#resumeKey = found.key;
+    this.#places.tickets.push(found);
+    return this.#enterNew(found.name, { ...options, mode: 'join' }, true);
+  }
+
+  /**
+   * What this session was sent and has missed, the round trip and the clock.
+   *
+   * @returns {Promise<RoomStats>}
    */
   stats() {
-    if (this.#welcome === null || this.#connection === null) {
-      return Promise.reject(new ClosedError(1006, 'not connected'));
-    }
-    const ref = this.#nextRef();
-    this.#connection.send({ tag: 'get_stats', body: { ref } });
-    return new Promise((resolve, reject) => this.#statsAsked.set(ref, { resolve, reject }));
+    return this.#stats(this.rooms);
   }
 
   /** Ends the session: the rooms are left, and nothing is resumed. */
   close() {
-    if (this.#state !== 'closed') {
+    if (this.#status !== 'closed') {
       this.#connection?.drop(NORMAL, 'closed by the application');
       this.#finish(new ClosedError(NORMAL, 'closed by the application'), 'left');
     }
   }
 
   /**
-   * Drops the socket as if the network had, and connects again: to see what that is like.
+   * Drops the connection as if the network had, and connects again: to see what that is like.
    *
    * @param {number} [forMs] how long to stay away; by default as long as after a real loss
    */
   drop(forMs) {
-    if (this.#connection !== null && this.#state !== 'closed') {
+    if (this.#connection !== null) {
       this.#loseConnection('dropped by the application');
-      this.#reconnect(forMs ?? null);
+      this.#reconnect(forMs ?? null, 'lost');
     }
   }
 
-  /** Tries at once, if the client is waiting to connect again. */
+  /** Tries at once, if the client is waiting to connect again or was suspended. */
   reconnectNow() {
-    if (this.#state === 'reconnecting' && this.#due.has('reconnect')) {
+    if (this.#due.has('reconnect') || this.#status === 'suspended') {
       this.#due.stop('reconnect');
       void this.#connect();
     }
   }
 
-  /** Puts the session aside in the storage and stops; the next page takes it up. */
+  /**
+   * Drops the connection and stays away until `reconnectNow`; the server holds the session for its
+   * grace period. With a `storage` the next page takes it up. Pages do this by themselves when they
+   * are put away.
+   */
   suspend() {
-    const { storage } = this.#options;
-    if (storage === undefined || this.#state === 'closed') {
+    if (this.#status === 'closed' || this.#status === 'suspended') {
       return;
     }
-    if (this.#resumeKey !== null) {
-      const rooms = [];
-      for (const [channel, room] of this.#rooms) {
-        const position = room.position;
-        if (position !== null) {
-          rooms.push({ name: room.name, channel, ...position, cseq: room.cseq });
-        }
-      }
-      putSaved(storage, this.#baseUrl, { resumeKey: this.#resumeKey, rooms });
+    const { storage } = this.#options;
+    if (storage !== undefined) {
+      const tickets = this.rooms.map((room) => room.ticket).filter((it) => it !== null);
+      putTickets(storage, this.#baseUrl, tickets);
     }
-    this.#connection?.drop(CLOSE_RESUMING, 'suspended');
-    this.#finish(new ClosedError(NORMAL, 'suspended'), 'disconnected');
+    this.#loseConnection('suspended');
+    this.#setStatus({ status: 'suspended' });
+    this.rooms.forEach((room) => room.dropped({ retryInMs: null, reason: 'suspended' }));
   }
 
   // --- Connecting ---
 
+  get #isOpen() {
+    return this.#connection !== null && this.#welcome !== null;
+  }
+
+  /** What goes into a hello: where a refreshed one would come from as well. */
+  #token() {
+    const { token = null, getToken } = this.#options;
+    return getToken === undefined ? token : getToken();
+  }
+
   async #connect() {
     const attempt = ++this.#attempt;
-    let token = this.#options.token ?? null;
-    if (this.#options.getToken !== undefined) {
-      try {
-        token = await this.#options.getToken();
-      } catch (cause) {
-        if (attempt === this.#attempt && this.#state !== 'closed') {
-          this.emit('error', cause instanceof Error ? cause : new Error(String(cause)));
-          this.#reconnect(null);
-        }
-        return;
+    this.#hintAtMs = null;
+    if (this.#status === 'suspended') {
+      this.#setStatus({ status: 'reconnecting' });
+    }
+    let token;
+    try {
+      token = await this.#token();
+    } catch (cause) {
+      if (attempt === this.#attempt) {
+        this.#reconnect(null, 'no token');
+        this.emit('error', /** @type {Error} */ (cause));
       }
-      if (attempt !== this.#attempt || this.#state === 'closed') {
-        return;
-      }
+      return;
+    }
+    if (attempt !== this.#attempt) {
+      return;
     }
     this.#welcome = null;
     this.#heartbeat.heard();
-    const WebSocket = /** @type {WebSocketClass} */ (this.#options.WebSocket ?? globalThis.WebSocket);
-    if (WebSocket === undefined) {
-      this.#finish(new ClosedError(1006, 'there is no WebSocket here: pass one as an option'), 'disconnected');
+    const { transports = [webSocket], connectTimeoutMs = CONNECT_TIMEOUT_MS } = this.#options;
+    const transport = transports[this.#transport % transports.length];
+    try {
+      this.#connection = new Connection((hears) => transport(this.#url, hears, this.#options), this.#hears, {
+        opened: () => this.#hello(token),
+        received: (message) => this.#receive(message),
+        ended: () => this.rooms.forEach((room) => room.endBatch()),
+        closed: (code, reason) => this.#closed(code, reason),
+        garbled: (error) => {
+          // Resuming would bring the same bytes again.
+          this.#connection?.drop(4004, 'bad_message');
+          this.#finish(error, 'disconnected');
+        },
+      });
+    } catch (error) {
+      this.#finish(/** @type {Error} */ (error), 'disconnected');
       return;
     }
-    const connection = new Connection(WebSocket, this.#url, {
-      opened: () => this.#hello(connection, token),
-      received: (message) => this.#receive(message),
-      ended: () => {
-        for (const room of this.#rooms.values()) {
-          room.endBatch();
-        }
-      },
-      closed: (code, reason) => this.#closed(code, reason),
-      garbled: (error) => {
-        // Resuming would bring the same bytes again.
-        connection.drop(4004, 'bad_message');
-        this.#finish(error, 'disconnected');
-      },
-    });
-    this.#connection = connection;
-    this.#due.start('connect', this.#options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS, () => {
+    this.#due.start('connect', connectTimeoutMs, () => {
+      this.#transport += 1;
       this.#loseConnection('no welcome came in time');
-      this.#reconnect(null);
+      this.#reconnect(null, 'no welcome');
     });
   }
 
-  /**
-   * @param {Connection} connection
-   * @param {string | null} token
-   */
-  #hello(connection, token) {
-    this.#offerSavedRooms();
-    const rooms = [];
-    for (const [channel, room] of this.#rooms) {
-      const position = room.position;
-      if (position !== null && !this.#leaving.has(room)) {
-        rooms.push({ channel, ...position });
-      }
-    }
-    const app = this.#options.name;
-    connection.send({
+  /** @param {string | null} token */
+  #hello(token) {
+    const rooms = this.#places.positions();
+    const { name } = this.#options;
+    this.#send({
       tag: 'hello',
       body: {
         version_min: VERSION,
         version_max: VERSION,
         features: [],
-        client: app === undefined ? CLIENT_NAME : `${CLIENT_NAME} ${app}`,
+        client: name === undefined ? CLIENT_NAME : `${CLIENT_NAME} ${name}`,
         token,
         resume: this.#resumeKey === null ? null : { key: this.#resumeKey, rooms },
         ext: [],
       },
     });
-  }
-
-  /**
-   * A room that an earlier page was in and this one asks for is taken up instead of entered. This
-   * page has shown nothing yet, so it asks for as much of the past as a join would.
-   */
-  #offerSavedRooms() {
-    for (const saved of this.#savedRooms) {
-      for (const [ref, pending] of this.#joins) {
-        if (pending.room.target === saved.name && !this.#rooms.has(saved.channel)) {
-          const seq = Math.max(0, saved.seq - (pending.room.options.history ?? 0));
-          pending.room.restore({ epoch: saved.epoch, seq, cseq: saved.cseq });
-          this.#joins.delete(ref);
-          this.#rooms.set(saved.channel, pending.room);
-          this.#restoring.set(saved.channel, pending);
-        }
-      }
-    }
-    this.#savedRooms = [];
   }
 
   /** @param {Welcome} welcome */
@@ -359,107 +377,108 @@ export class Client extends Emitter {
     this.#welcome = welcome;
     this.#resumeKey = welcome.resume_key;
     this.#redirects = 0;
-    this.#hint = null;
     if (this.#connection !== null) {
       this.#connection.messageBytesMax = welcome.limits.message_bytes_max;
     }
     this.#heartbeat.clock.guess(welcome.server_time_ms, this.#timers.now());
-    // Rooms being left were not asked for, or are gone with the old session.
-    for (const room of [...this.#leaving.keys()]) {
-      this.#left(room, 'left');
-    }
-    if (welcome.resumed) {
-      this.#resumes += 1;
-    } else {
-      this.#enterAgain();
-    }
-    for (const [ref, { room }] of this.#joins) {
-      this.#connection?.send(room.joinMessage(ref));
-    }
+    this.#resumes += Number(welcome.resumed);
+    this.#places.welcomed(welcome.resumed);
     // The first message under the new key is what retires the old one.
     this.#heartbeat.start(welcome.heartbeat_ms);
     this.#due.start('settled', SETTLED_MS, () => this.#backoff.reset());
-    this.#setState({ state: 'open' });
+    this.#setStatus({ status: 'open' });
     this.emit('session', { resumed: welcome.resumed });
   }
 
-  /** A new session: every room is entered anew, and told so when it is. */
-  #enterAgain() {
-    const rooms = [...this.#rooms];
-    this.#rooms.clear();
-    for (const [channel, room] of rooms) {
-      room.forgetSession();
-      const restoring = this.#restoring.get(channel);
-      this.#joins.set(this.#nextRef(), restoring ?? this.#again(room));
-    }
-    this.#restoring.clear();
-  }
-
   /**
-   * @param {Room} room
-   * @returns {PendingJoin}
-   */
-  #again(room) {
-    return {
-      room,
-      first: false,
-      backoff: new Backoff(this.#options.random),
-      resolve: () => {},
-      reject: (error) => room.end({ reason: 'refused', error }),
-    };
-  }
-
-  /**
-   * The socket closed.
+   * The connection closed.
    *
    * @param {number} code
    * @param {string} reason
    */
   #closed(code, reason) {
-    const rule = closeRule(code);
+    const { name, resumable, meaning } = closeRule(code);
     const wasWelcome = this.#welcome !== null;
-    this.#connection = null;
-    this.#disconnected();
-    if (!rule.resumable) {
-      const words = reason !== '' && reason !== rule.name ? `${rule.meaning} (${reason})` : rule.meaning;
-      this.#finish(new ClosedError(code, words), 'disconnected');
+    this.#loseConnection('');
+    if (!resumable) {
+      this.#finish(new ClosedError(code, reason === '' || reason === name ? meaning : `${meaning} (${reason})`), 'disconnected');
       return;
     }
-    if (!wasWelcome && this.#url !== this.#baseUrl) {
-      // Where the server sent us nobody answers; it may know better by now.
+    if (!wasWelcome) {
+      // What does not work here may elsewhere: by another transport, or at the address that was given
+      // first, where a redirect led astray.
+      this.#transport += 1;
       this.#url = this.#baseUrl;
     }
-    this.#reconnect(null);
+    this.#reconnect(null, name);
   }
 
-  /** @param {string} reason */
+  /**
+   * The connection is gone, and with it all that was on it.
+   *
+   * @param {string} reason
+   */
   #loseConnection(reason) {
     this.#connection?.drop(CLOSE_RESUMING, reason);
     this.#connection = null;
-    this.#disconnected();
-  }
-
-  /** What a lost connection means to everything that was on it. */
-  #disconnected() {
     this.#attempt += 1;
     this.#due.stopAll();
     this.#heartbeat.stop();
-    for (const room of this.#rooms.values()) {
+    for (const room of this.rooms) {
       room.suspend();
     }
     for (const { reject } of this.#statsAsked.values()) {
-      reject(new ClosedError(1006, 'the connection was lost'));
+      reject(offline());
     }
     this.#statsAsked.clear();
   }
 
-  /** @param {number | null} afterMs what was asked for, by the server or the application */
-  #reconnect(afterMs) {
-    const hintMs = this.#hint === null ? null : Math.max(0, this.#hint.atMs - this.#timers.now());
-    this.#hint = null;
-    const retryInMs = this.#backoff.next(afterMs ?? hintMs);
-    this.#setState({ state: 'reconnecting', retryInMs });
+  /**
+   * @param {number | null} afterMs what was asked for, by the server or the application
+   * @param {string} reason
+   */
+  #reconnect(afterMs, reason) {
+    const hintMs = this.#hintAtMs === null ? null : Math.max(0, this.#hintAtMs - this.#timers.now());
+    const waitMs = this.#backoff.next(afterMs ?? hintMs);
+    const retryInMs = isOnline() ? waitMs : Math.max(waitMs, this.#random() * OFFLINE_MS);
+    // Before anybody hears of it: a listener may close the client, and then nothing is due any more.
     this.#due.start('reconnect', retryInMs, () => void this.#connect());
+    this.#setStatus({ status: 'reconnecting', retryInMs });
+    for (const room of this.rooms) {
+      room.dropped({ retryInMs, reason });
+    }
+  }
+
+  /** The network is back, or somebody looks at the page again. */
+  #wake() {
+    if (this.#isOpen) {
+      this.#heartbeat.probe();
+    } else if (this.#due.has('reconnect') && this.#hintAtMs === null) {
+      // Many pages may hear of it at the same moment.
+      this.#due.start('reconnect', this.#random() * WAKE_MS, () => void this.#connect());
+    }
+  }
+
+  /** The page was put away and is shown again; another one may have taken the session up meanwhile. */
+  #show() {
+    if (this.#status === 'suspended') {
+      if (this.#options.storage !== undefined) {
+        this.#resumeKey = null;
+        this.#takeUp();
+        this.#places.tickets = [];
+      }
+      this.reconnectNow();
+    }
+  }
+
+  /** Takes what was put aside in the storage. */
+  #takeUp() {
+    const { storage } = this.#options;
+    if (storage !== undefined) {
+      const tickets = takeTickets(storage, this.#baseUrl);
+      this.#places.tickets = tickets;
+      this.#resumeKey = tickets[0]?.key ?? null;
+    }
   }
 
   /**
@@ -470,25 +489,10 @@ export class Client extends Emitter {
    */
   #finish(error, reason) {
     this.#connection = null;
-    this.#disconnected();
+    this.#loseConnection('');
     this.#forgetPage();
     this.#resumeKey = null;
-    const rooms = [...this.#rooms.values()];
-    this.#rooms.clear();
-    const joins = [...this.#joins.values(), ...this.#restoring.values()];
-    this.#joins.clear();
-    this.#restoring.clear();
-    for (const done of this.#leaving.values()) {
-      done();
-    }
-    this.#leaving.clear();
-    this.#setState({ state: 'closed', error });
-    for (const room of rooms) {
-      room.end({ reason, error });
-    }
-    for (const { reject } of joins) {
-      reject(error);
-    }
+    this.#places.close(error, reason, () => this.#setStatus({ status: 'closed', error }));
   }
 
   // --- Receiving ---
@@ -502,10 +506,10 @@ export class Client extends Emitter {
         this.#welcomed(body);
         break;
       case 'joined':
-        this.#entered(body);
+        this.#places.joined(body);
         break;
       case 'left':
-        this.#leftByServer(body.channel, body.reason);
+        this.#places.left(body.channel, body.reason);
         break;
       case 'pong':
         this.#pong(body.id, body.server_time_us / 1000);
@@ -529,7 +533,7 @@ export class Client extends Emitter {
       case 'renewed':
         break;
       default:
-        this.#rooms.get(body.channel)?.handle(message);
+        this.#places.room(body.channel)?.handle(message);
         break;
     }
   }
@@ -540,91 +544,11 @@ export class Client extends Emitter {
     try {
       const token = await this.#options.getToken?.();
       if (token !== undefined && connection !== null && connection === this.#connection) {
-        connection.send({ tag: 'renew', body: { ref: 0, token } });
+        this.#send({ tag: 'renew', body: { ref: 0, token } });
       }
     } catch (cause) {
       this.emit('error', cause instanceof Error ? cause : new Error(String(cause)));
     }
-  }
-
-  /** @param {Joined} joined */
-  #entered(joined) {
-    if (joined.ref === null) {
-      const restoring = this.#restoring.get(joined.channel);
-      this.#restoring.delete(joined.channel);
-      const room = this.#rooms.get(joined.channel);
-      if (room !== undefined) {
-        this.#enter(room, joined, { first: restoring !== undefined, resumed: true });
-      }
-      restoring?.resolve(restoring.room);
-      return;
-    }
-    const pending = this.#joins.get(joined.ref);
-    this.#joins.delete(joined.ref);
-    if (pending === undefined) {
-      // Left before it was entered.
-      this.#connection?.send({ tag: 'leave', body: { channel: joined.channel } });
-      return;
-    }
-    this.#rooms.set(joined.channel, pending.room);
-    this.#enter(pending.room, joined, { first: pending.first, resumed: false });
-    pending.resolve(pending.room);
-  }
-
-  /**
-   * @param {Room} room
-   * @param {Joined} joined
-   * @param {{ first: boolean, resumed: boolean }} how
-   */
-  #enter(room, joined, how) {
-    if (how.first) {
-      // The room's past is behind this message, likely in the same batch, and the application
-      // can only listen once its `await` has come back.
-      room.hold();
-      this.#due.start(`release ${joined.channel}`, 0, () => room.release());
-    }
-    room.enter(joined, how);
-  }
-
-  /**
-   * @param {number} channel
-   * @param {LeaveReason} reason
-   */
-  #leftByServer(channel, reason) {
-    const room = this.#rooms.get(channel);
-    if (room === undefined) {
-      return;
-    }
-    const restoring = this.#restoring.get(channel);
-    if ((reason === 'lost' || restoring !== undefined) && !this.#leaving.has(room)) {
-      this.#rooms.delete(channel);
-      this.#restoring.delete(channel);
-      room.forgetSession();
-      this.#startJoin(restoring ?? this.#again(room));
-      return;
-    }
-    this.#left(room, reason);
-  }
-
-  /**
-   * @param {Room} room
-   * @param {LeaveReason} reason
-   */
-  #left(room, reason) {
-    const channel = room.channel;
-    for (const [known, it] of this.#rooms) {
-      if (it === room) {
-        this.#rooms.delete(known);
-        this.#restoring.get(known)?.reject(new LeftError(reason));
-        this.#restoring.delete(known);
-      }
-    }
-    const done = this.#leaving.get(room);
-    this.#leaving.delete(room);
-    if (channel !== null) {
-      room.end({ reason });
-    }
-    done?.();
   }
 
   /** @param {Extract<ServerMessage, { tag: 'error' }>['body']} body */
@@ -633,60 +557,36 @@ export class Client extends Emitter {
     if (ref === 'session') {
       this.emit('error', error);
     } else if ('cseq' in ref) {
-      this.#rooms.get(ref.cseq.channel)?.refuse(ref.cseq.cseq, error);
+      this.#places.room(ref.cseq.channel)?.refuse(ref.cseq.cseq, error);
     } else {
-      const pending = this.#joins.get(ref.join);
-      if (error.reason === 'draining') {
-        return; // It stays, and goes to the server that this one is replaced by.
-      }
-      this.#joins.delete(ref.join);
-      if (pending !== undefined && !pending.first && mayRetryJoin(error)) {
-        this.#joinLater(pending);
-      } else {
-        pending?.reject(error);
-      }
+      this.#places.refused(ref.join, error);
     }
-  }
-
-  /**
-   * A room that was entered before is worth waiting for.
-   *
-   * @param {PendingJoin} pending
-   */
-  #joinLater(pending) {
-    const ref = this.#nextRef();
-    this.#joins.set(ref, pending);
-    this.#due.start(`join ${ref}`, pending.backoff.next(), () => {
-      this.#connection?.send(pending.room.joinMessage(ref));
-    });
   }
 
   /** @param {number} retryAfterMs */
   #draining(retryAfterMs) {
-    this.#hint = { atMs: this.#timers.now() + retryAfterMs };
-    this.#setState({ state: 'draining', retryInMs: retryAfterMs });
+    this.#hintAtMs = this.#timers.now() + retryAfterMs;
     this.#due.start('drain', retryAfterMs, () => {
       this.#loseConnection('draining');
-      this.#reconnect(0);
+      this.#reconnect(0, 'draining');
     });
+    this.#setStatus({ status: 'draining', retryInMs: retryAfterMs });
   }
 
   /** @param {string} url */
   #redirect(url) {
     this.#redirects += 1;
     this.#loseConnection('redirected');
-    if (!mayFollow(url, this.#baseUrl) || this.#redirects > REDIRECTS_MAX) {
+    if (this.#redirects > REDIRECTS_MAX || !mayFollow(url, this.#baseUrl)) {
       this.#url = this.#baseUrl;
       this.#redirects = 0;
-      this.#reconnect(null);
+      this.#reconnect(null, 'redirected');
       return;
     }
     this.#url = url;
     this.#heartbeat.clock.forget();
-    this.#reconnect(0);
+    this.#reconnect(0, 'redirected');
   }
-
-  // --- Time ---
 
   /**
    * @param {number} id
@@ -699,54 +599,127 @@ export class Client extends Emitter {
     }
   }
 
+  // --- What rooms ask for ---
+
+  /**
+   * @param {Target} target
+   * @param {JoinOptions} options
+   * @param {boolean} [onlyResumed]
+   * @returns {Promise<Room>}
+   */
+  #enterNew(target, options, onlyResumed = false) {
+    const { signal } = options;
+    if (this.#status === 'closed') {
+      return Promise.reject(new ClosedError(NORMAL, 'the client is closed'));
+    }
+    if (signal?.aborted) {
+      return Promise.reject(signal.reason);
+    }
+    const { pendingMax = PENDING_MAX, queueMax = QUEUE_MAX, queueBytesMax = QUEUE_BYTES_MAX, state } = this.#options;
+    const room = new Room(target, options, {
+      encode: (message) => encode(this.#says, message),
+      send: (encoded) => this.#connection?.send(encoded),
+      congested: () => this.#congested(),
+      messageBytesMax: () => this.#welcome?.limits.message_bytes_max ?? Infinity,
+      leave: (it) => this.#places.leave(it),
+      stats: (rooms) => this.#stats(rooms),
+      ticket: (it) => this.#ticket(it),
+      report: (error) => this.emit('error', error),
+      timers: this.#timers,
+      pendingMax,
+      queueMax,
+      queueBytesMax,
+      state,
+    });
+    return this.#places.enter(room, onlyResumed, signal);
+  }
+
+  /** @param {Room} room */
+  #ticket(room) {
+    const { position, channel } = room;
+    return this.#resumeKey === null || position === null || channel === null
+      ? null
+      : writeTicket({ key: this.#resumeKey, name: room.id, channel, ...position, cseq: room.outbox.cseq });
+  }
+
+  /**
+   * @param {Room[]} rooms
+   * @returns {Promise<RoomStats>}
+   */
+  async #stats(rooms) {
+    if (!this.#isOpen) {
+      throw offline();
+    }
+    const ref = this.#nextRef();
+    this.#send({ tag: 'get_stats', body: { ref } });
+    const { ref: _, resumes: __, queued_messages: queuedMessages, queued_bytes: queuedBytes, ...classes } =
+      await /** @type {Promise<Stats>} */ (new Promise((resolve, reject) => this.#statsAsked.set(ref, { resolve, reject })));
+    const { rtt, offset: clockOffset } = this.#heartbeat.clock;
+    const stats = {
+      rtt,
+      clockOffset,
+      resumes: this.#resumes,
+      dropped: 0,
+      conflated: 0,
+      classes,
+      queuedMessages,
+      queuedBytes,
+      own: { dropped: 0, conflated: 0, unanswered: 0 },
+    };
+    for (const { dropped, conflated } of Object.values(classes)) {
+      stats.dropped += dropped;
+      stats.conflated += conflated;
+    }
+    for (const { outbox } of rooms) {
+      stats.own.dropped += outbox.dropped;
+      stats.own.conflated += outbox.conflated;
+      stats.own.unanswered += outbox.unanswered;
+    }
+    return stats;
+  }
+
   #congested() {
-    const congested = (this.#connection?.bufferedBytes ?? 0) > CONGESTED_BYTES;
+    const congested = (this.#connection?.bufferedAmount ?? 0) > CONGESTED_BYTES;
     if (congested && !this.#due.has('congested')) {
-      this.#due.start('congested', CONGESTED_RETRY_MS, () => {
-        for (const room of this.#rooms.values()) {
-          room.flushLatest();
-        }
-      });
+      this.#due.start('congested', CONGESTED_RETRY_MS, () => this.rooms.forEach(({ outbox }) => outbox.flushLatest()));
     }
     return congested;
   }
 
   // --- Small things ---
 
-  /** @param {PendingJoin} pending */
-  #startJoin(pending) {
-    const ref = this.#nextRef();
-    this.#joins.set(ref, pending);
-    if (this.#welcome !== null && this.#connection !== null) {
-      this.#connection.send(pending.room.joinMessage(ref));
-    }
+  /** @param {ClientMessage} message */
+  #send(message) {
+    this.#connection?.send(encode(this.#says, message));
   }
 
-  /**
-   * @param {Room} room
-   * @returns {Promise<void>}
-   */
-  #leave(room) {
-    const channel = [...this.#rooms].find(([, it]) => it === room)?.[0];
-    if (channel === undefined || this.#leaving.has(room)) {
-      return Promise.resolve();
-    }
-    return new Promise((resolve) => {
-      this.#leaving.set(room, resolve);
-      if (this.#welcome !== null && this.#connection !== null) {
-        this.#connection.send({ tag: 'leave', body: { channel } });
-      }
-    });
-  }
-
-  /** @param {StateEvent} event */
-  #setState(event) {
-    this.#state = event.state;
-    this.emit('state', event);
+  /** @param {StatusEvent} event */
+  #setStatus(event) {
+    this.#status = event.status;
+    this.emit('status', event);
   }
 
   #nextRef() {
     this.#ref += 1;
     return this.#ref;
+  }
+}
+
+/** What cannot be told without a connection. */
+function offline() {
+  return new DroppedError('offline', 'there is no connection');
+}
+
+/**
+ * Whether a redirect leads to a server of this kind, and not from an encrypted one to one in the clear.
+ *
+ * @param {string} url
+ * @param {string} from
+ */
+function mayFollow(url, from) {
+  try {
+    return (from.startsWith('wss:') ? /^wss:/ : /^wss?:/).test(new URL(url).protocol);
+  } catch {
+    return false;
   }
 }

@@ -6,7 +6,7 @@
  * @module
  */
 
-import { DecodeError, UnknownTagError } from './errors.js';
+import { DecodeError } from './errors.js';
 import {
   bool,
   bytes,
@@ -19,7 +19,6 @@ import {
   pair,
   struct,
   text,
-  triple,
   u16,
   u32,
   u53,
@@ -36,66 +35,26 @@ const epoch = fixed(8);
 const sessionId = fixed(16);
 const resumeKey = fixed(24);
 
-/** An attribute's value: scalars only. @type {Shape<WireValue>} */
+const anyValue = oneOf({ null: null, bool, int, float, text, bytes });
+/** An attribute's value: scalars only. Those that JavaScript tells apart stand for themselves. @type {Shape<WireValue>} */
 const value = {
   put(w, it) {
-    if (it === null) {
-      w.byte(0);
-    } else if (typeof it === 'boolean') {
-      w.byte(1);
-      w.bool(it);
-    } else if (typeof it === 'string') {
-      w.byte(4);
-      w.text(it);
-    } else if ('int' in it) {
-      w.byte(2);
-      w.int(it.int);
-    } else if ('float' in it) {
-      w.byte(3);
-      w.float(it.float);
-    } else {
-      w.byte(5);
-      w.bytes(it.bytes);
-    }
+    const kind = it === null ? 'null' : typeof it === 'boolean' ? { bool: it } : typeof it === 'string' ? { text: it } : it;
+    anyValue.put(w, kind);
   },
   get(r) {
-    const tag = r.u32();
-    switch (tag) {
-      case 0:
-        return null;
-      case 1:
-        return r.bool();
-      case 2:
-        return { int: r.int() };
-      case 3:
-        return { float: r.float() };
-      case 4:
-        return r.text();
-      case 5:
-        return { bytes: r.bytes() };
-      default:
-        throw new UnknownTagError(`no value has the tag ${tag}`);
-    }
+    const it = anyValue.get(r);
+    return it === 'null' ? null : 'bool' in it ? it.bool : 'text' in it ? it.text : it;
   },
 };
 
+const anyTypeRef = oneOf({ id: u32, name: text });
 /** A type's name, or the number the room gave it. @type {Shape<string | number>} */
 const typeRef = {
-  put(w, it) {
-    if (typeof it === 'number') {
-      w.byte(0);
-      u32.put(w, it);
-    } else {
-      w.byte(1);
-      w.text(it);
-    }
-  },
+  put: (w, it) => anyTypeRef.put(w, typeof it === 'number' ? { id: it } : { name: it }),
   get(r) {
-    const tag = r.u32();
-    if (tag > 1) {
-      throw new UnknownTagError(`no type reference has the tag ${tag}`);
-    }
-    return tag === 0 ? r.u32() : r.text();
+    const it = anyTypeRef.get(r);
+    return 'id' in it ? it.id : it.name;
   },
 };
 
@@ -140,32 +99,6 @@ const publish = struct({ channel: u32, cseq: u53, class: deliveryClass, type: ty
 const direct = struct({ channel: u32, cseq: u53, to: u32, type: typeRef, payload });
 const request = struct({ channel: u32, cseq: u53, type: typeRef, payload });
 const setAttributes = struct({ channel: u32, cseq: u53, attributes });
-
-const part = oneOf({ members: null, team: u32, owner: null, cell: u32, spectators: null });
-const scalarValue = oneOf({
-  bool,
-  int,
-  uint: u53,
-  number: float,
-  text,
-  bytes,
-  vec2: pair(float, float),
-  vec3: triple(float, float, float),
-});
-const fieldValue = oneOf({ one: scalarValue, list: list(scalarValue) });
-const entityRef = oneOf({ id: u32, temp: u32 });
-const stateEdit = oneOf({
-  create: struct({ temp: u32, kind: u32, fields: list(pair(u32, fieldValue)) }),
-  set: struct({
-    entity: entityRef,
-    field: u32,
-    value: option(fieldValue),
-    if_version: option(u53),
-  }),
-  remove: struct({ entity: entityRef }),
-  give: struct({ entity: entityRef, to: u32 }),
-});
-const edit = struct({ channel: u32, cseq: u53, edits: list(stateEdit) });
 
 const limits = struct({
   message_bytes_max: u32,
@@ -259,32 +192,6 @@ const errorRef = oneOf({
   cseq: struct({ channel: u32, cseq: u53 }),
 });
 
-const snapshot = struct({ channel: u32, part, tick: u53, seq: u53, hash: u32, state: bytes });
-const delta = struct({
-  channel: u32,
-  part,
-  base_tick: u53,
-  tick: u53,
-  seq: u53,
-  hash: u32,
-  changes: bytes,
-});
-const editRefusal = oneOf({
-  unknown: null,
-  invalid: null,
-  not_owner: null,
-  changed: null,
-  full: null,
-  no_such_member: null,
-});
-const edited = struct({
-  channel: u32,
-  cseq: u53,
-  tick: u53,
-  created: list(pair(u32, u32)),
-  refused: list(pair(u32, editRefusal)),
-});
-
 const manageAction = oneOf({
   kick: struct({ member: u32 }),
   ban: struct({ user: text, seconds: u32 }),
@@ -303,10 +210,6 @@ const CLIENT = /** @type {const} */ ({
   set_attributes: setAttributes,
   ping: struct({ id: u53 }),
   get_stats: struct({ ref: u32 }),
-  resync: struct({ channel: u32, part, tick: u53, hash: u32 }),
-  edit,
-  renew: struct({ ref: u32, token: text }),
-  manage: struct({ channel: u32, cseq: u53, action: manageAction }),
 });
 
 /** By tag. */
@@ -329,14 +232,32 @@ const SERVER = /** @type {const} */ ({
   redirect: struct({ url: text }),
   moved: struct({ channel: u32, epoch }),
   types: struct({ channel: u32, first: u32, names: list(text) }),
-  snapshot,
-  delta,
-  input_ack: struct({ channel: u32, tick: u53, cseq: u53 }),
-  part_gone: struct({ channel: u32, part }),
-  edited,
+});
+
+/** From tag 11 on. */
+const CLIENT_11 = /** @type {const} */ ({
+  renew: struct({ ref: u32, token: text }),
+  manage: struct({ channel: u32, cseq: u53, action: manageAction }),
+});
+
+/** From tag 20 on; before it is what the state's own codec reads. */
+const SERVER_20 = /** @type {const} */ ({ input_ack: struct({ channel: u32, tick: u53, cseq: u53 }) });
+/** From tag 23 on. */
+const SERVER_23 = /** @type {const} */ ({
   expiring: struct({ close_ms: u32 }),
   renewed: struct({ ref: u32, expires_ms: option(u53) }),
 });
+
+/**
+ * Messages that a plug-in adds, and the tag of the first of them.
+ *
+ * @typedef {[first: number, messages: Record<string, Shape<any>>]} Section
+ */
+
+/** @type {Section[]} */
+export const CLIENT_SECTIONS = [[0, CLIENT], [11, CLIENT_11]];
+/** @type {Section[]} */
+export const SERVER_SECTIONS = [[0, SERVER], [20, SERVER_20], [23, SERVER_23]];
 
 /** @typedef {null | boolean | string | { int: number } | { float: number } | { bytes: Uint8Array }} WireValue */
 /** @typedef {Of<typeof payload>} WirePayload */
@@ -354,16 +275,8 @@ const SERVER = /** @type {const} */ ({
 /** @typedef {Of<typeof ephemeral>} Ephemeral */
 /** @typedef {Of<typeof presence>} Presence */
 /** @typedef {Of<typeof presenceEvent>} PresenceEvent */
+/** @typedef {Of<typeof counts>} Counts */
 /** @typedef {Of<typeof stats>} Stats */
-/** @typedef {Of<typeof part>} Part */
-/** @typedef {Of<typeof snapshot>} Snapshot */
-/** @typedef {Of<typeof delta>} Delta */
-/** @typedef {Of<typeof scalarValue>} ScalarValue */
-/** @typedef {Of<typeof fieldValue>} FieldValue */
-/** @typedef {Of<typeof entityRef>} EntityRef */
-/** @typedef {Of<typeof stateEdit>} StateEdit */
-/** @typedef {Of<typeof edited>} Edited */
-/** @typedef {Of<typeof editRefusal>} EditRefusal */
 
 /**
  * A message: its name and its fields.
@@ -371,81 +284,57 @@ const SERVER = /** @type {const} */ ({
  * @template {Record<string, Shape<any>>} M
  * @typedef {{ [K in keyof M]: { tag: K, body: Of<M[K]> } }[keyof M]} Tagged
  */
-/** @typedef {Tagged<typeof CLIENT>} ClientMessage */
-/** @typedef {Tagged<typeof SERVER>} ServerMessage */
+/** @typedef {Tagged<typeof CLIENT> | Tagged<typeof CLIENT_11> | import('./statecodec.js').StateClientMessage} ClientMessage */
+/** @typedef {Tagged<typeof SERVER> | Tagged<typeof SERVER_20> | Tagged<typeof SERVER_23> | import('./statecodec.js').StateServerMessage} ServerMessage */
 
-const clientEntries = Object.entries(CLIENT);
-const serverEntries = Object.entries(SERVER);
-
-/**
- * One message from a client, without a length in front.
- *
- * @param {ClientMessage} it
- * @returns {Uint8Array}
- */
-export function encodeClient(it) {
-  return encode(clientEntries, it);
-}
+/** The messages of one direction, by tag. @typedef {[name: string, shape: Shape<any>][]} Table */
 
 /**
- * One message from the server, without a length in front.
- *
- * @param {ServerMessage} it
- * @returns {Uint8Array}
+ * @param {readonly Section[]} sections
+ * @returns {Table}
  */
-export function encodeServer(it) {
-  return encode(serverEntries, it);
-}
-
-/**
- * Decodes one message from a client; an unknown tag is an error.
- *
- * @param {Uint8Array} encoded
- * @returns {ClientMessage}
- */
-export function decodeClient(encoded) {
-  const it = decode(clientEntries, encoded);
-  if (it === null) {
-    throw new DecodeError('no client message has this tag');
+export function tableOf(sections) {
+  /** @type {Table} */
+  const table = [];
+  for (const [first, messages] of sections) {
+    Object.entries(messages).forEach((entry, index) => {
+      table[first + index] = entry;
+    });
   }
-  return /** @type {ClientMessage} */ (it);
+  return table;
 }
 
 /**
- * Decodes one message from the server; `null` for a tag of a later version, to be skipped.
+ * One message, without a length in front.
  *
- * @param {Uint8Array} encoded
- * @returns {ServerMessage | null}
- */
-export function decodeServer(encoded) {
-  return /** @type {ServerMessage | null} */ (decode(serverEntries, encoded));
-}
-
-/**
- * @param {[string, Shape<any>][]} entries
+ * @param {Table} table
  * @param {{ tag: string, body: any }} it
+ * @returns {Uint8Array}
  */
-function encode(entries, it) {
-  const tag = entries.findIndex(([name]) => name === it.tag);
+export function encode(table, it) {
+  const tag = table.findIndex((entry) => entry?.[0] === it.tag);
   if (tag < 0) {
     throw new RangeError(`no such message: ${it.tag}`);
   }
   const writer = new Writer();
-  writer.uint(tag);
-  entries[tag][1].put(writer, it.body);
+  writer.u53(tag);
+  table[tag][1].put(writer, it.body);
   return writer.finish();
 }
 
 /**
- * @param {[string, Shape<any>][]} entries
+ * Decodes one message; `null` for a tag that is not in the table.
+ *
+ * @param {Table} table
  * @param {Uint8Array} encoded
+ * @returns {any}
  */
-function decode(entries, encoded) {
+export function decode(table, encoded) {
   if (encoded.length > MESSAGE_BYTES_CAP) {
     throw new DecodeError(`the message is larger than ${MESSAGE_BYTES_CAP} bytes`);
   }
   const reader = new Reader(encoded);
-  const entry = entries[reader.u32()];
+  const entry = table[reader.u32()];
   if (entry === undefined) {
     return null;
   }

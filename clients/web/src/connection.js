@@ -1,6 +1,7 @@
 /**
- * One WebSocket: bytes to messages and back. Once `drop` was called nothing more is heard of it,
- * whatever the socket still does; a connection that hangs while closing must not hold up the next.
+ * One connection: messages to bytes and back, over whatever transport. Once `drop` was called
+ * nothing more is heard of it, whatever the transport still does; a connection that hangs while
+ * closing must not hold up the next.
  *
  * Deliberately absent: what the messages mean, and when to connect again.
  *
@@ -8,14 +9,13 @@
  */
 
 import { packBatches, splitBatch } from './batch.js';
-import { decodeServer, encodeClient } from './codec.js';
+import { decode } from './codec.js';
 import { DecodeError, UnknownTagError } from './errors.js';
 
-/** @typedef {import('./codec.js').ClientMessage} ClientMessage */
 /** @typedef {import('./codec.js').ServerMessage} ServerMessage */
-
-/** The binary wire's WebSocket subprotocol. */
-export const SUBPROTOCOL = 'madang.v1';
+/** @typedef {import('./codec.js').Table} Table */
+/** @typedef {import('./types.js').Pipe} Pipe */
+/** @typedef {import('./types.js').PipeEvents} PipeEvents */
 
 /**
  * @typedef {object} Handlers
@@ -26,94 +26,86 @@ export const SUBPROTOCOL = 'madang.v1';
  * @property {(error: DecodeError) => void} garbled the server sent what is not a message
  */
 
-/** @typedef {(new (url: string, protocols: string[]) => WebSocket)} WebSocketClass */
-
-/** One WebSocket connection. */
+/** One connection. */
 export class Connection {
-  #socket;
+  #pipe;
+  #table;
   #handlers;
   /** @type {Uint8Array[]} */
   #waiting = [];
+  #opened = false;
   #dropped = false;
 
-  /** Largest WebSocket message to send, in bytes; the server says it in its welcome. */
+  /** Largest batch to send, in bytes; the server says it in its welcome. */
   messageBytesMax = 64 * 1024;
 
   /** Messages of a later version that were skipped. */
   skipped = 0;
 
   /**
-   * @param {WebSocketClass} WebSocket
-   * @param {string} url
+   * @param {(hears: PipeEvents) => Pipe} open
+   * @param {Table} table of what the server says
    * @param {Handlers} handlers
    */
-  constructor(WebSocket, url, handlers) {
+  constructor(open, table, handlers) {
+    this.#table = table;
     this.#handlers = handlers;
-    this.#socket = new WebSocket(url, [SUBPROTOCOL]);
-    this.#socket.binaryType = 'arraybuffer';
-    this.#socket.onopen = () => this.#unlessDropped(() => handlers.opened());
-    this.#socket.onmessage = (event) => this.#unlessDropped(() => this.#read(event.data));
-    this.#socket.onclose = (event) =>
-      this.#unlessDropped(() => {
-        this.#dropped = true;
-        handlers.closed(event.code, event.reason);
-      });
-    // The close that follows every error says all there is to know.
-    this.#socket.onerror = () => {};
+    this.#pipe = open({
+      opened: () =>
+        this.#unlessDropped(() => {
+          this.#opened = true;
+          handlers.opened();
+        }),
+      received: (data) => this.#unlessDropped(() => this.#read(data)),
+      closed: (code, reason) =>
+        this.#unlessDropped(() => {
+          this.#dropped = true;
+          handlers.closed(code, reason);
+        }),
+    });
   }
 
-  /** Bytes handed to the socket and not yet to the network. */
-  get bufferedBytes() {
-    return this.#socket.bufferedAmount;
+  /** Bytes handed to the transport and not yet to the network. */
+  get bufferedAmount() {
+    return this.#pipe.bufferedAmount;
   }
 
   /**
-   * Sends a message. Those of one turn of the event loop share a WebSocket message.
+   * Sends a message. Those of one turn of the event loop share a batch.
    *
-   * @param {ClientMessage} message
+   * @param {Uint8Array} encoded one message
    */
-  send(message) {
-    this.sendEncoded(encodeClient(message));
-  }
-
-  /** @param {Uint8Array} encoded one message */
-  sendEncoded(encoded) {
-    if (this.#dropped) {
-      return;
-    }
-    this.#waiting.push(encoded);
-    if (this.#waiting.length === 1) {
+  send(encoded) {
+    if (this.#waiting.push(encoded) === 1) {
       queueMicrotask(() => this.#flush());
     }
   }
 
   /**
-   * Closes the socket and forgets it: no handler is called any more.
+   * Closes the transport and forgets it: no handler is called any more.
    *
    * @param {number} code 1000 ends the session, anything else leaves it to be resumed
    * @param {string} reason
    */
   drop(code, reason) {
-    if (this.#dropped) {
-      return;
-    }
-    this.#flush();
-    this.#dropped = true;
-    try {
-      this.#socket.close(code, reason);
-    } catch {
-      // A socket that cannot be closed is closed already.
-    }
+    this.#unlessDropped(() => {
+      this.#flush();
+      this.#dropped = true;
+      try {
+        this.#pipe.close(code, reason);
+      } catch {
+        // What cannot be closed is closed already.
+      }
+    });
   }
 
   #flush() {
     const messages = this.#waiting;
     this.#waiting = [];
-    if (this.#dropped || this.#socket.readyState !== 1) {
-      return;
-    }
-    for (const batch of packBatches(messages, this.messageBytesMax)) {
-      this.#socket.send(/** @type {Uint8Array<ArrayBuffer>} */ (batch));
+    if (this.#opened && !this.#dropped) {
+      for (const batch of packBatches(messages, this.messageBytesMax)) {
+        this.#pipe.send(/** @type {Uint8Array<ArrayBuffer>} */ (batch));
+      }
     }
   }
 
@@ -147,7 +139,7 @@ export class Connection {
     }
     const messages = [];
     for (const encoded of splitBatch(new Uint8Array(data))) {
-      const message = decodeKnown(encoded);
+      const message = this.#decodeKnown(encoded);
       if (message === null) {
         this.skipped += 1;
       } else {
@@ -157,37 +149,22 @@ export class Connection {
     return messages;
   }
 
+  /** @param {Uint8Array} encoded */
+  #decodeKnown(encoded) {
+    try {
+      return decode(this.#table, encoded);
+    } catch (error) {
+      if (error instanceof UnknownTagError) {
+        return null;
+      }
+      throw error;
+    }
+  }
+
   /** @param {() => void} action */
   #unlessDropped(action) {
     if (!this.#dropped) {
       action();
     }
-  }
-}
-
-/**
- * Whether a redirect leads to a WebSocket, and not from an encrypted one to one in the clear.
- *
- * @param {string} url
- * @param {string} from
- */
-export function mayFollow(url, from) {
-  const allowed = from.startsWith('wss:') ? ['wss:'] : ['ws:', 'wss:'];
-  try {
-    return allowed.includes(new URL(url).protocol);
-  } catch {
-    return false;
-  }
-}
-
-/** @param {Uint8Array} encoded */
-function decodeKnown(encoded) {
-  try {
-    return decodeServer(encoded);
-  } catch (error) {
-    if (error instanceof UnknownTagError) {
-      return null;
-    }
-    throw error;
   }
 }

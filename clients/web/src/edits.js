@@ -5,23 +5,23 @@
  */
 
 import { LIST_MAX } from './cells.js';
-import { EditRefusedError, LimitError } from './errors.js';
+import { LimitError, MadangError } from './errors.js';
 
 /** @typedef {import('./cells.js').FieldType} FieldType */
 /** @typedef {import('./cells.js').ScalarType} ScalarType */
 /** @typedef {import('./cells.js').Value} Value */
-/** @typedef {import('./codec.js').Edited} Edited */
-/** @typedef {import('./codec.js').EntityRef} EntityRef */
-/** @typedef {import('./codec.js').FieldValue} FieldValue */
-/** @typedef {import('./codec.js').ScalarValue} ScalarValue */
-/** @typedef {import('./codec.js').StateEdit} StateEdit */
+/** @typedef {import('./statecodec.js').Edited} Edited */
+/** @typedef {import('./statecodec.js').EntityRef} EntityRef */
+/** @typedef {import('./statecodec.js').FieldValue} FieldValue */
+/** @typedef {import('./statecodec.js').ScalarValue} ScalarValue */
+/** @typedef {import('./statecodec.js').StateEdit} StateEdit */
 /** @typedef {import('./statemodel.js').KindModel} KindModel */
 /** @typedef {import('./statemodel.js').Model} Model */
 /** @typedef {import('./types.js').Entity} Entity */
 /** @typedef {import('./types.js').EditResult} EditResult */
 
 /**
- * One change, as `room.state.create` and its like make it. To be handed to `room.edit`, once.
+ * One change, as `room.state.create` and its like make it. To be handed to `room.state.edit`, once.
  *
  * @typedef {Creation
  *   | { op: 'set', target: EntityTarget, fields: [number, FieldValue | null][], names: string[], ifVersion: number | null }
@@ -41,6 +41,28 @@ import { EditRefusedError, LimitError } from './errors.js';
 
 /** Most changes of fields and entities together in one `edit`. */
 const EDITS_MAX = 256;
+
+/** Some changes of an edit were refused (`edit_refused`); the others were made. */
+export class EditRefusedError extends MadangError {
+  /**
+   * @param {{ change: number, field: string | null, reason: string }[]} refused
+   * @param {(number | null)[]} ids
+   * @param {number} tick
+   */
+  constructor(refused, ids, tick) {
+    const words = refused.map(({ change, field, reason }) => `change ${change}${field ? ` (${field})` : ''}: ${reason}`);
+    super('edit_refused', words.join('; '));
+    /**
+     * The refused changes, by their place in the edit; `field` where it was one of several. Reasons:
+     * `unknown`, `invalid`, `not_owner`, `changed`, `full`, `no_such_member`.
+     */
+    this.refused = refused;
+    /** The ids of the created entities in the order of their changes, null where it was refused. */
+    this.ids = ids;
+    /** The tick that shows the changes that were made. */
+    this.tick = tick;
+  }
+}
 
 /** A new entity. It stands for the entity in changes behind it in the same edit. */
 export class Creation {
@@ -151,7 +173,7 @@ export function toWire(changes) {
     }
   });
   if (edits.length > EDITS_MAX) {
-    throw new LimitError(`${edits.length} changes at once, and a server takes ${EDITS_MAX}`);
+    throw new LimitError('too_large', `${edits.length} changes at once, and a server takes ${EDITS_MAX}`);
   }
   return { edits, origin };
 }

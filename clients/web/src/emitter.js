@@ -12,6 +12,9 @@
  * @typedef {T extends [any, ...any[]] ? T : [event: T]} Arguments
  */
 
+/** Stops the listening that it came from. @typedef {() => void} Off */
+/** @typedef {{ signal?: AbortSignal }} ListenOptions */
+
 /**
  * @template {Record<string, any>} E event names and what comes with them
  */
@@ -20,32 +23,33 @@ export class Emitter {
   #listeners = new Map();
 
   /**
-   * Calls `listener` for each event of that name, until the returned function is called.
+   * Calls `listener` for each event of that name, until the returned function is called or the
+   * signal aborts.
    *
    * @template {keyof E} K
    * @param {K} name
    * @param {(...event: Arguments<E[K]>) => void} listener
-   * @returns {() => void}
+   * @param {ListenOptions} [options]
+   * @returns {Off}
    */
-  on(name, listener) {
+  on(name, listener, { signal } = {}) {
     const listeners = this.#listeners.get(name) ?? new Set();
-    this.#listeners.set(name, listeners);
-    listeners.add(listener);
-    return () => {
-      listeners.delete(listener);
-    };
+    const off = () => void listeners.delete(listener);
+    if (!signal?.aborted) {
+      this.#listeners.set(name, listeners.add(listener));
+      signal?.addEventListener('abort', off, { once: true });
+    }
+    return off;
   }
 
   /**
+   * @internal
    * @template {keyof E} K
    * @param {K} name
    * @param {Arguments<E[K]>} event
    */
   emit(name, ...event) {
-    const listeners = this.#listeners.get(name);
-    if (listeners !== undefined) {
-      callAll(listeners, event);
-    }
+    callAll(this.#listeners.get(name) ?? [], event);
   }
 }
 

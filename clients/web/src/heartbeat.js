@@ -12,6 +12,8 @@ import { Clock } from './clock.js';
 
 /** How often to measure the round trip unless the application says otherwise. */
 const PING_MS = 10_000;
+/** How long the answer to a doubt may take. */
+const PROBE_MS = 4_000;
 /** Pings of a new connection in quick succession: the clock should be known soon. */
 const FIRST_PINGS_MS = [0, 300, 900];
 
@@ -65,6 +67,17 @@ export class Heartbeat {
       }
     });
     this.#next();
+  }
+
+  /** The connection may be dead: it is lost unless the server says something soon. */
+  probe() {
+    const askedAt = this.#timers.now();
+    this.#ping();
+    this.#due.start('probe', PROBE_MS, () => {
+      if (this.#receivedAt < askedAt) {
+        this.#pulse.silent();
+      }
+    });
   }
 
   /** The connection is gone; its pings will not be answered. */

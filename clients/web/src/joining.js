@@ -87,5 +87,5 @@ function extensions({ schema, onLeave }) {
  * @param {import('./errors.js').RefusedError} error
  */
 export function mayRetryJoin(error) {
-  return REFUSED_FOR_NOW.has(error.reason);
+  return REFUSED_FOR_NOW.has(error.code);
 }

@@ -1,42 +1,52 @@
 /**
  * What a member sends to its room: numbers it, keeps what must be answered until it is, and holds
- * back the newest of class latest while the socket takes no more. It outlives connections.
+ * back the newest of class latest while the connection takes no more. It outlives connections.
  *
  * Deliberately absent: what the messages say, and what the room answers to the application.
  *
  * @module
  */
 
-import { encodeClient } from './codec.js';
 import { DroppedError, LeftError, LimitError, OutcomeUnknownError } from './errors.js';
 import { Pending } from './pending.js';
 
 /** @typedef {import('./codec.js').ClientMessage} ClientMessage */
 /** @typedef {import('./codec.js').ServerMessage} ServerMessage */
 /** @typedef {import('./pending.js').Entry} Entry */
+/** @typedef {import('./types.js').Receipt} Receipt */
 
 /**
  * What it needs of the client.
  *
- * @typedef {object} Socket
- * @property {(message: ClientMessage) => void} send
- * @property {() => boolean} congested whether the socket has more than it can take for now
+ * @typedef {object} Wire
+ * @property {(message: ClientMessage) => Uint8Array} encode
+ * @property {(encoded: Uint8Array) => void} send
+ * @property {() => boolean} congested whether the connection has more than it can take for now
  * @property {() => number} messageBytesMax
  * @property {number} pendingMax most unanswered sendings of a room
+ * @property {number} queueMax most sendings of a room that wait for a connection
+ * @property {number} queueBytesMax and their bytes
  */
 
 /**
- * Something that was sent, or waits for it: its number and its answer.
+ * Makes a message of the room's number and the sending's, anew for every sending: the numbers of
+ * types may change.
  *
- * @typedef {{ cseq: number, done: Promise<any> }} Sending
+ * @typedef {(head: { channel: number, cseq: number }) => ClientMessage} Build
+ */
+
+/**
+ * Something sent: a promise of its answer that knows its number, 0 if it was not sent.
+ *
+ * @template T
+ * @typedef {Promise<T> & { readonly cseq: number }} Sending
  */
 
 /** The sendings of one room. */
 export class Outbox {
-  #socket;
-  #typeRef;
+  #wire;
   #pending = new Pending();
-  /** @type {Map<number, ClientMessage & { tag: 'publish' }>} */
+  /** @type {Map<number, Build>} */
   #latestWaiting = new Map();
 
   /** The room's number, `null` while it has none. @type {number | null} */
@@ -45,14 +55,14 @@ export class Outbox {
   live = false;
   /** The highest number used so far. */
   cseq = 0;
+  /** Volatile messages that found no connection that takes them. */
+  dropped = 0;
+  /** Messages of class latest whose place a newer one took before they were sent. */
+  conflated = 0;
 
-  /**
-   * @param {Socket} socket
-   * @param {(type: string) => string | number} typeRef what to call a type by, for now
-   */
-  constructor(socket, typeRef) {
-    this.#socket = socket;
-    this.#typeRef = typeRef;
+  /** @param {Wire} wire */
+  constructor(wire) {
+    this.#wire = wire;
   }
 
   /** How much waits for an answer. */
@@ -61,78 +71,81 @@ export class Outbox {
   }
 
   /**
-   * Sends what must be answered, now or once the room can be reached.
+   * Sends what must be answered: now, or with `queue` once the room can be reached.
    *
    * @param {Exclude<Entry['kind'], 'volatile'>} kind
-   * @param {any} local
-   * @param {(head: { channel: number, cseq: number }) => ClientMessage} build
-   * @returns {Sending}
+   * @param {Build} build
+   * @param {{ local?: any, queue?: boolean }} [options]
+   * @returns {Sending<any>}
    */
-  send(kind, local, build) {
-    const refused = this.#refusal(build);
-    return refused === null ? this.#add(kind, local, build) : unsent(refused);
+  send(kind, build, { local, queue = false } = {}) {
+    const encoded = this.#encode(build);
+    if (encoded instanceof Error) {
+      return unsent(encoded);
+    }
+    if (!this.live) {
+      if (!queue) {
+        return unsent(new DroppedError('offline', 'the room cannot be reached for now, and the message was not to wait (queue: true)'));
+      }
+      if (this.#pending.waiting >= this.#wire.queueMax || this.#pending.waitingBytes + encoded.length > this.#wire.queueBytesMax) {
+        return unsent(new LimitError('queue_full', `${this.#pending.waiting} messages wait for the connection already`));
+      }
+    }
+    return this.#add(kind, build, encoded, local);
   }
 
   /**
    * Sends what is dealt with by a room with rules, now or never.
    *
-   * @param {(head: { channel: number, cseq: number }) => ClientMessage} build
-   * @returns {Sending}
+   * @param {Build} build
+   * @param {boolean} isAnswered whether the room says when it has dealt with it
+   * @returns {Sending<any>}
    */
-  sendVolatile(build) {
-    const refused = this.#refusal(build);
-    if (refused !== null) {
-      return unsent(refused);
+  sendVolatile(build, isAnswered) {
+    const encoded = this.#encode(build);
+    if (encoded instanceof Error) {
+      return unsent(encoded);
     }
-    if (!this.live || this.#socket.congested()) {
-      return unsent(new DroppedError('the room cannot be reached for now'));
+    if (!this.live || this.#wire.congested()) {
+      this.dropped += 1;
+      return unsent(new DroppedError('dropped', 'the room cannot be reached for now'));
     }
-    return this.#add('volatile', undefined, build);
+    if (isAnswered) {
+      return this.#add('volatile', build, encoded, undefined);
+    }
+    this.#wire.send(encoded);
+    return sent(++this.cseq);
   }
 
   /**
-   * Sends what is not answered: now, later if it is the newest of its key, or never.
+   * Sends what only matters until the next of its key: now, or later if it still is the newest.
    *
-   * @param {string} type
-   * @param {import('./codec.js').WirePayload} payload
-   * @param {'latest' | 'volatile'} deliveryClass
+   * @param {Build} build
    * @param {number} key
+   * @returns {Sending<any>}
    */
-  sendEphemeral(type, payload, deliveryClass, key) {
-    const open = this.live && !this.#socket.congested();
-    if (!open && deliveryClass === 'volatile') {
-      return;
+  sendLatest(build, key) {
+    const encoded = this.#encode(build);
+    if (encoded instanceof Error) {
+      return unsent(encoded);
     }
-    /** @type {ClientMessage & { tag: 'publish' }} */
-    const message = {
-      tag: 'publish',
-      body: {
-        ...this.#head(open ? ++this.cseq : 0),
-        class: deliveryClass === 'latest' ? { latest: key } : 'volatile',
-        // By name while it waits: the numbers may be others by then.
-        type: open ? this.#typeRef(type) : type,
-        payload,
-      },
-    };
-    if (open) {
-      this.#latestWaiting.delete(key);
-      this.#socket.send(message);
-    } else {
-      this.#latestWaiting.set(key, message);
+    this.conflated += Number(this.#latestWaiting.delete(key));
+    if (this.live && !this.#wire.congested()) {
+      this.#wire.send(encoded);
+      return sent(++this.cseq);
     }
+    this.#latestWaiting.set(key, build);
+    return sent(0);
   }
 
-  /** Sends what waited for the socket to take more. */
+  /** Sends what waited for the connection to take more. */
   flushLatest() {
-    if (!this.live || this.#socket.congested()) {
-      return;
+    if (this.live && !this.#wire.congested()) {
+      for (const build of this.#latestWaiting.values()) {
+        this.#wire.send(this.#wire.encode(build(this.#head(++this.cseq))));
+      }
+      this.#latestWaiting.clear();
     }
-    for (const message of this.#latestWaiting.values()) {
-      message.body.cseq = ++this.cseq;
-      message.body.channel = this.channel ?? 0;
-      this.#socket.send(message);
-    }
-    this.#latestWaiting.clear();
   }
 
   /**
@@ -141,10 +154,8 @@ export class Outbox {
    * @param {number} appliedCseq
    */
   sendAgain(appliedCseq) {
-    for (const { reject } of this.#pending.takeAll(
-      ({ cseq, kind }) => kind === 'volatile' && cseq > appliedCseq,
-    )) {
-      reject(new DroppedError('the connection was lost'));
+    for (const { reject } of this.#pending.takeAll(({ cseq, kind }) => kind === 'volatile' && cseq > appliedCseq)) {
+      reject(new DroppedError('dropped', 'the connection was lost'));
     }
     for (const entry of this.#pending.all()) {
       if (entry.cseq > appliedCseq) {
@@ -152,9 +163,7 @@ export class Outbox {
       }
     }
     // Answers are not in the log, so a request that was dealt with is simply asked anew.
-    for (const entry of this.#pending.takeAll(
-      ({ cseq, kind }) => kind === 'request' && cseq <= appliedCseq,
-    )) {
+    for (const entry of this.#pending.takeAll(({ cseq, kind }) => kind === 'request' && cseq <= appliedCseq)) {
       this.#askAnew(entry);
     }
     this.flushLatest();
@@ -172,7 +181,7 @@ export class Outbox {
   }
 
   /**
-   * A room with rules has dealt with everything published up to here, and what it refused was said.
+   * A room with rules has dealt with everything sent up to here, and what it refused was said.
    *
    * @param {{ cseq: number, tick: number }} ack
    */
@@ -205,11 +214,14 @@ export class Outbox {
     }
   }
 
-  /** Edits name entities of the state that there was: in another they would mean something else. */
-  dropEdits() {
-    for (const entry of this.#pending.takeAll(({ kind }) => kind === 'edit')) {
-      entry.reject(new DroppedError('the state that it was for is gone'));
-    }
+  /**
+   * Nobody waits for the answer any more; what was not sent yet is not sent.
+   *
+   * @param {Promise<any>} sending
+   * @param {Error} error
+   */
+  giveUp(sending, error) {
+    this.#pending.takeAll((entry) => entry.done === sending)[0]?.reject(error);
   }
 
   /**
@@ -220,6 +232,13 @@ export class Outbox {
   giveUpSent(why) {
     for (const entry of this.#pending.takeAll(({ sent }) => sent)) {
       entry.reject(new OutcomeUnknownError(why));
+    }
+  }
+
+  /** Edits name entities of the state that there was: in another they would mean something else. */
+  dropEdits() {
+    for (const entry of this.#pending.takeAll(({ kind }) => kind === 'edit')) {
+      entry.reject(new DroppedError('dropped', 'the state that it was for is gone'));
     }
   }
 
@@ -238,47 +257,47 @@ export class Outbox {
   }
 
   /**
-   * Why a message cannot be sent, now or later.
+   * The message under the next number, or why it cannot be sent, now or later.
    *
-   * @param {(head: { channel: number, cseq: number }) => ClientMessage} build
+   * @param {Build} build
+   * @returns {Uint8Array | Error}
    */
-  #refusal(build) {
+  #encode(build) {
     if (this.channel === null) {
       return new LeftError('left');
     }
-    if (this.#pending.size >= this.#socket.pendingMax) {
-      return new LimitError(`${this.#pending.size} messages wait already`);
+    if (this.#pending.size >= this.#wire.pendingMax) {
+      return new LimitError('queue_full', `${this.#pending.size} messages wait for their answers already`);
     }
-    const encoded = encodeClient(build(this.#head(this.cseq + 1))).length;
-    return encoded + 9 > this.#socket.messageBytesMax()
-      ? new LimitError(`a message of ${encoded} bytes is more than the server takes`)
-      : null;
+    const encoded = this.#wire.encode(build(this.#head(this.cseq + 1)));
+    return encoded.length + 9 > this.#wire.messageBytesMax()
+      ? new LimitError('too_large', `a message of ${encoded.length} bytes is more than the server takes`)
+      : encoded;
   }
 
   /**
    * @param {Entry['kind']} kind
+   * @param {Build} build
+   * @param {Uint8Array} encoded under the next number
    * @param {any} local
-   * @param {(head: { channel: number, cseq: number }) => ClientMessage} build
-   * @returns {Sending}
+   * @returns {Sending<any>}
    */
-  #add(kind, local, build) {
+  #add(kind, build, encoded, local) {
     const cseq = ++this.cseq;
-    const done = new Promise((resolve, reject) => {
-      const entry = { cseq, kind, local, build, sent: false, resolve, reject };
-      this.#pending.add(entry);
-      if (this.live) {
-        this.#sendEntry(entry);
-      }
-    });
-    // Whoever does not care for the receipt need not catch.
-    done.catch(() => {});
-    return { cseq, done };
+    /** @type {any} */
+    const entry = { cseq, kind, local, build, bytes: encoded.length, sent: this.live };
+    entry.done = new Promise((resolve, reject) => Object.assign(entry, { resolve, reject }));
+    this.#pending.add(entry);
+    if (this.live) {
+      this.#wire.send(encoded);
+    }
+    return numbered(entry.done, cseq);
   }
 
   /** @param {Entry} entry */
   #sendEntry(entry) {
     entry.sent = true;
-    this.#socket.send(entry.build(this.#head(entry.cseq)));
+    this.#wire.send(this.#wire.encode(entry.build(this.#head(entry.cseq))));
   }
 
   /** @param {Entry} entry a request that is not pending any more */
@@ -299,7 +318,7 @@ export class Outbox {
  * more than that, and cannot be said again.
  *
  * @param {Entry} entry
- * @param {import('./pending.js').Receipt} receipt
+ * @param {Receipt} receipt
  */
 function settleRepeated(entry, receipt) {
   if (entry.kind === 'edit') {
@@ -310,11 +329,29 @@ function settleRepeated(entry, receipt) {
 }
 
 /**
- * @param {Error} error
- * @returns {Sending}
+ * @param {number} cseq
+ * @returns {Sending<Receipt>}
  */
-function unsent(error) {
-  const done = Promise.reject(error);
+function sent(cseq) {
+  return numbered(Promise.resolve({ seq: null, repeated: false }), cseq);
+}
+
+/**
+ * @param {Error} error
+ * @returns {Sending<never>}
+ */
+export function unsent(error) {
+  return numbered(Promise.reject(error), 0);
+}
+
+/**
+ * @template T
+ * @param {Promise<T>} done
+ * @param {number} cseq
+ * @returns {Sending<T>}
+ */
+function numbered(done, cseq) {
+  // Whoever does not care for the answer need not catch.
   done.catch(() => {});
-  return { cseq: 0, done };
+  return Object.assign(done, { cseq });
 }

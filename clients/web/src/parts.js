@@ -10,9 +10,9 @@
 import { DecodeError } from './errors.js';
 import { Replica } from './replica.js';
 
-/** @typedef {import('./codec.js').Part} Part */
-/** @typedef {import('./codec.js').Snapshot} Snapshot */
-/** @typedef {import('./codec.js').Delta} Delta */
+/** @typedef {import('./statecodec.js').Part} Part */
+/** @typedef {import('./statecodec.js').Snapshot} Snapshot */
+/** @typedef {import('./statecodec.js').Delta} Delta */
 /** @typedef {import('./replica.js').Entity} Entity */
 /** @typedef {import('./replica.js').Change} Change */
 /** @typedef {import('./statemodel.js').Model} Model */

@@ -6,16 +6,15 @@
  * @module
  */
 
-/** @typedef {import('./codec.js').ClientMessage} ClientMessage */
-/** @typedef {{ seq: number | null, repeated: boolean, durability?: 'sequenced' | 'durable', tick?: number }} Receipt */
-
 /**
  * @typedef {object} Entry
  * @property {number} cseq
  * @property {'publish' | 'volatile' | 'direct' | 'request' | 'attributes' | 'edit'} kind
- * @property {(head: { channel: number, cseq: number }) => ClientMessage} build the message, anew for every sending: type numbers may change
+ * @property {import('./outbox.js').Build} build
  * @property {any} local the application's own mark
- * @property {boolean} sent whether it ever went into a socket
+ * @property {number} bytes
+ * @property {boolean} sent whether it ever went into a connection
+ * @property {Promise<any>} done
  * @property {(value: any) => void} resolve
  * @property {(error: Error) => void} reject
  */
@@ -30,14 +29,19 @@ export class Pending {
     return this.#entries.size;
   }
 
+  /** How many have not been sent at all. */
+  get waiting() {
+    return this.all().filter(({ sent }) => !sent).length;
+  }
+
+  /** And their bytes. */
+  get waitingBytes() {
+    return this.all().reduce((sum, { sent, bytes }) => sum + (sent ? 0 : bytes), 0);
+  }
+
   /** @param {Entry} entry with a cseq above all before */
   add(entry) {
     this.#entries.set(entry.cseq, entry);
-  }
-
-  /** @param {number} cseq */
-  get(cseq) {
-    return this.#entries.get(cseq);
   }
 
   /**

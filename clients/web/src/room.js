@@ -6,55 +6,68 @@
  * @module
  */
 
-import { fromEdited, toWire } from './edits.js';
 import { Emitter } from './emitter.js';
-import { LeftError, RefusedError } from './errors.js';
+import { LeftError, MadangError, TimeoutError } from './errors.js';
 import { EXT_SCHEMA, joinMessage } from './joining.js';
-import { Outbox } from './outbox.js';
-import { RoomState } from './state.js';
-import { readModel } from './statemodel.js';
-import { applyAttributes, describe, fromPayload, toAttributes, toMember, toPayload } from './values.js';
+import { Outbox, unsent } from './outbox.js';
+import { Presence } from './presence.js';
+import { fromPayload, toPayload } from './values.js';
 
 /** @typedef {import('./codec.js').ClientMessage} ClientMessage */
 /** @typedef {import('./codec.js').ServerMessage} ServerMessage */
-/** @typedef {import('./codec.js').Edited} Edited */
 /** @typedef {import('./codec.js').Joined} Joined */
-/** @typedef {import('./codec.js').Part} Part */
-/** @typedef {import('./pending.js').Receipt} Receipt */
-/** @typedef {import('./outbox.js').Socket} Socket */
-/** @typedef {import('./values.js').Attributes} Attributes */
+/** @typedef {import('./emitter.js').ListenOptions} ListenOptions */
+/** @typedef {import('./emitter.js').Off} Off */
+/** @typedef {import('./errors.js').RefusedError} RefusedError */
+/** @typedef {import('./outbox.js').Wire} Wire */
+/** @typedef {import('./roomstate.js').RoomState} RoomState */
 /** @typedef {import('./types.js').Member} Member */
 /** @typedef {import('./types.js').Origin} Origin */
-/** @typedef {import('./types.js').PresenceChange} PresenceChange */
-/** @typedef {import('./types.js').RoomEvents} RoomEvents */
 /** @typedef {import('./types.js').JoinOptions} JoinOptions */
 /** @typedef {import('./types.js').Target} Target */
-/** @typedef {import('./types.js').PublishOptions} PublishOptions */
-/** @typedef {import('./types.js').Input} Input */
-/** @typedef {import('./types.js').EditResult} EditResult */
-/** @typedef {import('./edits.js').Change} Change */
+/** @typedef {import('./types.js').SendOptions} SendOptions */
+/** @typedef {import('./types.js').RequestOptions} RequestOptions */
+/** @typedef {import('./types.js').Receipt} Receipt */
+/** @typedef {import('./types.js').RoomMessage} RoomMessage */
+/** @typedef {import('./types.js').RoomStats} RoomStats */
+/** @typedef {import('./types.js').StatePlugin} StatePlugin */
+/** @typedef {import('./types.js').Drop} Drop */
+/** @typedef {import('./types.js').Recovery} Recovery */
+/** @typedef {import('./types.js').Leave} Leave */
+/** @typedef {import('./types.js').Gap} Gap */
+/** @template T @typedef {import('./outbox.js').Sending<T>} Sending */
 
 /**
  * What a room needs of its client.
  *
- * @typedef {Socket & { leave: (room: Room) => Promise<void>, report: (error: Error) => void }} Link
+ * @typedef {Wire & {
+ *   leave: (room: Room) => Promise<void>,
+ *   stats: (rooms: Room[]) => Promise<RoomStats>,
+ *   ticket: (room: Room) => string | null,
+ *   report: (error: Error) => void,
+ *   timers: import('./types.js').Timers,
+ *   state: StatePlugin | undefined,
+ * }} Link
  */
 
-/** The error code of an edit to a room without state. */
-const NO_STATE = 112;
+const REQUEST_TIMEOUT_MS = 10_000;
+/** Messages that `history` keeps unless the join says otherwise. */
+const HISTORY_MAX = 1_000;
 
-/**
- * A room this client is in, was in, or is entering.
- *
- * @extends {Emitter<RoomEvents>}
- */
-export class Room extends Emitter {
+/** A room this client is in, was in, or is entering. */
+export class Room {
   #link;
   /** @type {Joined | null} */
   #joined = null;
   #epoch = '';
   #seq = 0;
   #outbox;
+  /** By the type's name, and `message` and `*`. @type {Emitter<Record<string, RoomMessage>>} */
+  #messages = new Emitter();
+  /** @type {Emitter<{ drop: Drop, recover: Recovery, leave: Leave, gap: Gap, refuse: RefusedError }>} */
+  #life = new Emitter();
+  /** @type {RoomMessage[]} */
+  #history = [];
   /** @type {string[]} */
   #types = [];
   /** @type {Map<string, number>} */
@@ -68,40 +81,37 @@ export class Room extends Emitter {
   #held = null;
   /** Member ids this client has had in this epoch. @type {Set<number>} */
   #ownIds = new Set();
-  /** @type {Attributes} */
-  #attributes;
-  #count = 0;
   /** @type {RoomState | null} */
   #state = null;
   /** Why the room's rules failed, if they did. @type {RefusedError | null} */
   #failure = null;
-
-  /** The others and oneself, by id, while the room's presence is `full`. @type {Map<number, Member>} */
-  members = new Map();
+  #isDropped = false;
 
   /** What was asked for. @type {Target} */
   target;
   /** @type {JoinOptions} */
   options;
+  /** Who is here. */
+  presence;
 
   /**
-   * Use `client.join`.
+   * Use `client.joinOrCreate` and its like.
    *
+   * @internal
    * @param {Target} target
    * @param {JoinOptions} options
    * @param {Link} link
    */
   constructor(target, options, link) {
-    super();
     this.target = target;
     this.options = options;
     this.#link = link;
-    this.#outbox = new Outbox(link, (type) => this.#typeRef(type));
-    this.#attributes = { ...options.attributes };
+    this.#outbox = new Outbox(link);
+    this.presence = new Presence(this.#outbox, options.attributes);
   }
 
-  /** The room's name; for a match it is known once joined. */
-  get name() {
+  /** The room's name, its id; for a match it is known once joined. */
+  get id() {
     return this.#joined?.name ?? (typeof this.target === 'string' ? this.target : '');
   }
 
@@ -120,22 +130,21 @@ export class Room extends Emitter {
     return Object.fromEntries(this.#joined?.labels ?? []);
   }
 
-  /** What members are told about each other. */
-  get presence() {
-    return this.#joined?.presence ?? 'none';
-  }
-
-  /** How many members there are, as far as the room's presence tells. */
-  get count() {
-    return this.presence === 'full' ? this.members.size : this.#count;
-  }
-
   /** Oneself. @returns {Member} */
   get me() {
     const id = this.#joined?.member ?? 0;
-    return (
-      this.members.get(id) ?? { id, user: null, away: !this.#outbox.live, attributes: { ...this.#attributes } }
-    );
+    const { members, attributes } = this.presence;
+    return members.get(id) ?? { id, user: null, away: !this.live, attributes: { ...attributes } };
+  }
+
+  /** The room's state; null where it has none, where the client has no plug-in for it, and before it is entered. */
+  get state() {
+    return this.#state;
+  }
+
+  /** The newest logged messages, as many as the join asked for by `history` or `keep`; oldest first. @returns {readonly RoomMessage[]} */
+  get history() {
+    return this.#history;
   }
 
   /** The highest seq seen. */
@@ -143,9 +152,9 @@ export class Room extends Emitter {
     return this.#seq;
   }
 
-  /** The room's state; null where it has none, and before it is entered. */
-  get state() {
-    return this.#state;
+  /** Whether what is sent now leaves at once. */
+  get live() {
+    return this.#outbox.live;
   }
 
   /** Sendings that were not answered yet. */
@@ -153,119 +162,49 @@ export class Room extends Emitter {
     return this.#outbox.unanswered;
   }
 
-  /** Whether what is sent now leaves at once. */
-  get live() {
-    return this.#outbox.live;
+  /**
+   * A text with which `client.reconnect` takes this membership up in another page or process, once,
+   * while the server holds it; null before the session began. It changes as the room goes on, so
+   * read it when you put it away.
+   */
+  get ticket() {
+    return this.#link.ticket(this);
   }
 
   /**
-   * Sends to everyone in the room.
+   * Sends to everyone in the room, or with `to` to one member.
    *
-   * `reliable` (the default) returns a promise of the message's seq; it waits through reconnects,
-   * and rejects when the message was refused or its fate is unknown. `latest` and `volatile`
-   * return nothing: the first is replaced by the next of its key while it cannot be sent, the
-   * second is dropped.
+   * `reliable` (the default) is numbered, logged and sent again after a lost connection; the promise
+   * is of its place in the log. Without a connection it is refused (`offline`) unless it may wait:
+   * `queue: true`. `latest` is replaced by the next of its key while it cannot be sent. `volatile`
+   * goes now or never, and its promise rejects (`dropped`) if it did not.
    *
-   * @overload
+   * In a room with rules the promise of a reliable or volatile message is fulfilled once they have
+   * dealt with it, and rejected when they refuse it. Its `cseq` is the number under which it was
+   * sent: the state shows what came of it once `state.acked.cseq` is as high.
+   *
    * @param {string} type
-   * @param {unknown} payload
-   * @param {PublishOptions & { class?: 'reliable' }} [options]
-   * @returns {Promise<Receipt>}
+   * @param {unknown} [payload] a string is text, a `Uint8Array` bytes, anything else JSON
+   * @param {SendOptions} [options]
+   * @returns {Sending<Receipt>}
    */
-  /**
-   * @overload
-   * @param {string} type
-   * @param {unknown} payload
-   * @param {PublishOptions & { class: 'latest' | 'volatile' }} options
-   * @returns {undefined}
-   */
-  /**
-   * @param {string} type
-   * @param {unknown} payload
-   * @param {PublishOptions} [options]
-   * @returns {Promise<Receipt> | undefined}
-   */
-  publish(type, payload, options = {}) {
+  send(type, payload = null, { class: deliveryClass = 'reliable', key = 0, to, ...options } = {}) {
     const wire = toPayload(payload);
-    if (options.class === 'latest' || options.class === 'volatile') {
-      this.#outbox.sendEphemeral(type, wire, options.class, options.key ?? 0);
-      return undefined;
+    if (to !== undefined) {
+      const member = typeof to === 'number' ? to : to.id;
+      return this.#outbox.send('direct', (head) => ({ tag: 'direct', body: { ...head, to: member, type: this.#typeRef(type), payload: wire } }), options);
     }
-    return this.#outbox.send('publish', options.local, (head) => ({
-      tag: 'publish',
-      body: { ...head, class: 'reliable', type: this.#typeRef(type), payload: wire },
-    })).done;
-  }
-
-  /**
-   * Sends to the rules of a room, as `publish` does, and says under which number: whoever predicts
-   * what will come of it can drop the prediction once `room.state.acked.cseq` is as high.
-   *
-   * `volatile` (the default) goes now or never: `cseq` is 0 where it could not be sent, and `done`
-   * rejects with `DroppedError` then, or when the connection is lost before the room has dealt with
-   * it. `reliable` waits through reconnects. Only rooms with state say that they have dealt with
-   * something volatile; in others `done` is fulfilled as soon as it is sent.
-   *
-   * @param {string} type
-   * @param {unknown} payload
-   * @param {{ class?: 'reliable' | 'volatile' }} [options]
-   * @returns {Input}
-   */
-  input(type, payload, options = {}) {
-    const wire = toPayload(payload);
-    const deliveryClass = options.class ?? 'volatile';
     const build = (/** @type {{ channel: number, cseq: number }} */ head) =>
       /** @type {ClientMessage} */ ({
         tag: 'publish',
-        body: { ...head, class: deliveryClass, type: this.#typeRef(type), payload: wire },
+        body: { ...head, class: deliveryClass === 'latest' ? { latest: key } : deliveryClass, type: this.#typeRef(type), payload: wire },
       });
-    if (deliveryClass === 'reliable') {
-      return this.#outbox.send('publish', undefined, build);
+    if (deliveryClass === 'latest') {
+      return this.#outbox.sendLatest(build, key);
     }
-    const sent = this.#outbox.sendVolatile(build);
-    if (this.#state === null) {
-      this.#outbox.take(sent.cseq)?.resolve({ seq: null, repeated: false });
-    }
-    return sent;
-  }
-
-  /**
-   * Changes the state of a room of kind `shared`; `room.state.create`, `set`, `remove` and `give`
-   * make the changes. The room deals with them in their order, each by itself: those that are
-   * refused are named by an `EditRefusedError`, and the others are made.
-   *
-   * @param {readonly Change[]} changes at most 256 fields and entities
-   * @returns {Promise<EditResult>}
-   */
-  edit(changes) {
-    if (this.#state === null) {
-      return Promise.reject(new RefusedError(NO_STATE, ''));
-    }
-    let wire;
-    try {
-      wire = toWire(changes);
-    } catch (error) {
-      return Promise.reject(error);
-    }
-    const { edits, origin } = wire;
-    return this.#outbox.send('edit', origin, (head) => ({ tag: 'edit', body: { ...head, edits } })).done;
-  }
-
-  /**
-   * Sends to one member; reliable.
-   *
-   * @param {number | { id: number }} member
-   * @param {string} type
-   * @param {unknown} payload
-   * @returns {Promise<Receipt>}
-   */
-  direct(member, type, payload) {
-    const to = typeof member === 'number' ? member : member.id;
-    const wire = toPayload(payload);
-    return this.#outbox.send('direct', undefined, (head) => ({
-      tag: 'direct',
-      body: { ...head, to, type: this.#typeRef(type), payload: wire },
-    })).done;
+    return deliveryClass === 'volatile'
+      ? this.#outbox.sendVolatile(build, this.#hasRules)
+      : this.#outbox.send('publish', build, options);
   }
 
   /**
@@ -273,29 +212,88 @@ export class Room extends Emitter {
    *
    * @param {string} type
    * @param {unknown} [payload]
+   * @param {RequestOptions} [options]
    * @returns {Promise<any>}
    */
-  request(type, payload = null) {
+  request(type, payload = null, { timeoutMs = REQUEST_TIMEOUT_MS, signal, queue } = {}) {
+    if (signal?.aborted) {
+      return unsent(signal.reason);
+    }
     const wire = toPayload(payload);
-    return this.#outbox.send('request', undefined, (head) => ({
-      tag: 'request',
-      body: { ...head, type: this.#typeRef(type), payload: wire },
-    })).done;
+    const sending = this.#outbox.send('request', (head) => ({ tag: 'request', body: { ...head, type: this.#typeRef(type), payload: wire } }), { queue });
+    const { timers } = this.#link;
+    const timer = timers.setTimeout(() => this.#outbox.giveUp(sending, new TimeoutError(timeoutMs)), timeoutMs);
+    const abort = () => this.#outbox.giveUp(sending, signal?.reason);
+    signal?.addEventListener('abort', abort);
+    const answered = () => {
+      timers.clearTimeout(timer);
+      signal?.removeEventListener('abort', abort);
+    };
+    sending.then(answered, answered);
+    return sending;
   }
 
   /**
-   * Changes one's own attributes; a null removes one.
+   * Listens to messages of a type, or to `message` (all that are logged: reliable and to this member
+   * alone) or `*` (all, `latest` and `volatile` too).
    *
-   * @param {Attributes} changes
-   * @returns {Promise<Receipt>}
+   * @param {string} type
+   * @param {(message: RoomMessage) => void} listener
+   * @param {ListenOptions} [options]
+   * @returns {Off}
    */
-  setAttributes(changes) {
-    const attributes = toAttributes(changes);
-    applyAttributes(this.#attributes, attributes);
-    return this.#outbox.send('attributes', undefined, (head) => ({
-      tag: 'set_attributes',
-      body: { ...head, attributes },
-    })).done;
+  on(type, listener, options) {
+    return this.#messages.on(type, listener, options);
+  }
+
+  /**
+   * The connection was lost; the client comes back by itself.
+   *
+   * @param {(drop: Drop) => void} listener
+   * @param {ListenOptions} [options]
+   */
+  onDrop(listener, options) {
+    return this.#life.on('drop', listener, options);
+  }
+
+  /**
+   * The room is there again; what was missed follows, or could not be recovered.
+   *
+   * @param {(recovery: Recovery) => void} listener
+   * @param {ListenOptions} [options]
+   */
+  onRecover(listener, options) {
+    return this.#life.on('recover', listener, options);
+  }
+
+  /**
+   * The room was left, and that is final.
+   *
+   * @param {(leave: Leave) => void} listener
+   * @param {ListenOptions} [options]
+   */
+  onLeave(listener, options) {
+    return this.#life.on('leave', listener, options);
+  }
+
+  /**
+   * Logged messages will not come: the server has them no more.
+   *
+   * @param {(gap: Gap) => void} listener
+   * @param {ListenOptions} [options]
+   */
+  onGap(listener, options) {
+    return this.#life.on('gap', listener, options);
+  }
+
+  /**
+   * Something sent without an answer (class latest, or volatile) was refused.
+   *
+   * @param {(error: RefusedError) => void} listener
+   * @param {ListenOptions} [options]
+   */
+  onRefuse(listener, options) {
+    return this.#life.on('refuse', listener, options);
   }
 
   /** Leaves the room. The promise is fulfilled once the server has said so. */
@@ -303,55 +301,83 @@ export class Room extends Emitter {
     return this.#link.leave(this);
   }
 
+  /** What was sent, dropped and conflated, the round trip and the clock. */
+  stats() {
+    return this.#link.stats([this]);
+  }
+
   // --- What follows is for the client, not for applications. ---
 
-  /** The room's number, `null` while it has none. */
+  /**
+   * The room's number, `null` while it has none.
+   *
+   * @internal
+   */
   get channel() {
     return this.#joined?.channel ?? null;
   }
 
-  /** How far the room was seen, `null` when it was not. */
+  /**
+   * How far the room was seen, `null` when it was not.
+   *
+   * @internal
+   */
   get position() {
     return this.#epoch === '' ? null : { epoch: this.#epoch, seq: this.#seq };
   }
 
-  /** The highest number used so far; goes into storage. */
-  get cseq() {
-    return this.#outbox.cseq;
+  /**
+   * The sendings.
+   *
+   * @internal
+   */
+  get outbox() {
+    return this.#outbox;
   }
 
   /**
    * The `join` that enters the room, or enters it again in a new session.
    *
+   * @internal
    * @param {number} ref
    * @returns {ClientMessage}
    */
   joinMessage(ref) {
     return joinMessage(ref, this.target, this.options, {
-      name: this.name,
+      name: this.id,
       entered: this.#joined !== null,
       since: this.position,
-      attributes: this.#attributes,
+      attributes: this.presence.attributes,
     });
   }
 
   /**
-   * Takes up a room that an earlier page of this session was in.
+   * Takes up a room that an earlier page of this session was in. This one has shown nothing yet, so
+   * it asks for as much of the past as a join would.
    *
+   * @internal
    * @param {{ epoch: string, seq: number, cseq: number }} saved
    */
   restore({ epoch, seq, cseq }) {
     this.#epoch = epoch;
-    this.#seq = seq;
+    this.#seq = Math.max(0, seq - (this.options.history ?? 0));
     this.#outbox.cseq = cseq;
   }
 
-  /** Keeps what comes until `release`. */
+  /**
+   * Keeps what comes until `release`.
+   *
+   * @internal
+   */
   hold() {
     this.#held = [];
   }
 
-  /** Deals with what was kept. */
+  /**
+   * Deals with what was kept.
+   *
+   * @internal
+   */
   release() {
     const held = this.#held ?? [];
     this.#held = null;
@@ -361,14 +387,22 @@ export class Room extends Emitter {
     this.#state?.endBatch();
   }
 
-  /** All messages of a batch were handled. */
+  /**
+   * All messages of a batch were handled.
+   *
+   * @internal
+   */
   endBatch() {
     if (this.#held === null) {
       this.#state?.endBatch();
     }
   }
 
-  /** The connection is gone: everything waits. */
+  /**
+   * The connection is gone: everything waits.
+   *
+   * @internal
+   */
   suspend() {
     this.release();
     this.#state?.suspend();
@@ -377,8 +411,21 @@ export class Room extends Emitter {
   }
 
   /**
+   * @internal
+   * @param {Drop} drop
+   */
+  dropped(drop) {
+    if (!this.#isDropped) {
+      this.#isDropped = true;
+      this.#life.emit('drop', drop);
+    }
+  }
+
+  /**
    * The session is gone: the room has to be entered anew. What was sent and not answered may or
    * may not have been applied, and nobody can tell.
+   *
+   * @internal
    */
   forgetSession() {
     this.suspend();
@@ -388,19 +435,16 @@ export class Room extends Emitter {
   /**
    * The answer to a join, or the room found again after a resume.
    *
+   * @internal
    * @param {Joined} joined
    * @param {{ first: boolean, resumed: boolean }} how
    */
   enter(joined, { first, resumed }) {
-    const sameEpoch = joined.epoch === this.#epoch;
-    if (!sameEpoch) {
-      this.#ownIds.clear();
-      this.#seq = 0;
-      this.#outbox.giveUpSent('the room was lost before the answer came');
-      this.#outbox.dropEdits();
+    if (joined.epoch !== this.#epoch) {
+      this.#newEpoch('the room was lost before the answer came', joined.epoch);
     }
     this.#joined = joined;
-    this.#epoch = joined.epoch;
+    this.#isDropped = false;
     this.#ownIds.add(joined.member);
     this.#outbox.channel = joined.channel;
     this.#outbox.cseq = Math.max(this.#outbox.cseq, joined.applied_cseq);
@@ -408,7 +452,6 @@ export class Room extends Emitter {
     this.#typeIds.clear();
     this.#learnTypes(0, joined.types);
     this.#beginState(joined);
-    this.#fillRoster(joined);
     this.#replayLeft = joined.replay;
     this.#replaySeq = joined.seq;
     this.#replayOrigin = first ? 'history' : 'missed';
@@ -417,9 +460,9 @@ export class Room extends Emitter {
     // and the room takes the lower ones only before those.
     this.#outbox.sendAgain(joined.applied_cseq);
     if (!first) {
-      this.emit('recovered', { recovered: joined.recovered, resumed, replay: joined.replay });
+      this.#life.emit('recover', { recovered: joined.recovered, resumed, replay: joined.replay });
     }
-    this.emit('members', this.members);
+    this.presence.fill(joined);
     if (joined.replay === 0) {
       this.#endReplay();
     }
@@ -428,6 +471,7 @@ export class Room extends Emitter {
   /**
    * A message of the server about this room.
    *
+   * @internal
    * @param {ServerMessage} message
    */
   handle(message) {
@@ -441,20 +485,17 @@ export class Room extends Emitter {
     const { tag, body } = message;
     switch (tag) {
       case 'message':
-        this.#onMessage(body, body.cseq, false);
-        break;
       case 'direct':
-        this.#onMessage(body, 0, true);
+        this.#onMessage(body, tag === 'direct');
         break;
       case 'ephemeral':
-        this.#onEphemeral(body);
+        this.#say({ ...this.#toMessage(body), class: body.key === null ? 'volatile' : 'latest', key: body.key });
         break;
       case 'presence':
         this.#onPresence(body);
         break;
       case 'presence_count':
-        this.#count = body.count;
-        this.emit('members', this.members);
+        this.presence.counted(body.count);
         break;
       case 'ack':
         this.#outbox.ack(body);
@@ -464,34 +505,25 @@ export class Room extends Emitter {
         break;
       case 'gap':
         this.#seq = Math.max(this.#seq, body.to_seq);
-        this.emit('gap', { fromSeq: body.from_seq, toSeq: body.to_seq });
+        this.#life.emit('gap', { fromSeq: body.from_seq, toSeq: body.to_seq });
         break;
-      case 'moved':
-        this.#epoch = body.epoch;
-        this.#seq = 0;
+      case 'moved': {
+        const { id } = this.me;
+        this.#newEpoch('the room moved before the answer came', body.epoch);
+        this.#ownIds.add(id);
         this.#replayLeft = 0;
-        this.#ownIds = new Set([this.me.id]);
-        this.#outbox.giveUpSent('the room moved before the answer came');
-        this.#outbox.dropEdits();
         this.#state?.begin(null, 0);
-        this.emit('moved', { epoch: body.epoch });
+        this.#life.emit('recover', { recovered: false, resumed: true, replay: 0 });
         break;
+      }
       case 'types':
         this.#learnTypes(body.first, body.names);
         break;
-      case 'input_ack':
-        this.#outbox.covered(body);
-        this.#state?.handle(message);
-        break;
-      case 'snapshot':
-      case 'delta':
-      case 'part_gone':
-        this.#state?.handle(message);
-        break;
-      case 'edited':
-        this.#onEdited(body);
-        break;
       default:
+        if (tag === 'input_ack') {
+          this.#outbox.covered(body);
+        }
+        this.#state?.handle(message);
         break;
     }
   }
@@ -499,16 +531,17 @@ export class Room extends Emitter {
   /**
    * The server refused what was sent under this number.
    *
+   * @internal
    * @param {number} cseq
    * @param {RefusedError} error
    */
   refuse(cseq, error) {
     const entry = this.#outbox.take(cseq);
-    if (error.reason === 'room_failed') {
+    if (error.code === 'room_failed') {
       this.#failure = error; // What follows is that everybody is out.
     }
     if (entry === undefined) {
-      this.emit('refused', error);
+      this.#life.emit('refuse', error);
     } else {
       entry.reject(error);
     }
@@ -517,53 +550,50 @@ export class Room extends Emitter {
   /**
    * The room is left for good.
    *
-   * @param {RoomEvents['left']} event
+   * @internal
+   * @param {Leave} leave
    */
-  end(event) {
+  end(leave) {
     this.suspend();
     this.#joined = null;
-    const error = event.error ?? (event.reason === 'failed' ? this.#failure : null);
-    this.#outbox.end(error ?? new LeftError(event.reason));
-    this.emit('left', error ? { ...event, error } : event);
+    const error = leave.error ?? (leave.reason === 'failed' ? this.#failure : null) ?? new LeftError(leave.reason);
+    this.#outbox.end(error);
+    this.#life.emit('leave', { ...leave, error });
   }
 
-  /** Sends what waited for the socket to take more. */
-  flushLatest() {
-    this.#outbox.flushLatest();
+  /**
+   * Numbers of before mean nothing any more.
+   *
+   * @param {string} why
+   * @param {string} epoch
+   */
+  #newEpoch(why, epoch) {
+    this.#epoch = epoch;
+    this.#seq = 0;
+    this.#ownIds.clear();
+    this.#outbox.giveUpSent(why);
+    this.#outbox.dropEdits();
+  }
+
+  get #hasRules() {
+    return this.#joined?.ext.some(([number]) => number === EXT_SCHEMA) ?? false;
   }
 
   /** @param {Joined} joined */
   #beginState({ ext, applied_cseq: appliedCseq }) {
-    const found = ext.find(([number]) => number === EXT_SCHEMA);
-    if (found === undefined) {
+    const schema = ext.find(([number]) => number === EXT_SCHEMA)?.[1];
+    const { state, report } = this.#link;
+    if (schema === undefined) {
       this.#state = null;
-      return;
-    }
-    let model;
-    try {
-      model = readModel(found[1]);
-    } catch (error) {
-      // The rest of the room is usable all the same.
-      this.#state = null;
-      this.#link.report(/** @type {Error} */ (error));
-      return;
-    }
-    const ask = (/** @type {Part} */ part, /** @type {number} */ tick, /** @type {number} */ hash) => {
-      this.#link.send({ tag: 'resync', body: { channel: this.channel ?? 0, part, tick, hash } });
-    };
-    this.#state ??= new RoomState(model, ask);
-    this.#state.begin(model, appliedCseq);
-  }
-
-  /** @param {Edited} edited */
-  #onEdited(edited) {
-    const entry = this.#outbox.take(edited.cseq);
-    if (entry?.kind === 'edit') {
-      const outcome = fromEdited(edited, entry.local);
-      if (outcome instanceof Error) {
-        entry.reject(outcome);
-      } else {
-        entry.resolve(outcome);
+    } else if (state === undefined) {
+      report(new MadangError('no_plugin', 'the room has a state, and this client was made without { state }'));
+    } else {
+      try {
+        this.#state = state.open(this.#state, schema, appliedCseq, { wire: this.#link, outbox: this.#outbox });
+      } catch (error) {
+        // The rest of the room is usable all the same.
+        this.#state = null;
+        report(/** @type {Error} */ (error));
       }
     }
   }
@@ -582,25 +612,6 @@ export class Room extends Emitter {
       this.#types[first + index] = name;
       this.#typeIds.set(name, first + index);
     });
-  }
-
-  /** @param {string | number} ref */
-  #typeName(ref) {
-    return typeof ref === 'string' ? ref : (this.#types[ref] ?? `#${ref}`);
-  }
-
-  /** @param {Joined} joined */
-  #fillRoster({ roster }) {
-    this.members.clear();
-    if (roster === 'none') {
-      this.#count = 0;
-    } else if ('full' in roster) {
-      for (const info of roster.full) {
-        this.members.set(info.id, toMember(info));
-      }
-    } else {
-      this.#count = roster.count;
-    }
   }
 
   /**
@@ -642,71 +653,68 @@ export class Room extends Emitter {
   }
 
   /**
-   * @param {import('./codec.js').Message | import('./codec.js').DirectMessage} body
-   * @param {number} cseq
-   * @param {boolean} direct
+   * What all messages have.
+   *
+   * @param {{ type: string | number, payload: import('./codec.js').WirePayload, from: number }} body
+   * @returns {RoomMessage}
    */
-  #onMessage(body, cseq, direct) {
-    const origin = this.#log(body.seq);
-    if (origin !== null) {
-      const mine = this.#ownIds.has(body.from);
-      // Only the present member's numbers are this session's.
-      const answers = mine && !direct && body.from === this.#joined?.member;
-      const entry = answers ? this.#outbox.take(cseq) : undefined;
-      this.emit('message', {
-        type: this.#typeName(body.type),
-        ...fromPayload(body.payload),
-        seq: body.seq,
-        from: body.from,
-        member: this.members.get(body.from),
-        at: new Date((this.#joined?.epoch_at_ms ?? 0) + body.at),
-        direct,
-        mine,
-        local: entry?.local,
-        origin,
-      });
-      entry?.resolve({ seq: body.seq, repeated: false });
-      this.#logged(body.seq);
+  #toMessage({ type, payload, from }) {
+    return {
+      type: typeof type === 'string' ? type : (this.#types[type] ?? `#${type}`),
+      ...fromPayload(payload),
+      class: 'reliable',
+      key: null,
+      seq: null,
+      at: null,
+      from,
+      member: this.presence.members.get(from),
+      direct: false,
+      mine: this.#ownIds.has(from),
+      local: undefined,
+      origin: 'live',
+    };
+  }
+
+  /** @param {RoomMessage} message */
+  #say(message) {
+    this.#messages.emit(message.type, message);
+    if (message.seq !== null && message.type !== 'message') {
+      this.#messages.emit('message', message);
+    }
+    if (message.type !== '*') {
+      this.#messages.emit('*', message);
     }
   }
 
-  /** @param {import('./codec.js').Ephemeral} body */
-  #onEphemeral(body) {
-    this.emit('ephemeral', {
-      type: this.#typeName(body.type),
-      ...fromPayload(body.payload),
-      from: body.from,
-      member: this.members.get(body.from),
-      key: body.key,
-    });
+  /**
+   * @param {import('./codec.js').Message | import('./codec.js').DirectMessage} body
+   * @param {boolean} direct
+   */
+  #onMessage(body, direct) {
+    const origin = this.#log(body.seq);
+    if (origin !== null) {
+      // Only the present member's numbers are this session's.
+      const entry = 'cseq' in body && body.from === this.#joined?.member ? this.#outbox.take(body.cseq) : undefined;
+      const at = new Date((this.#joined?.epoch_at_ms ?? 0) + body.at);
+      const message = { ...this.#toMessage(body), seq: body.seq, at, direct, local: entry?.local, origin };
+      this.#history.push(message);
+      const { history = 0, keep = Math.min(history, HISTORY_MAX) } = this.options;
+      this.#history.splice(0, this.#history.length - keep);
+      this.#say(message);
+      entry?.resolve({ seq: body.seq, repeated: false });
+      this.#logged(body.seq);
+    }
   }
 
   /** @param {import('./codec.js').Presence} body */
   #onPresence({ seq, event }) {
     const origin = this.#log(seq);
     if (origin !== null) {
-      // The roster of a join is newer than the replay behind it, which only tells how it came about.
-      const change = describe(event, this.members, origin === 'live');
-      if ('collapsed' in event) {
-        this.#collapse(event.collapsed.count);
-      }
       if ('attributes' in event && event.attributes.id === this.#joined?.member) {
         this.#outbox.take(event.attributes.cseq)?.resolve({ seq, repeated: false });
       }
-      this.emit('presence', { ...change, seq, origin });
-      if (origin === 'live') {
-        this.emit('members', this.members);
-      }
+      this.presence.handle(event, { seq, origin });
       this.#logged(seq);
     }
-  }
-
-  /** @param {number} count */
-  #collapse(count) {
-    if (this.#joined !== null) {
-      this.#joined = { ...this.#joined, presence: 'count' };
-    }
-    this.members.clear();
-    this.#count = count;
   }
 }

@@ -21,22 +21,31 @@ import { DecodeError, UnknownTagError } from './errors.js';
  */
 
 /** @type {Shape<boolean>} */
-export const bool = { put: (w, value) => w.bool(value), get: (r) => r.bool() };
+export const bool = primitive('bool');
 /** @type {Shape<number>} */
-export const u16 = uint(0xffff, (r) => r.u16());
+export const u16 = primitive('u16');
 /** @type {Shape<number>} */
-export const u32 = uint(0xffffffff, (r) => r.u32());
+export const u32 = primitive('u32');
 /** @type {Shape<number>} */
-export const u53 = uint(Number.MAX_SAFE_INTEGER, (r) => r.u53());
+export const u53 = primitive('u53');
 /** @type {Shape<string>} */
-export const text = { put: (w, value) => w.text(value), get: (r) => r.text() };
+export const text = primitive('text');
 /** @type {Shape<Uint8Array>} */
-export const bytes = { put: (w, value) => w.bytes(value), get: (r) => r.bytes() };
+export const bytes = primitive('bytes');
+/** @type {Shape<number>} */
+export const int = primitive('int');
+/** @type {Shape<number>} */
+export const float = primitive('float');
 
-/** @type {Shape<number>} */
-export const int = { put: (w, value) => w.int(value), get: (r) => r.int() };
-/** @type {Shape<number>} */
-export const float = { put: (w, value) => w.float(value), get: (r) => r.float() };
+/**
+ * What writer and reader have a method for.
+ *
+ * @param {'bool' | 'u16' | 'u32' | 'u53' | 'text' | 'bytes' | 'int' | 'float'} name
+ * @returns {Shape<any>}
+ */
+function primitive(name) {
+  return { put: (w, value) => w[name](/** @type {never} */ (value)), get: (r) => r[name]() };
+}
 
 /**
  * Fixed bytes; hexadecimal digits to the program.
@@ -77,7 +86,7 @@ export function option(shape) {
 export function list(shape) {
   return {
     put(w, values) {
-      w.uint(values.length);
+      w.u53(values.length);
       for (const value of values) {
         shape.put(w, value);
       }
@@ -109,26 +118,6 @@ export function pair(first, second) {
       second.put(w, b);
     },
     get: (r) => [first.get(r), second.get(r)],
-  };
-}
-
-/**
- * Three values in a row.
- *
- * @template A, B, C
- * @param {Shape<A>} first
- * @param {Shape<B>} second
- * @param {Shape<C>} third
- * @returns {Shape<[A, B, C]>}
- */
-export function triple(first, second, third) {
-  return {
-    put(w, [a, b, c]) {
-      first.put(w, a);
-      second.put(w, b);
-      third.put(w, c);
-    },
-    get: (r) => [first.get(r), second.get(r), third.get(r)],
   };
 }
 
@@ -180,7 +169,7 @@ export function oneOf(variants) {
       if (tag === undefined) {
         throw new RangeError(`no such variant: ${name}`);
       }
-      w.uint(tag);
+      w.u53(tag);
       entries[tag][1]?.put(w, /** @type {any} */ (value)[name]);
     },
     get(r) {
@@ -192,22 +181,5 @@ export function oneOf(variants) {
       const [name, shape] = entry;
       return /** @type {any} */ (shape === null ? name : { [name]: shape.get(r) });
     },
-  };
-}
-
-/**
- * @param {number} max
- * @param {(reader: Reader) => number} get
- * @returns {Shape<number>}
- */
-function uint(max, get) {
-  return {
-    put(w, value) {
-      if (value > max) {
-        throw new RangeError(`${value} is above ${max}`);
-      }
-      w.uint(value);
-    },
-    get,
   };
 }

@@ -1,6 +1,5 @@
 /**
- * Between what a program uses and what the wire carries: payloads, attribute
- * values, members.
+ * Between what a program uses and what the wire carries: payloads and attribute values.
  *
  * @module
  */
@@ -8,10 +7,6 @@
 /** @typedef {import('./codec.js').WirePayload} WirePayload */
 /** @typedef {import('./codec.js').WireValue} WireValue */
 /** @typedef {import('./codec.js').WireAttributes} WireAttributes */
-/** @typedef {import('./codec.js').MemberInfo} MemberInfo */
-/** @typedef {import('./codec.js').PresenceEvent} PresenceEvent */
-/** @typedef {import('./types.js').Member} Member */
-/** @typedef {import('./types.js').PresenceChange} PresenceChange */
 
 /** An attribute's value. Whole numbers travel as integers, other numbers as doubles. */
 /** @typedef {null | boolean | number | string | Uint8Array} AttributeValue */
@@ -95,58 +90,6 @@ export function applyAttributes(attributes, changes) {
     }
   }
   return attributes;
-}
-
-/**
- * @param {MemberInfo} info
- * @returns {Member}
- */
-export function toMember({ id, user, away, attributes }) {
-  return { id, user, away, attributes: fromAttributes(attributes) };
-}
-
-/**
- * What changed, and, when `apply` says so, the change itself.
- *
- * @param {PresenceEvent} event
- * @param {Map<number, Member>} members
- * @param {boolean} apply
- * @returns {Omit<PresenceChange, 'seq' | 'origin'>}
- */
-export function describe(event, members, apply) {
-  if ('join' in event) {
-    const member = toMember(event.join);
-    if (apply) {
-      members.set(member.id, member);
-    }
-    return { event: 'join', id: member.id, member };
-  }
-  if ('leave' in event) {
-    const { id, reason } = event.leave;
-    const member = members.get(id);
-    if (apply) {
-      members.delete(id);
-    }
-    return { event: 'leave', id, member, reason };
-  }
-  if ('attributes' in event) {
-    const { id, changes } = event.attributes;
-    const member = members.get(id);
-    if (apply && member !== undefined) {
-      applyAttributes(member.attributes, changes);
-    }
-    return { event: 'attributes', id, member, changed: changes.map(([name]) => name) };
-  }
-  if ('collapsed' in event) {
-    return { event: 'collapsed', id: null, member: undefined };
-  }
-  const away = 'away' in event;
-  const id = 'away' in event ? event.away : event.back;
-  const member = members.get(id);
-  if (apply && member !== undefined) {
-    member.away = away;
-  }
-  return { event: away ? 'away' : 'back', id, member };
 }
 
 /**

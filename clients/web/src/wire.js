@@ -8,8 +8,8 @@
 
 import { DecodeError } from './errors.js';
 
-/** Largest integer on the wire, 2^53 - 1. */
-export const INTEGER_MAX = Number.MAX_SAFE_INTEGER;
+const TWO_31 = 0x80000000;
+const TWO_32 = 0x100000000;
 
 const U16_MARKER = 251;
 const U32_MARKER = 252;
@@ -46,12 +46,25 @@ export class Writer {
     this.byte(value ? 1 : 0);
   }
 
-  /** @param {number} value an integer from 0 to 2^53 - 1, in its shortest form */
-  uint(value) {
-    if (!Number.isSafeInteger(value) || value < 0) {
-      throw new RangeError(`not an integer from 0 to 2^53 - 1: ${value}`);
+  /** @param {number} value of at most 16 bits */
+  u16(value) {
+    this.u53(value, 0xffff);
+  }
+
+  /** @param {number} value of at most 32 bits */
+  u32(value) {
+    this.u53(value, 0xffffffff);
+  }
+
+  /**
+   * @param {number} value a whole number, in its shortest form
+   * @param {number} [most]
+   */
+  u53(value, most = Number.MAX_SAFE_INTEGER) {
+    if (!Number.isInteger(value) || value < 0 || value > most) {
+      throw new RangeError(`not an integer from 0 to ${most}: ${value}`);
     }
-    this.#uint(value);
+    this.#uint(value % TWO_32, Math.floor(value / TWO_32));
   }
 
   /** @param {number} value an integer from -(2^53 - 1) to 2^53 - 1, zigzag */
@@ -59,21 +72,9 @@ export class Writer {
     if (!Number.isSafeInteger(value)) {
       throw new RangeError(`not an integer within 2^53 - 1: ${value}`);
     }
-    // Twice the value may leave what a number holds exactly, so the far ones go through BigInt.
-    if (Math.abs(value) < 0x40000000) {
-      this.#uint(value >= 0 ? value * 2 : -value * 2 - 1);
-    } else {
-      const wide = BigInt(value);
-      const zigzag = wide >= 0n ? wide << 1n : (-wide << 1n) - 1n;
-      if (zigzag <= 0xffffffffn) {
-        this.#uint(Number(zigzag));
-      } else {
-        this.byte(U64_MARKER);
-        this.#reserve(8);
-        this.#view.setBigUint64(this.#length, zigzag, true);
-        this.#length += 8;
-      }
-    }
+    // By halves: twice the value may leave what a number holds exactly.
+    const half = value < 0 ? -value - 1 : value;
+    this.#uint((half % TWO_31) * 2 + Number(value < 0), Math.floor(half / TWO_31));
   }
 
   /** @param {number} value a finite double */
@@ -93,12 +94,7 @@ export class Writer {
 
   /** @param {Uint8Array} value its length, then the bytes */
   bytes(value) {
-    this.#uint(value.length);
-    this.raw(value);
-  }
-
-  /** @param {Uint8Array} value the bytes alone */
-  raw(value) {
+    this.u53(value.length);
     this.#reserve(value.length);
     this.#bytes.set(value, this.#length);
     this.#length += value.length;
@@ -117,27 +113,24 @@ export class Writer {
     }
   }
 
-  /** @param {number} value */
-  #uint(value) {
-    if (value < U16_MARKER) {
-      this.byte(value);
-      return;
-    }
+  /**
+   * @param {number} low 32 bits
+   * @param {number} high what is above them
+   */
+  #uint(low, high) {
     this.#reserve(9);
-    if (value <= 0xffff) {
-      this.#bytes[this.#length] = U16_MARKER;
-      this.#view.setUint16(this.#length + 1, value, true);
-      this.#length += 3;
-    } else if (value <= 0xffffffff) {
-      this.#bytes[this.#length] = U32_MARKER;
-      this.#view.setUint32(this.#length + 1, value, true);
-      this.#length += 5;
-    } else {
-      this.#bytes[this.#length] = U64_MARKER;
-      this.#view.setUint32(this.#length + 1, value % 0x100000000, true);
-      this.#view.setUint32(this.#length + 5, Math.floor(value / 0x100000000), true);
-      this.#length += 9;
+    const [at, view] = [this.#length, this.#view];
+    const width = high > 0 ? 9 : low > 0xffff ? 5 : low >= U16_MARKER ? 3 : 1;
+    this.#bytes[at] = [low, U16_MARKER, U32_MARKER, 0, U64_MARKER][width >> 1];
+    if (width === 3) {
+      view.setUint16(at + 1, low, true);
+    } else if (width > 3) {
+      view.setUint32(at + 1, low, true);
+      if (width > 5) {
+        view.setUint32(at + 5, high, true);
+      }
     }
+    this.#length += width;
   }
 
   /** @param {number} more */
@@ -157,6 +150,7 @@ export class Reader {
   #bytes;
   #view;
   #at = 0;
+  #high = 0;
 
   /** @param {Uint8Array} bytes */
   constructor(bytes) {
@@ -202,22 +196,15 @@ export class Reader {
 
   /** An unsigned integer of at most 53 bits. */
   u53() {
-    return this.#uint(8);
+    const low = this.#uint(8);
+    return this.#safe(this.#high * TWO_32 + low);
   }
 
   /** A zigzag integer within 2^53 - 1. */
   int() {
-    if (this.left > 0 && this.#bytes[this.#at] === U64_MARKER) {
-      this.#at += 1;
-      const zigzag = this.#view.getBigUint64(this.#take(8), true);
-      const value = Number((zigzag & 1n) === 0n ? zigzag >> 1n : -((zigzag + 1n) >> 1n));
-      if (!Number.isSafeInteger(value)) {
-        throw new DecodeError('an integer is beyond 2^53 - 1');
-      }
-      return value;
-    }
-    const zigzag = this.#uint(4);
-    return zigzag % 2 === 0 ? zigzag / 2 : -(zigzag + 1) / 2;
+    const low = this.#uint(8);
+    const half = this.#high * TWO_31 + (low >>> 1);
+    return this.#safe(low % 2 === 0 ? half : -half - 1);
   }
 
   /** A finite double. */
@@ -268,13 +255,18 @@ export class Reader {
   }
 
   #lengthAndBytes() {
-    const length = this.#uint(8);
+    const length = this.u53();
     const start = this.#take(length);
     return this.#bytes.subarray(start, start + length);
   }
 
-  /** @param {number} widthMax the widest form allowed, in bytes */
+  /**
+   * The lower 32 bits; the others are in `#high`.
+   *
+   * @param {number} widthMax the widest form allowed, in bytes
+   */
   #uint(widthMax) {
+    this.#high = 0;
     const first = this.byte();
     if (first < U16_MARKER) {
       return first;
@@ -287,12 +279,16 @@ export class Reader {
     if (width === 2) {
       return this.#view.getUint16(at, true);
     }
-    if (width === 4) {
-      return this.#view.getUint32(at, true);
+    if (width === 8) {
+      this.#high = this.#view.getUint32(at + 4, true);
     }
-    const value = this.#view.getUint32(at + 4, true) * 0x100000000 + this.#view.getUint32(at, true);
-    if (value > INTEGER_MAX) {
-      throw new DecodeError('an integer is above 2^53 - 1');
+    return this.#view.getUint32(at, true);
+  }
+
+  /** @param {number} value */
+  #safe(value) {
+    if (!Number.isSafeInteger(value)) {
+      throw new DecodeError('an integer is beyond 2^53 - 1');
     }
     return value;
   }

@@ -2,8 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Backoff, seededRandom } from '../src/backoff.js';
+import { Backoff } from '../src/backoff.js';
 import { Clock } from '../src/clock.js';
+import { seededRandom } from './support/random.js';
 
 test('waiting times fill the whole range under an exponential ceiling', () => {
   const random = seededRandom(7);

@@ -2,7 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { EditRefusedError, OutcomeUnknownError } from '../src/errors.js';
+import { EditRefusedError } from '../src/edits.js';
+import { OutcomeUnknownError } from '../src/errors.js';
 import { KEYS, inLobby, joined, nextSocket, settle, start, welcome } from './support/script.js';
 import { ServerPart, withSchema } from './support/parts.js';
 
@@ -36,10 +37,11 @@ async function onBoard() {
 }
 
 test('changes by name become edits by number, and their ids come back', async () => {
-  const { room, state, socket } = await onBoard();
+  const set = await onBoard();
+  const { state, socket } = set;
   const stroke = state.create('stroke', { points: [[0, 1], [2, 3]], width: 1.5, z: -2 });
   const blob = new Uint8Array([1, 2]);
-  const edited = room.edit([
+  const edited = state.edit([
     stroke,
     state.set(stroke, { done: true }),
     state.give(stroke, { id: 5 }),
@@ -76,12 +78,12 @@ test('changes by name become edits by number, and their ids come back', async ()
   });
   await socket.say({ tag: 'edited', body: { channel: 3, cseq: 1, tick: 2, created: [[1, 31], [0, 30]], refused: [] } });
   assert.deepEqual(await edited, { ids: [30, 31], tick: 2 });
-  assert.equal(room.unanswered, 0);
+  assert.equal(set.room.unanswered, 0);
 });
 
 test('refusals are named by the change and the field that they are about', async () => {
-  const { room, state, socket } = await onBoard();
-  const edited = room.edit([state.set(7, { z: 1, count: 2, done: true }), state.create('stroke'), state.remove(7)]);
+  const { state, socket } = await onBoard();
+  const edited = state.edit([state.set(7, { z: 1, count: 2, done: true }), state.create('stroke'), state.remove(7)]);
   await settle();
   await socket.say({
     tag: 'edited',
@@ -101,7 +103,7 @@ test('refusals are named by the change and the field that they are about', async
 });
 
 test('what does not fit the schema is refused before it is sent', async () => {
-  const { room, state, socket } = await onBoard();
+  const { state, socket } = await onBoard();
   assert.throws(() => state.create('star'), { name: 'TypeError', message: /star/ });
   assert.throws(() => state.create('stroke', { colour: 1 }), /colour/);
   assert.throws(() => state.set(99, { z: 1 }), /99/);
@@ -112,23 +114,22 @@ test('what does not fit the schema is refused before it is sent', async () => {
     assert.throws(() => state.set(7, /** @type {any} */ (fields)), TypeError, JSON.stringify(fields));
   }
   const stroke = state.create('stroke');
-  await assert.rejects(room.edit([state.set(stroke, { z: 1 }), stroke]), TypeError);
-  await assert.rejects(room.edit([stroke, stroke]), TypeError);
-  await assert.rejects(room.edit(Array.from({ length: 257 }, () => state.remove(7))), { name: 'LimitError' });
-  await assert.rejects((await inLobby()).room.edit([]), { code: 112, reason: 'no_state' });
+  await assert.rejects(state.edit([state.set(stroke, { z: 1 }), stroke]), TypeError);
+  await assert.rejects(state.edit([stroke, stroke]), TypeError);
+  await assert.rejects(state.edit(Array.from({ length: 257 }, () => state.remove(7))), { code: 'too_large' });
   await settle();
   assert.deepEqual(socket.all('edit'), []);
 });
 
 test('an edit is sent again after a resume, and one whose answer was lost says that it is', async () => {
   const set = await onBoard();
-  const { room, state } = set;
-  const lostAnswer = room.edit([state.set(7, { z: 1 })]);
-  const lost = room.edit([state.set(7, { z: 2 })]);
-  const repeated = room.edit([state.set(7, { z: 3 })]);
+  const { state } = set;
+  const lostAnswer = state.edit([state.set(7, { z: 1 })]);
+  const lost = state.edit([state.set(7, { z: 2 })]);
+  const repeated = state.edit([state.set(7, { z: 3 })]);
   await settle();
   await set.socket.lose();
-  const offline = room.edit([state.create('stroke')]);
+  const offline = state.edit([state.create('stroke')], { queue: true });
   const second = await nextSocket(set);
   await second.say(welcome({ resumed: true, resume_key: KEYS[1] }));
   await second.say(joined({ ref: null, recovered: true, applied_cseq: 1, ...withSchema(SCHEMA) }), set.members.snapshot(5));
@@ -147,12 +148,12 @@ test('an edit is sent again after a resume, and one whose answer was lost says t
 test('an edit that waits is not made in another state than it was for', async () => {
   const set = await onBoard();
   await set.socket.lose();
-  const offline = set.room.edit([set.state.set(7, { z: 1 })]);
-  const said = set.room.publish('chat', 'kept');
+  const offline = set.state.edit([set.state.set(7, { z: 1 })], { queue: true });
+  const said = set.room.send('chat', 'kept', { queue: true });
   const second = await nextSocket(set);
   await second.say(welcome({ resumed: false, resume_key: KEYS[1] }));
   await second.say(joined({ ref: second.last('join').ref, epoch: 'ab'.repeat(8), ...withSchema(SCHEMA) }));
-  await assert.rejects(offline, { name: 'DroppedError' });
+  await assert.rejects(offline, { code: 'dropped' });
   assert.deepEqual([second.all('edit').length, second.all('publish').length], [0, 1]);
   await second.say({ tag: 'input_ack', body: { channel: 3, tick: 1, cseq: second.last('publish').cseq } });
   assert.equal((await said).tick, 1);
@@ -160,8 +161,8 @@ test('an edit that waits is not made in another state than it was for', async ()
 
 test('a join says what a room of kind shared is made with, every time', async () => {
   const { client, sockets } = start();
-  void client.join('board', { schema: SCHEMA, onLeave: 'hand_over' });
-  void client.join('other', { onLeave: 'keep' });
+  void client.joinOrCreate('board', { schema: SCHEMA, onLeave: 'hand_over' });
+  void client.joinOrCreate('other', { onLeave: 'keep' });
   await settle();
   await sockets[0].open();
   await sockets[0].say(welcome());

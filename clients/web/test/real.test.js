@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { WebSocket } from 'ws';
 import { startServer } from '../../../tests/interop/server.mjs';
 import { Client } from '../src/index.js';
+import { state } from '../src/state.js';
 
 /** @typedef {import('../src/room.js').Room} Room */
 /** @typedef {import('../src/state.js').RoomState} RoomState */
@@ -38,9 +39,9 @@ after(async () => {
  * @param {JoinOptions} [options]
  */
 async function enter(name, options) {
-  const client = new Client(server.play ?? '', { WebSocket });
+  const client = new Client(server.play ?? '', { WebSocket, state });
   clients.push(client);
-  const room = await client.join(name, options);
+  const room = await client.joinOrCreate(name, options);
   return { client, room, state: /** @type {RoomState} */ (room.state) };
 }
 
@@ -116,7 +117,7 @@ test('two players see the same of an arena tick by tick, also across a lost conn
     assert.equal(second.get(tick), first.get(tick), `tick ${tick}`);
   }
   assert.deepEqual([one.state.resyncs, two.state.resyncs, two.client.resumes], [0, 0, 1]);
-  assert.ok((await two.client.stats()).state.sent >= 15);
+  assert.ok((await two.client.stats()).classes.state.sent >= 15);
 });
 
 test('what a player sends is acknowledged with the tick that shows it', { skip, timeout: 60_000 }, async () => {
@@ -124,26 +125,26 @@ test('what a player sends is acknowledged with the tick that shows it', { skip, 
   await until(state, () => own(room) !== undefined);
   const player = own(room);
   const [x, y] = player?.at ?? [];
-  /** @type {{ cseq: number, done: Promise<{ tick?: number }> }[]} */
+  /** @type {(Promise<{ tick?: number }> & { cseq: number })[]} */
   const sent = [];
   let number = 0;
   const stop = state.on('tick', () => {
     number += 1;
     // Its number, and one step to the left, or to the right where there is more room.
-    sent.push(room.input('input', new Uint8Array([number, 0, 0, 0, x > 0 ? 0x81 : 0x7f, 0, 0, 0, 0])));
+    sent.push(room.send('input', new Uint8Array([number, 0, 0, 0, x > 0 ? 0x81 : 0x7f, 0, 0, 0, 0]), { class: 'volatile' }));
   });
   await until(state, () => sent.length >= 20);
   stop();
   const last = sent[sent.length - 1];
-  const { tick = 0 } = await last.done;
+  const { tick = 0 } = await last;
   await until(state, () => state.acked.cseq >= last.cseq);
   assert.ok(state.acked.tick >= tick && tick > 0);
   assert.ok(sent.every(({ cseq }, index) => index === 0 || cseq > sent[index - 1].cseq));
   await until(state, () => Math.hypot(player?.at[0] - x, player?.at[1] - y) > 1);
   assert.equal(own(room), player, 'the same object all the time');
-  await assert.rejects(room.input('input', 'no bytes').done, { reason: 'refused' });
-  await assert.rejects(room.publish('dance', 'x'), { reason: 'refused' });
-  await assert.rejects(room.edit([state.set(0, { round: 9 })]), { reason: 'no_state' });
+  await assert.rejects(room.send('input', 'no bytes', { class: 'volatile' }), { code: 'refused' });
+  await assert.rejects(room.send('dance', 'x'), { code: 'refused' });
+  await assert.rejects(state.edit([state.set(0, { round: 9 })]), { code: 'no_state' });
 });
 
 /** @type {import('../src/cells.js').Schema} */
@@ -168,16 +169,16 @@ test('members of a room of kind shared make one board, also across lost connecti
   assert.equal(one.room.kind, 'shared');
   const { state } = one;
   const stroke = state.create('stroke', { color: '#d33', secret: 7 });
-  const { ids: [id] } = await one.room.edit([stroke, state.set(stroke, { points: [[1, 2], [3.25, 4]] })]);
+  const { ids: [id] } = await one.state.edit([stroke, state.set(stroke, { points: [[1, 2], [3.25, 4]] })]);
   await until(two.state, () => two.state.get(id) !== undefined);
   assert.deepEqual(two.state.get(id), { id, kind: 'stroke', points: [[1, 2], [3.25, 4]], color: '#d33', secret: 0 });
   await until(state, () => state.get(id)?.secret === 7);
-  await assert.rejects(two.room.edit([two.state.set(id, { color: '#000' }), two.state.set(0, { title: 'ours' })]), (/** @type {any} */ error) => {
+  await assert.rejects(two.state.edit([two.state.set(id, { color: '#000' }), two.state.set(0, { title: 'ours' })]), (/** @type {any} */ error) => {
     assert.deepEqual(error.refused, [{ change: 0, field: 'color', reason: 'not_owner' }]);
     return true;
   });
   await until(state, () => state.room.title === 'ours');
-  await one.room.edit([state.give(id, two.room.me)]);
+  await one.state.edit([state.give(id, two.room.me)]);
   await until(two.state, () => two.state.get(id)?.secret === 7);
   await until(state, () => state.get(id)?.secret === 0);
   /** @type {Promise<any>[]} */
@@ -185,21 +186,21 @@ test('members of a room of kind shared make one board, also across lost connecti
   for (let turn = 0; turn < 60; turn += 1) {
     const it = turn % 2 === 0 ? one : two;
     const last = [...it.state.entities('stroke')].at(-1);
-    const edit = it.room.edit([
+    const edit = it.state.edit([
       it.state.create('stroke', { color: `#${turn}`, points: [[turn, turn]] }),
       ...(last === undefined ? [] : [it.state.set(last, { points: [...last.points, [turn, 1]] })]),
-    ]);
+    ], { queue: true });
     edits.push(edit);
     // Refused where it is another's; unknown where the answer is lost. The state says what came of it.
-    await edit.catch((error) => assert.match(error.name, /EditRefused|OutcomeUnknown/));
+    await edit.catch((error) => assert.match(error.code, /edit_refused|outcome_unknown/));
     if (turn % 20 === 10) {
       it.client.drop(0);
     }
   }
   // Behind everything that either has sent.
-  await one.room.edit([state.set(0, { title: 'one is done' })]);
+  await one.state.edit([state.set(0, { title: 'one is done' })], { queue: true });
   await until(two.state, () => two.state.room.title === 'one is done');
-  await two.room.edit([two.state.set(0, { title: 'done' })]);
+  await two.state.edit([two.state.set(0, { title: 'done' })], { queue: true });
   await until(state, () => state.room.title === 'done');
   await until(two.state, () => two.state.room.title === 'done');
   assert.equal(common(state), common(two.state));

@@ -22,7 +22,7 @@ after(async () => {
 async function enter(options) {
   const client = new Client(server.url, { WebSocket });
   clients.push(client);
-  const room = await client.join('lobby', options);
+  const room = await client.joinOrCreate('lobby', options);
   /** @type {string[]} */
   const heard = [];
   room.on('message', ({ payload }) => heard.push(payload));
@@ -32,14 +32,13 @@ async function enter(options) {
 /**
  * Waits for what an event brings about.
  *
- * @param {import('../src/emitter.js').Emitter<any>} emitter
- * @param {string} name
+ * @param {(listener: () => void) => (() => void)} listen
  * @param {() => boolean} reached
  */
-async function until(emitter, name, reached) {
+async function until(listen, reached) {
   if (!reached()) {
     await new Promise((resolve) => {
-      const off = emitter.on(name, () => {
+      const off = listen(() => {
         if (reached()) {
           off();
           resolve(null);
@@ -52,11 +51,11 @@ async function until(emitter, name, reached) {
 test('two clients talk, are cut, and miss and repeat nothing', { timeout: 30_000 }, async () => {
   const one = await enter({ attributes: { name: 'crane' } });
   const two = await enter();
-  await until(one.room, 'members', () => one.room.members.size === 2);
-  assert.equal(two.room.members.get(one.room.me.id)?.attributes.name, 'crane');
+  await until((it) => one.room.presence.on('change', it), () => one.room.presence.members.size === 2);
+  assert.equal(two.room.presence.members.get(one.room.me.id)?.attributes.name, 'crane');
   const receipts = [];
   for (let index = 0; index < 300; index += 1) {
-    receipts.push(one.room.publish('chat', `m${index}`));
+    receipts.push(one.room.send('chat', `m${index}`, { queue: true }));
     if (index % 60 === 30) {
       await receipts.at(-1);
       server.cut();
@@ -64,8 +63,8 @@ test('two clients talk, are cut, and miss and repeat nothing', { timeout: 30_000
   }
   const seqs = (await Promise.all(receipts)).map(({ seq }) => seq);
   const wanted = seqs.map((_, index) => `m${index}`);
-  await until(two.room, 'message', () => two.heard.length >= wanted.length);
-  await until(one.room, 'message', () => one.heard.length >= wanted.length);
+  await until((it) => two.room.on('message', it), () => two.heard.length >= wanted.length);
+  await until((it) => one.room.on('message', it), () => one.heard.length >= wanted.length);
   assert.deepEqual(two.heard, wanted);
   assert.deepEqual(one.heard, wanted);
   assert.ok(one.client.resumes > 0);
@@ -77,12 +76,12 @@ test('a server that forgot the sessions is joined anew', { timeout: 30_000 }, as
   const seen = one.heard.length;
   /** @type {any[]} */
   const recovered = [];
-  one.room.on('recovered', (event) => recovered.push(event));
+  one.room.onRecover((event) => recovered.push(event));
   server.forget();
   server.cut();
-  await until(one.room, 'recovered', () => recovered.length === 1);
+  await until((it) => one.room.onRecover(it), () => recovered.length === 1);
   assert.equal(recovered[0].resumed, false);
-  assert.equal((await one.room.publish('chat', 'again')).repeated, false);
+  assert.equal((await one.room.send('chat', 'again', { queue: true })).repeated, false);
   assert.equal(one.heard.at(-1), 'again');
   assert.ok(one.heard.length <= seen + 6);
 });

@@ -5,12 +5,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { packBatches } from '../src/batch.js';
-import { encodeServer } from '../src/codec.js';
+import { encodeServer } from './support/codec.js';
 import { KEYS, inLobby, joined, nextSocket, welcome } from './support/script.js';
 import { ServerPart, gone, withSchema } from './support/parts.js';
 
 /** @typedef {import('../src/cells.js').Schema} Schema */
-/** @typedef {import('../src/codec.js').Part} Part */
+/** @typedef {import('../src/statecodec.js').Part} Part */
 /** @typedef {import('../src/codec.js').ServerMessage} ServerMessage */
 /** @typedef {import('../src/state.js').RoomState} RoomState */
 

@@ -240,9 +240,10 @@ test('a server that is wrong again and again is asked no more', async () => {
 test('what is acknowledged is shown with its tick, or at the end of a batch that changes nothing', async () => {
   const { state, members, socket, room, told } = await inArena();
   await socket.say(members.set(7, 'ship', { hp: 1 }).snapshot(1));
-  const reliable = room.publish('jump', 'high');
-  const { cseq, done } = room.input('move', new Uint8Array([1]));
-  const later = room.input('move', new Uint8Array([2]), { class: 'reliable' });
+  const reliable = room.send('jump', 'high');
+  const done = room.send('move', new Uint8Array([1]), { class: 'volatile' });
+  const { cseq } = done;
+  const later = room.send('move', new Uint8Array([2]));
   await settle();
   assert.deepEqual(socket.all('publish').map((p) => [p.class, p.cseq]), [['reliable', 1], ['volatile', 2], ['reliable', 3]]);
   assert.deepEqual([cseq, later.cseq, room.unanswered], [2, 3, 3]);
@@ -259,13 +260,13 @@ test('what is acknowledged is shown with its tick, or at the end of a batch that
   // Two ticks in one batch: the first is shown without what the second acknowledges.
   await socket.say(members.set(7, 'ship', { hp: 3 }).delta(5), acked(6, 3));
   assert.deepEqual(seen.splice(0), [['change', 2], [5, { tick: 4, cseq: 2 }], [6, { tick: 6, cseq: 3 }]]);
-  assert.deepEqual([(await later.done).tick, state.tick], [6, 6]);
+  assert.deepEqual([(await later).tick, state.tick], [6, 6]);
 });
 
 test('an acknowledgement of a state that is owed waits for it', async () => {
   const { state, members, socket, room } = await inArena();
   await socket.say(members.snapshot(1));
-  room.input('move', 'left');
+  room.send('move', 'left', { class: 'volatile' });
   await settle();
   members.set(0, 'arena', { round: 2 }).delta(2);
   await socket.say(members.set(0, 'arena', { round: 3 }).delta(3));
@@ -278,17 +279,17 @@ test('an acknowledgement of a state that is owed waits for it', async () => {
 test('a refused input rejects, and what cannot be sent has no number', async () => {
   const { members, socket, room, state } = await inArena();
   await socket.say(members.snapshot(1));
-  const refused = room.input('cheat', 'x');
+  const refused = room.send('cheat', 'x', { class: 'volatile' });
   await settle();
   await socket.say({ tag: 'error', body: { code: 111, ref: { cseq: { channel: 3, cseq: refused.cseq } }, message: 'no' } }, acked(2, 1));
-  await assert.rejects(refused.done, { reason: 'refused', message: 'no' });
+  await assert.rejects(refused, { code: 'refused', message: 'no' });
   assert.equal(state.acked.cseq, 1);
   socket.bufferedAmount = 1 << 20;
-  const dropped = room.input('move', 'x');
+  const dropped = room.send('move', 'x', { class: 'volatile' });
   assert.equal(dropped.cseq, 0);
-  await assert.rejects(dropped.done, { name: 'DroppedError' });
+  await assert.rejects(dropped, { code: 'dropped' });
   const lobby = await inLobby();
-  assert.deepEqual(await lobby.room.input('move', 'x').done, { seq: null, repeated: false });
+  assert.deepEqual(await lobby.room.send('move', 'x', { class: 'volatile' }), { seq: null, repeated: false });
 });
 
 test('after a resume the state comes again, and inputs are known to be dealt with or dropped', async () => {
@@ -296,14 +297,14 @@ test('after a resume the state comes again, and inputs are known to be dealt wit
   const { state, members, room, told } = set;
   await set.socket.say(members.set(7, 'ship', { hp: 1 }).set(8, 'ship', {}).snapshot(1));
   const ship = state.get(7);
-  const [one, two] = [room.input('move', 'a'), room.input('move', 'b')];
-  const reliable = room.publish('jump', 'c');
+  const [one, two] = [room.send('move', 'a', { class: 'volatile' }), room.send('move', 'b', { class: 'volatile' })];
+  const reliable = room.send('jump', 'c');
   await settle();
   await set.socket.lose();
   assert.deepEqual([state.stale, state.get(7)?.hp], [true, 1], 'what is shown stays');
-  const away = room.input('move', 'd');
+  const away = room.send('move', 'd', { class: 'volatile' });
   assert.equal(away.cseq, 0);
-  const waits = room.input('move', 'e', { class: 'reliable' });
+  const waits = room.send('move', 'e', { queue: true });
   const second = await nextSocket(set);
   await second.say(welcome({ resumed: true, resume_key: KEYS[1] }));
   told();
@@ -313,15 +314,15 @@ test('after a resume the state comes again, and inputs are known to be dealt wit
     members.snapshot(30),
     new ServerPart(SCHEMA, 'owner').set(7, 'ship', { cards: 2 }).snapshot(30),
   );
-  assert.equal((await one.done).repeated, true);
-  await assert.rejects(two.done, { name: 'DroppedError' });
+  assert.equal((await one).repeated, true);
+  await assert.rejects(two, { code: 'dropped' });
   assert.deepEqual(second.all('publish').map(({ cseq, payload }) => [cseq, payload]), [[3, { text: 'c' }], [4, { text: 'e' }]]);
   assert.equal(room.state, state);
   assert.deepEqual(told(), [['reset'], ['remove', 8], ['change', 7, 'hp', 'cards'], ['tick', 30]]);
   assert.equal(state.get(7), ship);
   assert.deepEqual(state.acked, { tick: 30, cseq: 1 });
   await second.say(acked(31, 4));
-  assert.deepEqual([(await reliable).tick, (await waits.done).tick, state.acked.cseq], [31, 31, 4]);
+  assert.deepEqual([(await reliable).tick, (await waits).tick, state.acked.cseq], [31, 31, 4]);
 });
 
 test('a room that came back with another schema shows that', async () => {
@@ -375,12 +376,12 @@ test('a room whose rules failed says how', async () => {
   await socket.say(members.snapshot(1));
   /** @type {any[]} */
   const left = [];
-  room.on('left', ({ reason, error }) => left.push([reason, error?.message]));
-  const waiting = room.publish('jump', 'x');
+  room.onLeave(({ reason, error }) => left.push([reason, error?.message]));
+  const waiting = room.send('jump', 'x');
   await socket.say(
     { tag: 'error', body: { code: 501, ref: { cseq: { channel: 3, cseq: 0 } }, message: 'the rules of the room failed: division' } },
     { tag: 'left', body: { channel: 3, reason: 'failed' } },
   );
   assert.deepEqual(left, [['failed', 'the rules of the room failed: division']]);
-  await assert.rejects(waiting, { reason: 'room_failed' });
+  await assert.rejects(waiting, { code: 'room_failed' });
 });

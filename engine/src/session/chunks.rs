@@ -53,7 +53,7 @@ struct Chunk {
 /// The chunks of all lists of a shard.
 #[derive(Debug)]
 pub(super) struct Chunks {
-    chunks: Vec<Chunk>,
+    all: Vec<Chunk>,
     /// The first of those that are free.
     free: u32,
     /// Messages in all lists.
@@ -64,7 +64,7 @@ const _: () = assert!(size_of::<Chunk>() <= 256, "a chunk is four cache lines");
 
 impl Default for Chunks {
     fn default() -> Self {
-        Self { chunks: Vec::new(), free: NIL, waiting: 0 }
+        Self { all: Vec::new(), free: NIL, waiting: 0 }
     }
 }
 
@@ -86,7 +86,7 @@ impl Chunks {
     /// Adds a message behind those of a list.
     pub(super) fn push(&mut self, list: &mut List, message: Waiting) -> Place {
         self.waiting += 1;
-        if let Some(chunk) = self.chunks.get_mut(list.tail as usize)
+        if let Some(chunk) = self.all.get_mut(list.tail as usize)
             && usize::from(chunk.end) < CHUNK
         {
             let at = chunk.end;
@@ -95,7 +95,7 @@ impl Chunks {
             return Place { chunk: list.tail, at };
         }
         let number = self.allocate(message);
-        match self.chunks.get_mut(list.tail as usize) {
+        match self.all.get_mut(list.tail as usize) {
             Some(tail) => tail.next = number,
             None => list.head = number,
         }
@@ -106,7 +106,7 @@ impl Chunks {
     /// Takes the oldest message out of a list.
     pub(super) fn pop(&mut self, list: &mut List) -> Option<Waiting> {
         let number = list.head;
-        let chunk = self.chunks.get_mut(number as usize)?;
+        let chunk = self.all.get_mut(number as usize)?;
         let message = chunk.messages.get_mut(usize::from(chunk.start))?.take()?;
         self.waiting -= 1;
         chunk.start += 1;
@@ -123,19 +123,19 @@ impl Chunks {
 
     /// The oldest message of a list.
     pub(super) fn front(&self, list: List) -> Option<&Waiting> {
-        let chunk = self.chunks.get(list.head as usize)?;
+        let chunk = self.all.get(list.head as usize)?;
         chunk.messages.get(usize::from(chunk.start))?.as_ref()
     }
 
     /// The message at a place that [`Self::push`] gave and that has not been taken out since.
     pub(super) fn get_mut(&mut self, place: Place) -> Option<&mut Waiting> {
-        self.chunks.get_mut(place.chunk as usize)?.messages.get_mut(usize::from(place.at))?.as_mut()
+        self.all.get_mut(place.chunk as usize)?.messages.get_mut(usize::from(place.at))?.as_mut()
     }
 
     /// The messages of a list with their places, oldest first.
     pub(super) fn iter(&self, list: List) -> impl Iterator<Item = (Place, &Waiting)> {
         self.numbers(list).flat_map(|number| {
-            let messages = self.chunks[number as usize].messages.iter().zip(0_u8..);
+            let messages = self.all[number as usize].messages.iter().zip(0_u8..);
             messages.filter_map(move |(message, at)| {
                 Some((Place { chunk: number, at }, message.as_ref()?))
             })
@@ -145,7 +145,7 @@ impl Chunks {
     /// Calls `change` with every message of a list.
     pub(super) fn for_each_mut(&mut self, list: List, mut change: impl FnMut(&mut Waiting)) {
         let mut number = list.head;
-        while let Some(chunk) = self.chunks.get_mut(number as usize) {
+        while let Some(chunk) = self.all.get_mut(number as usize) {
             chunk.messages.iter_mut().flatten().for_each(&mut change);
             number = chunk.next;
         }
@@ -153,7 +153,7 @@ impl Chunks {
 
     /// Gives memory back after a peak; called when the shard is idle.
     pub(super) fn shrink(&mut self) {
-        if self.waiting == 0 && self.chunks.len() > KEPT {
+        if self.waiting == 0 && self.all.len() > KEPT {
             *self = Self::default();
         }
     }
@@ -161,13 +161,13 @@ impl Chunks {
     fn numbers(&self, list: List) -> impl Iterator<Item = u32> {
         let known = |number: u32| (number != NIL).then_some(number);
         std::iter::successors(known(list.head), move |number| {
-            known(self.chunks[*number as usize].next)
+            known(self.all[*number as usize].next)
         })
     }
 
     fn allocate(&mut self, message: Waiting) -> u32 {
         let number = self.free;
-        if let Some(chunk) = self.chunks.get_mut(number as usize) {
+        if let Some(chunk) = self.all.get_mut(number as usize) {
             self.free = chunk.next;
             (chunk.next, chunk.start, chunk.end) = (NIL, 0, 1);
             chunk.messages[0] = Some(message);
@@ -175,8 +175,8 @@ impl Chunks {
         }
         let mut messages = [const { None }; CHUNK];
         messages[0] = Some(message);
-        self.chunks.push(Chunk { next: NIL, start: 0, end: 1, messages });
-        (self.chunks.len() - 1) as u32
+        self.all.push(Chunk { next: NIL, start: 0, end: 1, messages });
+        (self.all.len() - 1) as u32
     }
 }
 
@@ -236,10 +236,10 @@ mod tests {
             chunks.push(&mut list, message(number));
         }
         chunks.shrink();
-        assert_eq!(chunks.chunks.len(), KEPT + 1);
+        assert_eq!(chunks.all.len(), KEPT + 1);
         while chunks.pop(&mut list).is_some() {}
         chunks.shrink();
-        assert_eq!(chunks.chunks.len(), 0);
+        assert_eq!(chunks.all.len(), 0);
         chunks.push(&mut list, message(7));
         assert_eq!(chunks.front(list).map(|message| message.ms), Some(7));
     }

@@ -48,7 +48,7 @@ pub struct LatestKey {
     pub key: u32,
 }
 
-/// Index into the counts of [`QueueCounts`].
+/// Index into counts by class, as those of [`Queue`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClassIndex {
     /// Reliable messages and replay.

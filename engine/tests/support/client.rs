@@ -4,7 +4,7 @@
 use super::copy::{Against, StateCopy};
 use super::log::What;
 use super::node::Node;
-use super::replica::{Before, Pending, Replica};
+use super::replica::{Before, Pending, Replica, carries_number};
 use super::socket::{FromClient, Gone, Incoming, SocketId};
 use madang_engine::frame::{Frame, FrameKind};
 use madang_engine::input::Entry;
@@ -57,6 +57,9 @@ pub(crate) struct Client {
     next_ref: u32,
     /// Counts what it said, for words that nobody else says.
     pub(crate) next_token: u64,
+    /// The newest number used in each channel, beyond memberships: what was sent to one that had ended
+    /// without the client's knowing is taken for the next.
+    cseqs: BTreeMap<u32, u64>,
     /// Sockets that the session is known to have been on.
     attached: Vec<SocketId>,
     /// How often each shard had crashed before the session began, and before the newest hello.
@@ -101,6 +104,7 @@ impl Client {
             positions: BTreeMap::new(),
             next_ref: 1,
             next_token: 1,
+            cseqs: BTreeMap::new(),
             attached: Vec::new(),
             crashes: Vec::new(),
             crashes_before: Vec::new(),
@@ -215,6 +219,7 @@ impl Client {
     }
 
     fn forget_rooms(&mut self) {
+        self.cseqs.clear();
         for (_, room) in std::mem::take(&mut self.rooms) {
             self.forget_room(room);
         }
@@ -327,6 +332,7 @@ impl Client {
         let is_heard = super::access::is_heard(self.token.as_deref());
         room.cseq += 1;
         let cseq = room.cseq;
+        self.cseqs.insert(channel, cseq);
         let message = build(Channel(channel), Cseq(cseq));
         let is_publication = matches!(message, ClientMessage::Publish(_));
         let is_input = is_publication && room.state.is_some();
@@ -687,6 +693,7 @@ impl Client {
         };
         room.unacked.values_mut().for_each(|pending| pending.is_retried = false);
         let mut result = room.joined(joined, before, log);
+        room.cseq = room.cseq.max(self.cseqs.get(&channel).copied().unwrap_or_default());
         result = result.and_then(|()| room.settle_applied(joined.applied_cseq.0, log));
         self.rooms.insert(channel, room);
         for situation in reached {
@@ -756,15 +763,6 @@ impl Client {
         };
         if is_own { Ok(()) } else { Err(format!("{ack:?} is not in the log")) }
     }
-}
-
-fn carries_number(message: &ServerMessage<'_>) -> bool {
-    let r#type = match message {
-        ServerMessage::Message(message) => &message.r#type,
-        ServerMessage::Direct(message) => &message.r#type,
-        _ => return false,
-    };
-    matches!(r#type, TypeRef::Id(_))
 }
 
 pub(crate) fn encode(is_json: bool, message: &ClientMessage<'_>) -> Vec<u8> {

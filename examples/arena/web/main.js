@@ -2,6 +2,7 @@
 // @ts-check
 
 import { Client } from '/client/index.js';
+import { state } from '/client/state.js';
 import { Controls } from './controls.js';
 import { EMOTES, emotePicture } from './emotes.js';
 import { Happenings } from './happenings.js';
@@ -14,7 +15,7 @@ import { Feed } from './spectate.js';
 import { Stage } from './stage.js';
 import { TICK_MS, TickClock, Timeline } from './timeline.js';
 
-/** @typedef {import('../../../clients/web/src/room.js').Room} Room */
+/** @typedef {import('/client/index.js').Room} Room */
 
 /** Others are shown so much later than they are, so that there is always a next tick to move to. */
 const BEHIND_TICKS = 2;
@@ -118,7 +119,7 @@ function enter() {
   joining = true;
   /** @type {HTMLButtonElement} */ (element('enter')).disabled = true;
   client
-    .join(roomName, { attributes: { name: me.name, color: me.color }, create: { public: true, labels: labels() } })
+    .joinOrCreate(roomName, { attributes: { name: me.name, color: me.color }, create: { public: true, labels: labels() } })
     .then(entered)
     .catch((error) => {
       put(element('door-note'), `The gate stays shut: ${error.message}`);
@@ -143,10 +144,11 @@ const scheme = location.protocol === 'https:' ? 'wss' : 'ws';
 const client = new Client(`${scheme}://${location.hostname}:${port}/play?room=${encodeURIComponent(roomName)}`, {
   name: 'arena',
   storage: sessionStorage,
+  state,
   pingMs: 2000,
 });
 let joining = false;
-client.on('state', showConnection);
+client.on('status', showConnection);
 client.on('rtt', () => showConnection());
 showConnection();
 openDoor();
@@ -187,13 +189,13 @@ function entered(it) {
   it.on('message', ({ type, payload, origin }) => {
     if (origin === 'live') happenings.add(timeline.last, type, payload);
   });
-  it.on('recovered', ({ resumed }) => {
+  it.onRecover(({ resumed }) => {
     clock.reset();
     prediction.reset(!resumed);
     if (!resumed) toast('You were away for too long: you come in anew.');
   });
-  it.on('refused', (error) => toast(error.message));
-  it.on('left', ({ reason, error }) => left(reason, error));
+  it.onRefuse((error) => toast(error.message));
+  it.onLeave(({ reason, error }) => left(reason, error));
 }
 
 /** Everything of a tick is there. @param {number} tick */
@@ -229,9 +231,6 @@ function left(reason, error) {
 }
 
 element('leave').addEventListener('click', () => void room?.leave());
-addEventListener('pageshow', ({ persisted }) => {
-  if (persisted) location.reload(); // This page's session was put aside for the next one.
-});
 
 // --- Pictures ---
 
@@ -289,7 +288,7 @@ function step(now, mine, newest) {
     const input = controls.take({ x: at.x, y: at.y, look: mine.look }, aim, rivals);
     // Who is away sends nothing, and after 90 seconds gives the place to somebody else; a mouse that
     // rests is no input either.
-    room?.input('input', prediction.take(input)).done.catch(() => {});
+    void room?.send('input', prediction.take(input), { class: 'volatile' });
   }
 }
 
@@ -327,7 +326,7 @@ element('emotes').append(...EMOTES.map(({ name }, index) => {
 
 /** @param {number} number */
 function showEmote(number) {
-  room?.input('emote', new Uint8Array([number])).done.catch(() => {});
+  void room?.send('emote', new Uint8Array([number]), { class: 'volatile' });
 }
 
 // --- The connection ---
@@ -335,20 +334,20 @@ function showEmote(number) {
 /** @type {ReturnType<typeof setInterval> | undefined} */
 let countdown;
 
-/** @param {Partial<import('../../../clients/web/src/types.js').StateEvent>} [event] */
+/** @param {Partial<import('/client/index.js').StatusEvent>} [event] */
 function showConnection(event = {}) {
-  const state = event.state ?? client.state;
-  element('pill').dataset.state = state;
-  if (event.state !== undefined) clearInterval(countdown);
-  const isAway = document.body.dataset.page === 'game' && state !== 'open' && state !== 'draining';
+  const status = event.status ?? client.status;
+  element('pill').dataset.state = status;
+  if (event.status !== undefined) clearInterval(countdown);
+  const isAway = document.body.dataset.page === 'game' && status !== 'open' && status !== 'draining';
   element('away').hidden = !isAway;
-  if (state === 'open') {
+  if (status === 'open') {
     put(element('pill-text'), client.rtt === null ? 'connected' : `${Math.max(1, Math.round(client.rtt))} ms`);
-  } else if (state === 'closed') {
+  } else if (status === 'closed') {
     put(element('pill-text'), 'offline');
     put(element('away-title'), 'The connection is over');
     put(element('away-text'), event.error?.message ?? 'Reload to come back.');
-  } else if (state === 'reconnecting' && event.retryInMs !== undefined) {
+  } else if (status === 'reconnecting' && event.retryInMs !== undefined) {
     const until = performance.now() + event.retryInMs;
     const show = () => {
       const seconds = Math.ceil((until - performance.now()) / 1000);
@@ -358,8 +357,8 @@ function showConnection(event = {}) {
     };
     countdown = setInterval(show, 250);
     show();
-  } else if (event.state !== undefined) {
-    put(element('pill-text'), state);
+  } else if (event.status !== undefined) {
+    put(element('pill-text'), status);
     put(element('away-text'), 'Finding the way back…');
   }
 }

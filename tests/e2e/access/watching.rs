@@ -3,6 +3,7 @@
 use super::{Place, claims, dial, guarded, refused, token};
 use crate::support::client::{Closed, Dial};
 use crate::support::http::{Reply, ask, get};
+use crate::support::stream::Stream;
 use crate::support::{PATIENCE, Running};
 use jsonwebtoken::get_current_timestamp;
 use madang_protocol::CloseCode;
@@ -10,7 +11,7 @@ use madang_protocol::server::LeaveReason;
 use madang_protocol::server::{PresenceEvent, ServerMessage};
 use serde_json::{Value, json};
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 
 fn granted(user: &str, rooms: &str, may: &[&str]) -> Value {
     let mut claims = claims(user);
@@ -30,8 +31,8 @@ fn post(addr: SocketAddr, path: &str, more: &str, body: &str) -> Reply {
 }
 
 /// A stream whose head says 200.
-fn stream(addr: SocketAddr, path: &str) -> TcpStream {
-    let mut stream = Dial::from(addr).tcp();
+fn stream(addr: SocketAddr, path: &str) -> Stream {
+    let mut stream = Dial::from(addr).stream();
     write!(stream, "GET {path} HTTP/1.1\r\nHost: test\r\n\r\n").expect("open");
     let mut start = [0; 12];
     stream.read_exact(&mut start).expect("an answer");
@@ -39,8 +40,8 @@ fn stream(addr: SocketAddr, path: &str) -> TcpStream {
     stream
 }
 
-fn read_to_end(mut stream: TcpStream) -> String {
-    stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+fn read_to_end(mut stream: Stream) -> String {
+    stream.tcp().set_read_timeout(Some(PATIENCE)).expect("a socket");
     let mut text = String::new();
     stream.read_to_string(&mut text).expect("the stream ends");
     text

@@ -1,5 +1,6 @@
 //! A blocking client of the players' listener: one connection, both subprotocols, no policy.
 
+use super::stream::Stream;
 use super::{PATIENCE, Patience};
 use madang_protocol::client::{Class, Publish, Resume};
 use madang_protocol::client::{GetStats, Hello, Join, JoinMode, JoinOptions, JoinTarget, Ping};
@@ -70,12 +71,21 @@ impl Dial {
         Ok(stream)
     }
 
+    /// A connection that speaks what this program's servers speak.
+    pub(crate) fn try_stream(self) -> io::Result<Stream> {
+        self.try_tcp().map(Stream::new)
+    }
+
+    pub(crate) fn stream(self) -> Stream {
+        self.try_stream().expect("the server accepts")
+    }
+
     /// A WebSocket.
     pub(crate) fn websocket(
         self,
         path: &str,
         subprotocol: Option<&str>,
-    ) -> Result<WebSocket<TcpStream>, Box<Error>> {
+    ) -> Result<WebSocket<Stream>, Box<Error>> {
         let uri = format!("ws://{}{path}", self.addr).parse().expect("a valid URI");
         let mut request = ClientRequestBuilder::new(uri);
         if let Some(subprotocol) = subprotocol {
@@ -83,7 +93,7 @@ impl Dial {
         }
         // The default buffers are too large for thousands of connections in a test.
         let config = WebSocketConfig::default().read_buffer_size(4096).write_buffer_size(0);
-        let stream = self.try_tcp().map_err(|error| Box::new(error.into()))?;
+        let stream = self.try_stream().map_err(|error| Box::new(error.into()))?;
         match client_with_config(request, stream, Some(config)) {
             Ok((socket, _)) => Ok(socket),
             Err(tungstenite::HandshakeError::Failure(error)) => Err(Box::new(error)),
@@ -94,7 +104,7 @@ impl Dial {
 
 /// A connection to `/play`.
 pub(crate) struct Client {
-    socket: WebSocket<TcpStream>,
+    socket: WebSocket<Stream>,
     pub(crate) wire: Wire,
     inbox: VecDeque<ServerMessage<'static>>,
     /// WebSocket pings that came.
@@ -128,7 +138,7 @@ impl Client {
                 _ => request.with_header(name, value),
             };
         }
-        let stream = Dial::from(addr).tcp();
+        let stream = Dial::from(addr).stream();
         let (socket, _) =
             client_with_config(request, stream, None).expect("the handshake succeeds");
         Self { socket, wire, inbox: VecDeque::new(), pings: 0, next_ref: 1 }
@@ -214,9 +224,9 @@ impl Client {
     /// A message that has come already, if there is one.
     pub(crate) fn poll(&mut self) -> Result<Option<ServerMessage<'static>>, Closed> {
         if self.inbox.is_empty() {
-            self.socket.get_ref().set_nonblocking(true).expect("a socket");
+            self.socket.get_ref().tcp().set_nonblocking(true).expect("a socket");
             let received = self.receive_once();
-            self.socket.get_ref().set_nonblocking(false).expect("a socket");
+            self.socket.get_ref().tcp().set_nonblocking(false).expect("a socket");
             received?;
         }
         Ok(self.inbox.pop_front())
@@ -260,7 +270,7 @@ impl Client {
 
     fn receive(&mut self, within: Duration) -> Result<(), Closed> {
         let until = Instant::now() + within;
-        let stream = self.socket.get_ref();
+        let stream = self.socket.get_ref().tcp();
         stream.set_read_timeout(Some(within.max(Duration::from_millis(1)))).expect("a socket");
         while !self.receive_once()? {
             assert!(Instant::now() < until, "nothing came in time");
@@ -351,7 +361,7 @@ impl Client {
 
     /// Ends the connection without a Close frame: by RST.
     pub(crate) fn reset(self) {
-        let stream = self.socket.get_ref();
+        let stream = self.socket.get_ref().tcp();
         SockRef::from(stream).set_linger(Some(Duration::ZERO)).expect("a socket");
     }
 
@@ -359,7 +369,7 @@ impl Client {
     /// so that no RST follows.
     pub(crate) fn half_close(self) -> Self {
         // The server may have closed it already.
-        let _ = self.socket.get_ref().shutdown(Shutdown::Write);
+        let _ = self.socket.get_ref().tcp().shutdown(Shutdown::Write);
         self
     }
 

@@ -4,6 +4,9 @@ pub(crate) mod client;
 pub(crate) mod http;
 pub(crate) mod player;
 pub(crate) mod process;
+#[path = "../../support/tls.rs"]
+pub(crate) mod signed;
+pub(crate) mod stream;
 
 use madang::Server;
 use madang::config::Config;
@@ -67,6 +70,7 @@ pub(crate) fn config() -> Config {
     config.play.bytes_burst = 1 << 30;
     config.play.joins_per_second = 0;
     config.play.requests_per_second = 0;
+    stream::seal(&mut config);
     config
 }
 

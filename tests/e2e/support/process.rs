@@ -1,6 +1,6 @@
 //! The program itself, as a process.
 
-use super::wait_for;
+use super::{stream, wait_for};
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::SocketAddr;
@@ -25,6 +25,9 @@ impl Process {
     pub(crate) fn start_logging_to(settings: &[&str], log: Stdio) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_madang"));
         command.args(["serve", "--listen", "127.0.0.1:0", "--watch-listen", "127.0.0.1:0"]);
+        if let Some(setting) = stream::sealing() {
+            command.args(["--set", &setting]);
+        }
         for setting in settings {
             command.args(["--set", setting]);
         }
@@ -42,14 +45,12 @@ impl Process {
         let (mut play, mut watch) = (None, None);
         for line in stdout.lines() {
             let line = line.expect("it is UTF-8");
-            let address = |scheme| {
-                let (_, rest) = line.split_once(scheme)?;
-                rest.split('/').next()?.parse().ok()
-            };
+            let (_, rest) = line.split_once("://").unwrap_or_default();
+            let address = rest.split('/').next().and_then(|address| address.parse().ok());
             if line.starts_with("demo") {
-                watch = address("http://");
+                watch = address;
             } else if line.starts_with("play") {
-                play = address("ws://");
+                play = address;
             }
             if line.starts_with("clients") {
                 break;

@@ -6,9 +6,10 @@
 mod marks;
 mod worker;
 
-use crate::desk::{Said, Stage};
+use crate::desk::{Said, Second, Stage, Troubles};
 use crate::job::Job;
 use crate::outcome::{Outcome, Sample, Series, ServerUse};
+use crate::output::Phase;
 use crate::process::Process;
 use crate::system::Clock;
 pub(crate) use marks::Marks;
@@ -18,6 +19,9 @@ use worker::Worker;
 
 /// Between everybody being ready and the first message.
 const PAUSE_NS: u64 = 50_000_000;
+
+/// After how long something is told though no worker said anything.
+const SILENCE_NS: u64 = 1_500_000_000;
 
 /// A load of its own: in a mix there are several at the same time.
 #[derive(Clone, Debug)]
@@ -29,13 +33,16 @@ pub(crate) struct Section {
     pub(crate) after: Duration,
 }
 
-/// What is told of a second when it is over.
+/// What is told of a section once a second.
 pub(crate) struct Tick<'a> {
-    pub(crate) section: &'a str,
-    /// Seconds of the section that are over.
-    pub(crate) second: usize,
-    /// Of all its workers.
+    /// Its place.
+    pub(crate) section: usize,
+    pub(crate) phase: Phase,
+    /// Since its load began.
+    pub(crate) elapsed: Duration,
+    /// Of all its workers, of the second that is over; while they say nothing, of the server alone.
     pub(crate) sample: &'a Sample,
+    pub(crate) troubles: &'a Troubles,
 }
 
 /// Runs sections at the same time, and tells of every second of each. Returns their outcomes, in the
@@ -62,11 +69,24 @@ pub(crate) fn run(
             told: 0,
             live: Series::default(),
             seconds: Vec::new(),
+            loading_ns: None,
         })
         .collect();
     let mut conductor = Conductor { parts, workers: Vec::new(), all, alone, say, ready_ns: None };
     conductor.conduct(&said, tell)?;
     conductor.finish(server)
+}
+
+impl Part<'_> {
+    fn phase(&self) -> Phase {
+        let phases = [
+            (Stage::To, Phase::Draining),
+            (Stage::From, Phase::Measuring),
+            (Stage::Opened, Phase::WarmUp),
+        ];
+        let come = phases.into_iter().find(|(stage, _)| self.marks.has(*stage));
+        come.map_or(Phase::Connecting, |(_, phase)| phase)
+    }
 }
 
 struct Conductor<'a> {
@@ -95,9 +115,11 @@ struct Part<'a> {
     marks: Marks,
     /// Seconds that were told.
     told: usize,
-    /// Seconds so far, and how many workers told each.
+    /// Seconds so far, and what workers told of each.
     live: Series,
-    seconds: Vec<usize>,
+    seconds: Vec<(usize, Troubles)>,
+    /// When its load began.
+    loading_ns: Option<u64>,
 }
 
 impl Conductor<'_> {
@@ -108,14 +130,11 @@ impl Conductor<'_> {
     ) -> Result<(), String> {
         while self.parts.iter().any(|part| part.left > 0) {
             self.begin_due()?;
-            let message = match self.next_begin_ns() {
-                None => said.recv().map_err(|_| RecvTimeoutError::Disconnected),
-                Some(at_ns) => {
-                    said.recv_timeout(Duration::from_nanos(at_ns.saturating_sub(Clock.now_ns())))
-                }
-            };
-            match message {
+            let wait_ns = self.next_begin_ns().map(|at_ns| at_ns.saturating_sub(Clock.now_ns()));
+            let wait_ns = wait_ns.unwrap_or(SILENCE_NS).min(SILENCE_NS);
+            match said.recv_timeout(Duration::from_nanos(wait_ns)) {
                 Ok((worker, said)) => self.hear(worker, said, tell)?,
+                Err(RecvTimeoutError::Timeout) if wait_ns == SILENCE_NS => self.silence(tell),
                 Err(RecvTimeoutError::Timeout) => {}
                 // This holds an end itself.
                 Err(RecvTimeoutError::Disconnected) => break,
@@ -168,7 +187,7 @@ impl Conductor<'_> {
                 self.parts[place].meeting += 1;
                 self.go_on(place, stage)?;
             }
-            Said::Second(at_ns, sample) => self.second(place, at_ns, *sample, tell),
+            Said::Second(second) => self.second(place, &second, tell),
             Said::Done(Err(why)) => return Err(why),
             Said::Done(Ok(outcome)) => {
                 let part = &mut self.parts[place];
@@ -190,6 +209,7 @@ impl Conductor<'_> {
         self.parts[place].meeting = 0;
         self.mark(place, stage);
         let go_ns = Clock.now_ns() + PAUSE_NS;
+        self.parts[place].loading_ns = Some(go_ns);
         for worker in self.workers.iter_mut().filter(|worker| worker.part == place) {
             worker.go(go_ns)?;
         }
@@ -214,31 +234,56 @@ impl Conductor<'_> {
         }
     }
 
-    fn second(
-        &mut self,
-        place: usize,
-        at_ns: u64,
-        sample: Sample,
-        tell: &mut dyn FnMut(&Tick<'_>),
-    ) {
+    fn second(&mut self, place: usize, second: &Second, tell: &mut dyn FnMut(&Tick<'_>)) {
         let part = &mut self.parts[place];
         if part.live.samples.is_empty() {
-            part.live.start_ns = at_ns;
+            part.live.start_ns = second.began_ns;
         }
-        let second = (at_ns.saturating_sub(part.live.start_ns) / 1_000_000_000) as usize;
-        if part.seconds.len() <= second {
-            part.seconds.resize(second + 1, 0);
+        let since_ns = second.began_ns.saturating_sub(part.live.start_ns);
+        let number = (since_ns / 1_000_000_000) as usize;
+        let Some(sum) = part.live.at(second.began_ns) else { return };
+        if part.seconds.len() <= number {
+            part.seconds.resize(number + 1, (0, Troubles::default()));
         }
-        let Some(sum) = part.live.at(at_ns) else { return };
-        if part.seconds[second] == 0 {
+        let (workers, troubles) = &mut part.seconds[number];
+        if *workers == 0 {
             (sum.server_cores, sum.server_resident) = part.marks.second();
         }
-        part.seconds[second] += 1;
-        sum.merge(&sample);
-        while part.seconds.get(part.told).is_some_and(|workers| *workers >= part.workers) {
+        *workers += 1;
+        troubles.add(&second.troubles);
+        sum.merge(&second.sample);
+        while part.seconds.get(part.told).is_some_and(|(workers, _)| *workers >= part.workers) {
             let sample = &part.live.samples[part.told];
+            let (_, troubles) = &part.seconds[part.told];
             part.told += 1;
-            tell(&Tick { section: &part.section.name, second: part.told, sample });
+            tell(&Tick {
+                section: place,
+                phase: part.phase(),
+                elapsed: Duration::from_secs(part.told as u64),
+                sample,
+                troubles,
+            });
+        }
+    }
+
+    /// Nobody has said anything for a while: before the load and behind it nobody does.
+    fn silence(&mut self, tell: &mut dyn FnMut(&Tick<'_>)) {
+        for (section, part) in self.parts.iter_mut().enumerate() {
+            if !part.begun || part.left == 0 {
+                continue;
+            }
+            let (server_cores, server_resident) = part.marks.second();
+            let live = part.live.samples.last().map_or(0, |sample| sample.live);
+            let sample = Sample { live, server_cores, server_resident, ..Sample::default() };
+            let since_ns = part.loading_ns.map(|from_ns| Clock.now_ns().saturating_sub(from_ns));
+            let none = Troubles::default();
+            tell(&Tick {
+                section,
+                phase: part.phase(),
+                elapsed: Duration::from_nanos(since_ns.unwrap_or_default()),
+                sample: &sample,
+                troubles: part.seconds.last().map_or(&none, |(_, troubles)| troubles),
+            });
         }
     }
 

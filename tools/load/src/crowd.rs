@@ -1,12 +1,12 @@
 //! Sessions in rooms that talk to each other while something happens to them: what they send and when,
 //! whether everybody who is there hears it, and the course of a run.
 
-use crate::desk::{Desk, Stage};
+use crate::desk::{Desk, Stage, Troubles};
 use crate::journal::Journal;
 use crate::meter::{Meter, Totals};
 use crate::outcome::{
     BYTES_IN, BYTES_OUT, CORRUPT, DELIVERIES, FOREIGN, FRAMES, LATENCY, LATENESS, LIVE_AT_END,
-    Outcome, READS, SENT, Times, UNSENT, Window,
+    Outcome, READS, Recorder, SENT, Times, UNSENT, Window,
 };
 use crate::schedule::Schedule;
 use crate::sessions::{Audience, Line, Place, Sessions};
@@ -140,13 +140,8 @@ pub(crate) struct Hearing {
     base: usize,
     rooms_of: usize,
     payload_bytes: usize,
-    /// What was to be sent in this time is measured.
-    pub(crate) window: Range<u64>,
+    pub(crate) latency: Latency,
     pub(crate) journal: Journal,
-    /// Those in the window since the last second, those outside of it, and all in the window before.
-    inside: Times,
-    outside: Times,
-    latency: Times,
     corrupt: u64,
     foreign: u64,
 }
@@ -157,11 +152,8 @@ impl Hearing {
             base: sessions.plan().first,
             rooms_of: sessions.plan().rooms_of,
             payload_bytes,
-            window: 0..0,
+            latency: Latency::new(),
             journal: Journal::new(sessions.lines().len()),
-            inside: Times::new(),
-            outside: Times::new(),
-            latency: Times::new(),
             corrupt: 0,
             foreign: 0,
         }
@@ -222,27 +214,6 @@ impl Hearing {
         None
     }
 
-    /// A message came now.
-    pub(crate) fn timed(&mut self, stamp: &Stamp, now_ns: u64) {
-        let us = now_ns.saturating_sub(stamp.intended_ns) / 1000;
-        if self.window.contains(&stamp.intended_ns) {
-            self.inside.record_us(us);
-        } else {
-            self.outside.record_us(us);
-        }
-    }
-
-    /// The latencies of what came since this was asked last.
-    pub(crate) fn take_second(&mut self) -> Times {
-        let mut second = Times::coarse();
-        second.add(&self.inside);
-        second.add(&self.outside);
-        self.latency.add(&self.inside);
-        self.inside = Times::default();
-        self.outside = Times::default();
-        second
-    }
-
     /// Nothing more comes: puts what was heard into an outcome.
     pub(crate) fn finish(mut self, crowd: &Crowd, sessions: &Sessions, outcome: &mut Outcome) {
         self.put(outcome);
@@ -251,10 +222,50 @@ impl Hearing {
 
     /// The same without the journal.
     pub(crate) fn put(&mut self, outcome: &mut Outcome) {
-        self.take_second();
         outcome.add(CORRUPT, self.corrupt);
         outcome.add(FOREIGN, self.foreign);
-        outcome.add_times(LATENCY, &self.latency);
+        self.latency.put(outcome);
+    }
+}
+
+/// From the time something was to be sent to what it led to.
+pub(crate) struct Latency {
+    /// What was to be sent in this time is measured.
+    pub(crate) window: Range<u64>,
+    /// Those in the window since the last second, those outside of it, and all in the window before.
+    inside: Recorder,
+    outside: Recorder,
+    all: Times,
+}
+
+impl Latency {
+    pub(crate) fn new() -> Self {
+        let (inside, outside) = (Recorder::new(), Recorder::new());
+        Self { window: 0..0, inside, outside, all: Times::new() }
+    }
+
+    /// It has led to it now.
+    pub(crate) fn record(&mut self, intended_ns: u64, now_ns: u64) {
+        let us = now_ns.saturating_sub(intended_ns) / 1000;
+        if self.window.contains(&intended_ns) {
+            self.inside.record_us(us);
+        } else {
+            self.outside.record_us(us);
+        }
+    }
+
+    /// What was recorded since this was asked last.
+    pub(crate) fn take_second(&mut self) -> Times {
+        let mut second = Times::coarse();
+        self.inside.move_to(&mut [&mut self.all, &mut second]);
+        self.outside.move_to(&mut [&mut second]);
+        second
+    }
+
+    /// Puts all that is measured into an outcome.
+    pub(crate) fn put(&mut self, outcome: &mut Outcome) {
+        self.take_second();
+        outcome.add_times(LATENCY, &self.all);
     }
 }
 
@@ -348,7 +359,7 @@ pub(crate) fn all_there(sessions: &Sessions, numbers: Range<usize>) -> Result<()
     if there == asked {
         return Ok(());
     }
-    let troubles = crate::report::troubles(&sessions.tolls());
+    let troubles = crate::endings::troubles(&sessions.tolls());
     Err(format!("only {there} of {asked} sessions are in their rooms; {troubles}"))
 }
 
@@ -363,7 +374,9 @@ fn totals(sessions: &Sessions, scene: &impl Scene) -> Totals {
     let tolls = sessions.tolls();
     let (sent, received) = scene.counted();
     let (bytes_in, bytes_out) = (tolls.bytes_in, tolls.bytes_out);
-    Totals { sent, received, bytes_in, bytes_out, live: tolls.live as u64 }
+    let live = tolls.live as u64;
+    let troubles = Troubles { errors: tolls.errors, closed: tolls.closed, ..Troubles::default() };
+    Totals { sent, received, bytes_in, bytes_out, live, troubles }
 }
 
 /// What was true at one moment.

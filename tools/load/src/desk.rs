@@ -4,6 +4,7 @@
 
 use crate::outcome::{Outcome, Sample};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, Write as _};
 use std::sync::mpsc::{Receiver, Sender};
 
@@ -33,10 +34,40 @@ pub(crate) enum Said {
     Meet(Stage),
     /// It has come so far.
     Mark(Stage),
-    /// A second is over, which began at this time.
-    Second(u64, Box<Sample>),
+    /// A second is over.
+    Second(Box<Second>),
     /// The run is over, or why it could not be run at all.
     Done(Result<Box<Outcome>, String>),
+}
+
+/// A second of a worker.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Second {
+    pub(crate) began_ns: u64,
+    pub(crate) sample: Sample,
+    pub(crate) troubles: Troubles,
+}
+
+/// What went wrong so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Troubles {
+    pub(crate) lost: u64,
+    pub(crate) repeated: u64,
+    pub(crate) errors: u64,
+    /// Connections ended by a Close frame, by its code.
+    pub(crate) closed: BTreeMap<u16, u64>,
+}
+
+impl Troubles {
+    /// Adds those of somebody else.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.lost += other.lost;
+        self.repeated += other.repeated;
+        self.errors += other.errors;
+        for (code, count) in &other.closed {
+            *self.closed.entry(*code).or_default() += count;
+        }
+    }
 }
 
 /// A worker's end.
@@ -68,8 +99,8 @@ impl Desk {
     }
 
     /// Says what happened in a second that is over.
-    pub(crate) fn second(&self, at_ns: u64, sample: &Sample) -> Result<(), String> {
-        self.say(Said::Second(at_ns, Box::new(sample.clone())))
+    pub(crate) fn second(&self, second: Second) -> Result<(), String> {
+        self.say(Said::Second(Box::new(second)))
     }
 
     /// The last word.

@@ -169,7 +169,7 @@ impl Turnover {
         let ready = (0..depth).flat_map(|_| 0..senders);
         // Who is alone and does not hear itself would wait for ever, and would not be heard anyway.
         let ready = ready.filter(|sender| heard[*sender as usize].0 > 0).collect();
-        Self { ready, heard }
+        Self { heard, ready }
     }
 
     /// Who may send next.

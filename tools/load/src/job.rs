@@ -6,6 +6,7 @@ use crate::outcome::Outcome;
 use crate::traffic::Pace;
 use crate::{arena, churn, hostile, idle, slow, spectate, storm, traffic};
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// A worker's share of a run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -62,7 +63,7 @@ impl Job {
             Self::Arena(job) => job.conclude(outcome),
             Self::Storm(job) => job.conclude(outcome),
             Self::Churn(_) => churn::Job::conclude(outcome),
-            Self::Slow(job) => job.conclude(outcome),
+            Self::Slow(_) => slow::Job::conclude(outcome),
             Self::Hostile(job) => job.conclude(outcome),
             Self::Spectate(job) => job.conclude(outcome, marks),
         }
@@ -88,6 +89,20 @@ impl Job {
         let mut job = job.clone();
         job.load.pace = Pace::Hz(hz);
         Some(Self::Traffic(job))
+    }
+
+    /// How long it loads from when everybody is ready, as far as that is known.
+    pub(crate) fn span(&self) -> Duration {
+        match self {
+            Self::Traffic(job) => job.span(),
+            Self::Idle(job) => job.hold,
+            Self::Arena(job) => job.warmup + job.duration,
+            Self::Storm(job) => job.span(),
+            Self::Churn(job) => job.warmup + job.duration,
+            Self::Slow(job) => job.warmup + job.duration,
+            Self::Hostile(job) => job.duration,
+            Self::Spectate(job) => job.load.warmup + job.load.duration,
+        }
     }
 
     /// Connections to the server that this share has.

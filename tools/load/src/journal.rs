@@ -138,10 +138,15 @@ impl Journal {
     /// The server said that these will not come.
     pub(crate) fn gap(&mut self, session: usize, from: u64, to: u64) {
         let Some(stay) = &mut self.stays[session] else { return };
+        // What came already is not missing.
+        let from = from.max(stay.last + 1);
+        if from > to {
+            return;
+        }
         if stay.gaps.len() < GAPS_MAX {
             stay.gaps.push((from, to));
         }
-        stay.last = stay.last.max(to);
+        stay.last = to;
     }
 
     /// A session is in its room no longer. Everything that came before is due, and nothing else.
@@ -169,7 +174,7 @@ impl Journal {
             let end = stay.broken_at.map(|_| stay.last).or(stay.to).unwrap_or(u64::MAX);
             let (mut count, mut sum) = sums.between(stay.from, end);
             for (from, to) in &stay.gaps {
-                let (gap_count, gap_sum) = sums.between(from.saturating_sub(1), *to);
+                let (gap_count, gap_sum) = sums.between(from - 1, *to);
                 count -= gap_count;
                 sum = sum.wrapping_sub(gap_sum);
                 told += gap_count;
@@ -337,7 +342,8 @@ mod tests {
     fn what_is_missing_was_lost_or_told() {
         let mut room = Room::new();
         room.joins(0, 0, false).hears(0, &[1, 2, 3, 4, 5, 6, 7, 8]);
-        room.joins(1, 0, false).hears(1, &[1, 3, 3]).0.gap(1, 4, 5);
+        room.joins(1, 0, false).hears(1, &[1, 3, 3]).0.gap(1, 3, 5);
+        room.0.gap(1, 1, 4);
         room.hears(1, &[6, 7]);
         // One comes back with everything, one without.
         room.joins(1, 7, true).hears(1, &[8]);

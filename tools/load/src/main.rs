@@ -1,15 +1,23 @@
 //! A load generator for Madang, and for any other server that relays WebSocket messages.
 //!
-//! One thread, one poll, thousands of connections. Load is open-loop: every message has a time at
-//! which it is to be sent, whatever the server does, and latency counts from that time, so that a
-//! stalled server cannot hide its stall by slowing the generator ("coordinated omission"). What
-//! comes back is checked: order, loss, repeats and content.
+//! Load is open-loop: every message has a time at which it is to be sent, whatever the server does, and
+//! latency counts from that time, so that a stalled server cannot hide its stall by slowing the
+//! generator ("coordinated omission"). What comes back is checked: order, loss, repeats and content.
 //!
-//! The parts: `cli.rs` (what can be asked for), `fleet/` (the connections), `dialect/` (what is
-//! said on them, by protocol), `websocket.rs` (the client's framing), `schedule.rs`, `stamp.rs`,
-//! `talk.rs`, `ear.rs` and `tally.rs` (when to send, what, and whether it came), `traffic.rs`,
-//! `idle.rs` and `spectate/` (the scenarios), `process.rs` (the server as the system sees it),
-//! `report.rs`.
+//! A worker is one thread with one poll and thousands of connections; the conductor starts one as a
+//! thread or several as processes, looks at the server beside them, and adds up what they found.
+//!
+//! | files | what |
+//! |---|---|
+//! | `cli/`, `threshold.rs`, `search.rs` | what can be asked for; what has to hold; the highest rate at which it does |
+//! | `conductor.rs`, `desk.rs`, `job.rs` | workers, what is said between them, and their shares |
+//! | `traffic.rs`, `idle.rs`, `spectate/`, `arena/`, `storm/`, `churn/`, `slow/`, `hostile/` | the scenarios |
+//! | `fleet/` | connections that come and stay; `sessions/`: those that go and come back |
+//! | `dialect/`, `quick.rs`, `websocket.rs`, `tls.rs` | what is said on them |
+//! | `schedule.rs`, `talk.rs`, `stamp.rs`, `ear.rs`, `tally.rs` | when to send, what, and whether it came |
+//! | `crowd.rs`, `journal.rs`, `bystanders.rs` | the same where members come and go; who plays beside it |
+//! | `outcome.rs`, `meter.rs`, `process.rs`, `vitals.rs`, `metrics.rs` | what was found, second by second, and what it cost |
+//! | `output/` | how that is shown |
 
 mod arena;
 mod bystanders;
@@ -21,6 +29,7 @@ mod desk;
 mod dialect;
 mod dice;
 mod ear;
+mod endings;
 mod fleet;
 mod hostile;
 mod idle;
@@ -29,15 +38,9 @@ mod journal;
 mod meter;
 mod metrics;
 mod outcome;
-#[expect(
-    dead_code,
-    unused_imports,
-    reason = "the options that ask for these come with the scenarios"
-)]
 mod output;
 mod process;
 mod quick;
-mod report;
 mod returns;
 mod schedule;
 mod search;
@@ -50,6 +53,7 @@ mod system;
 mod talk;
 mod tally;
 mod threshold;
+mod tls;
 mod traffic;
 mod vitals;
 mod websocket;

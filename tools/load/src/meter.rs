@@ -1,13 +1,13 @@
 //! A run second by second, as one worker sees it.
 
-use crate::desk::Desk;
+use crate::desk::{Desk, Second, Troubles};
 use crate::outcome::{Generator, Outcome, SAMPLES_MAX, Sample, Series, Times};
 use crate::process::{Threads, own_thread};
 
 const SECOND_NS: u64 = 1_000_000_000;
 
 /// What was counted so far.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Totals {
     pub(crate) sent: u64,
     pub(crate) received: u64,
@@ -15,6 +15,7 @@ pub(crate) struct Totals {
     pub(crate) bytes_out: u64,
     /// Connections now.
     pub(crate) live: u64,
+    pub(crate) troubles: Troubles,
 }
 
 /// Turns what was counted so far into seconds, and tells the conductor each.
@@ -77,9 +78,10 @@ impl Meter {
         let began_ns = self.since_ns;
         // A worker that was away for seconds has one long one.
         self.since_ns += (now_ns.saturating_sub(began_ns) / SECOND_NS).max(1) * SECOND_NS;
+        let troubles = totals.troubles.clone();
         self.last = totals;
         self.thread = thread;
-        desk.second(began_ns, &sample)?;
+        desk.second(Second { began_ns, sample: sample.clone(), troubles })?;
         if self.series.samples.len() < SAMPLES_MAX
             && let Some(place) = self.series.at(began_ns)
         {

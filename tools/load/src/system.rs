@@ -19,6 +19,7 @@ const DESCRIPTOR_RESERVE: u64 = 32;
 pub(crate) struct Clock;
 
 impl Clock {
+    #[expect(clippy::unused_self, reason = "who has a clock may read it")]
     pub(crate) fn now_ns(self) -> u64 {
         let now = clock_gettime(ClockId::Monotonic);
         now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64

@@ -1,7 +1,7 @@
 //! Scenarios in which connections send: everyone in small rooms, one speaker to many, or each to
 //! itself.
 
-use crate::desk::{Desk, Stage};
+use crate::desk::{Desk, Stage, Troubles};
 use crate::ear::{Ear, Turnover};
 use crate::fleet::{Fleet, Plan, Tolls};
 use crate::meter::{Meter, Totals};
@@ -100,6 +100,11 @@ impl Job {
         Ok(jobs)
     }
 
+    /// How long it sends.
+    pub(crate) fn span(&self) -> Duration {
+        self.load.warmup + self.load.duration
+    }
+
     /// What can only be said of all workers together, of which this is the first.
     pub(crate) fn conclude(&self, outcome: &mut Outcome) {
         if self.load.speakers == Speakers::First {
@@ -171,6 +176,7 @@ fn send_all(
             bytes_in: tolls.bytes_in,
             bytes_out: tolls.bytes_out,
             live: tolls.live as u64,
+            troubles: troubles(ear, tolls),
         }
     };
     let mut meter = Meter::new(course.start_ns, totals(players, ear, fleet));
@@ -208,6 +214,17 @@ fn send_all(
     }
 }
 
+/// What went wrong so far.
+pub(crate) fn troubles(ear: &Ear, tolls: &Tolls) -> Troubles {
+    let counts = ear.tally.counts();
+    Troubles {
+        lost: counts.lost,
+        repeated: counts.repeated,
+        errors: tolls.errors,
+        closed: tolls.closed.clone(),
+    }
+}
+
 /// Refuses what cannot be followed.
 pub(crate) fn check(connections: usize, rooms_of: usize, load: &Load) -> Result<(), String> {
     let senders = if load.speakers == Speakers::All { rooms_of } else { 1 };
@@ -236,7 +253,7 @@ pub(crate) fn all_in_their_rooms(fleet: &Fleet, connections: usize) -> Result<()
     if live == connections {
         return Ok(());
     }
-    let troubles = crate::report::troubles(fleet.tolls());
+    let troubles = crate::endings::troubles(fleet.tolls());
     Err(format!("only {live} of {connections} connections are in their rooms; {troubles}"))
 }
 

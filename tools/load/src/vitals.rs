@@ -37,6 +37,10 @@ impl Vitals {
             return;
         }
         self.next_ns = now_ns + LOOK_NS;
+        self.look_now();
+    }
+
+    fn look_now(&mut self) {
         let Some(now) = self.process.and_then(look) else { return };
         self.most.anonymous = self.most.anonymous.max(now.anonymous);
         self.most.resident = self.most.resident.max(now.resident);
@@ -51,8 +55,7 @@ impl Vitals {
 
     /// Puts what was found into an outcome, as it is now at the end.
     pub(crate) fn put(&mut self, outcome: &mut Outcome) {
-        self.next_ns = 0;
-        self.look(u64::MAX - LOOK_NS);
+        self.look_now();
         let (Some(before), Some(after)) = (self.before, self.process.and_then(look)) else {
             return;
         };

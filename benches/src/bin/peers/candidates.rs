@@ -44,7 +44,7 @@ pub(crate) enum Program {
 const MADANG: Candidate = raw("madang", "Madang", Program::Madang(&["--shards", "1"]));
 
 /// All of them. Who has a room window names it last, so that ratios are between equal windows.
-pub(crate) const ALL: [Candidate; 19] = [
+pub(crate) const ALL: [Candidate; 20] = [
     MADANG,
     raw(
         "madang-5ms",
@@ -57,6 +57,13 @@ pub(crate) const ALL: [Candidate; 19] = [
         Program::Madang(&["--shards", "1", "--set", "rooms.flush_ms=20"]),
     ),
     Candidate { id: "madang-native", name: "Madang's own protocol", protocol: "native", ..MADANG },
+    // Spectators get the descriptors that players leave.
+    Candidate {
+        id: "madang-watched",
+        name: "Madang",
+        protocol: "native",
+        program: Program::Madang(&["--shards", "1", "--set", "play.connections_max=8000"]),
+    },
     Candidate {
         id: "madang-native-5ms",
         name: "Madang's own protocol, window of 5 ms",

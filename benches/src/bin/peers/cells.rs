@@ -114,9 +114,10 @@ const OWN: &[&str] = &[
 const SHARDS: &[&str] = &["madang", "madang-2-shards"];
 
 /// All of them, in the order of the table.
-pub(crate) const ALL: [Cell; 14] = [
+pub(crate) const ALL: [Cell; 16] = [
     cell("rooms-20hz", "rooms of 10, 1,000 × 20 Hz, 64 B", rooms(20.0), WINDOWS, "floor-each"),
     cell("rooms-60hz", "rooms of 10, 1,000 × 60 Hz, 64 B", rooms(60.0), WINDOWS, "floor-turn"),
+    cell("rooms-160hz", "rooms of 10, 1,000 × 160 Hz, 64 B", rooms(160.0), PLAIN, "floor-turn"),
     cell("rooms-max", "rooms of 10, 1,000, 64 B, saturated", Kind::RoomsMax, WINDOWS, "floor-turn"),
     cell(
         "room-20hz",
@@ -125,6 +126,13 @@ pub(crate) const ALL: [Cell; 14] = [
         PLAIN,
         "floor-each",
     ),
+    cell(
+        "room-380hz",
+        "one room of 5,000, 380 Hz, 128 B",
+        Kind::Room { hz: 380.0 },
+        PLAIN,
+        "floor-turn",
+    ),
     cell("room-max", "one room of 5,000, 128 B, saturated", Kind::RoomMax, PLAIN, "floor-turn"),
     cell("native-20hz", "own protocol, rooms of 10, 20 Hz", echoed(20.0), OWN, "madang"),
     cell("native-60hz", "own protocol, rooms of 10, 60 Hz", echoed(60.0), OWN, "madang"),
@@ -132,7 +140,7 @@ pub(crate) const ALL: [Cell; 14] = [
         "sse",
         "SSE, 5,000 × 20/s, 200 B",
         Kind::Events,
-        &["floor-each", "madang-native", "axum", "ws"],
+        &["floor-each", "madang-watched", "axum", "ws"],
         "floor-each",
     ),
     cell("idle", "15,000 idle connections", Kind::Idle, BOTH, "floor-each"),
@@ -225,7 +233,8 @@ impl Kind {
                 words.value("--hold", if quick { 0 } else { 3 });
             }
             Self::Connects => {
-                words.put("storm --rooms-of 10");
+                // Alone in its room, so that nobody but itself hears its first message.
+                words.put("storm --rooms-of 1");
                 words.value("--count", connections(10_000, 40));
                 words.value("--in-flight", connections(400, 10));
             }
@@ -272,7 +281,7 @@ impl Kind {
     pub(crate) fn beside(self) -> &'static [Figure] {
         match self {
             Self::Rooms { .. } | Self::Events => &[Figure::P99Ms],
-            Self::Room { .. } => &[Figure::SpreadMs],
+            Self::Room { .. } => &[Figure::P99Ms, Figure::SpreadMs],
             Self::RoomsMax | Self::RoomMax | Self::Echo => &[Figure::CpuUs, Figure::P99Ms],
             Self::Connects => &[Figure::Rate, Figure::OthersP99Ms],
             Self::Idle => &[],

@@ -92,8 +92,9 @@ impl Table {
         } else if self.rows.iter().any(|row| row.candidate.id == plain) {
             plain.to_owned()
         } else {
-            // Where spectators are served, Madang's member speaks its own protocol.
-            format!("{family}-native")
+            // Where spectators are served, Madang has a name of its own.
+            let first = self.rows.iter().find(|row| row.candidate.id.starts_with(family));
+            first.map(|row| row.candidate.id.to_owned()).unwrap_or_default()
         }
     }
 
@@ -261,6 +262,13 @@ mod tests {
             (150.0, 67.0)
         );
         assert_eq!((median(table.to_floor(ws)), median(table.to_madang(ws))), (165.0, 150.0));
+    }
+
+    #[test]
+    fn where_spectators_are_served_madang_has_another_name() {
+        let table = table("sse", &[("floor-each", &[4.0]), ("madang-watched", &[5.0])]);
+        let ratio = table.to_madang(&table.rows[0]).map(|found| found.median);
+        assert_eq!(ratio, Some(0.8));
     }
 
     #[test]

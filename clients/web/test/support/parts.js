@@ -11,7 +11,7 @@ import { Replica } from '../../src/replica.js';
 /** @typedef {import('../../src/cells.js').Cell} Cell */
 /** @typedef {import('../../src/cells.js').Schema} Schema */
 /** @typedef {import('../../src/cells.js').Type} Type */
-/** @typedef {import('../../src/codec.js').Part} Part */
+/** @typedef {import('../../src/statecodec.js').Part} Part */
 /** @typedef {import('../../src/codec.js').ServerMessage} ServerMessage */
 
 const CHANNEL = 3;

@@ -6,8 +6,9 @@
 
 import assert from 'node:assert/strict';
 import { packBatches, splitBatch } from '../../src/batch.js';
-import { decodeClient, encodeServer } from '../../src/codec.js';
+import { decodeClient, encodeServer } from './codec.js';
 import { Client } from '../../src/index.js';
+import { state } from '../../src/state.js';
 
 /** @typedef {import('../../src/codec.js').ClientMessage} ClientMessage */
 /** @typedef {import('../../src/codec.js').ServerMessage} ServerMessage */
@@ -268,10 +269,10 @@ export function said(seq, text, { from = 2, cseq = 0, type = 'chat', channel = 3
 export function start(options = {}) {
   const timers = new ManualTimers();
   const { WebSocket, sockets } = fakeWebSocket();
-  const client = new Client('ws://example/play', { WebSocket, timers, random: () => 0.5, ...options });
+  const client = new Client('ws://example/play', { WebSocket, timers, state, random: () => 0.5, ...options });
   /** @type {any[]} */
   const states = [];
-  client.on('state', ({ state }) => states.push(state));
+  client.on('status', ({ status }) => states.push(status));
   return { client, timers, sockets, states };
 }
 
@@ -281,10 +282,11 @@ export function start(options = {}) {
  * @param {ClientOptions} [options]
  * @param {import('../../src/types.js').JoinOptions} [joinOptions]
  * @param {Partial<Joined>} [joinedWith]
+ * @param {'joinOrCreate' | 'join' | 'create'} [how]
  */
-export async function inLobby(options = {}, joinOptions = {}, joinedWith = {}) {
+export async function inLobby(options = {}, joinOptions = {}, joinedWith = {}, how = 'joinOrCreate') {
   const set = start(options);
-  const joining = set.client.join('lobby', joinOptions);
+  const joining = set.client[how]('lobby', joinOptions);
   await settle();
   const socket = set.sockets[0];
   await socket.open();

@@ -14,7 +14,7 @@ import { createServer } from 'node:http';
 import { fileURLToPath } from 'node:url';
 import { WebSocketServer } from 'ws';
 import { packBatches, splitBatch } from '../../src/batch.js';
-import { decodeClient, encodeServer } from '../../src/codec.js';
+import { decodeClient, encodeServer } from './codec.js';
 
 /** @typedef {import('../../src/codec.js').ServerMessage} ServerMessage */
 /** @typedef {import('../../src/codec.js').ClientMessage} ClientMessage */
@@ -122,7 +122,8 @@ export async function startServer({ port = 0 } = {}) {
           room.presence({ away: member });
         }
       }
-      gone.grace = setTimeout(() => end(gone, sessions, 'gone'), GRACE_MS);
+      // It may begin after the server was closed, and must not keep the tests waiting.
+      gone.grace = setTimeout(() => end(gone, sessions, 'gone'), GRACE_MS).unref();
     });
   });
   await new Promise((resolve) => http.listen(port, '127.0.0.1', () => resolve(null)));

@@ -6,10 +6,10 @@
 
 mod dancer;
 
-use crate::crowd::{self, Acts, Scene};
+use crate::crowd::{self, Acts, Latency, Scene};
 use crate::desk::{Desk, Stage};
 use crate::fleet::Plan;
-use crate::outcome::{BYTES_IN, LATENCY, LATENESS, LIVE_AT_END, Outcome, SENT, Times, UNSENT};
+use crate::outcome::{BYTES_IN, LATENESS, LIVE_AT_END, Outcome, SENT, Times, UNSENT};
 use crate::schedule::Schedule;
 use crate::sessions::{Audience, Line, Place, Sessions};
 use crate::system::Clock;
@@ -22,7 +22,6 @@ use madang_protocol::server::InputAck;
 use madang_protocol::state::Part;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
-use std::ops::Range;
 use std::time::Duration;
 
 /// The type of inputs.
@@ -142,7 +141,7 @@ pub(crate) fn run(job: &Job, desk: &Desk) -> Result<Outcome, String> {
     }
 
     let acts = Acts::new(desk.meet(Stage::Opened)?, job.warmup, job.duration);
-    court.window = acts.window();
+    court.latency.window = acts.window();
     let numbers = 0..plan.connections as u32;
     court.schedule = Schedule::new(numbers, *hz, acts.start_ns, acts.to_ns);
     let mut outcome = Outcome::new("arena");
@@ -179,15 +178,11 @@ struct Court {
     seats: Vec<Seat>,
     schedule: Schedule,
     tick_ns: f64,
-    window: Range<u64>,
+    latency: Latency,
     sent: u64,
     unsent: u64,
     answered: u64,
     counts: Counts,
-    /// Since the last second in the window, outside of it, and before.
-    inside: Times,
-    outside: Times,
-    latency: Times,
     interval: Times,
     jitter: Times,
     lateness: Times,
@@ -237,14 +232,11 @@ impl Court {
             seats: seats.collect(),
             schedule: Schedule::new(0..0, 1.0, 0, 0),
             tick_ns: 1e9 / job.tick_hz,
-            window: 0..0,
+            latency: Latency::new(),
             sent: 0,
             unsent: 0,
             answered: 0,
             counts: Counts::default(),
-            inside: Times::new(),
-            outside: Times::new(),
-            latency: Times::new(),
             interval: Times::new(),
             jitter: Times::new(),
             lateness: Times::new(),
@@ -260,12 +252,7 @@ impl Court {
             }
             waiting.pop_front();
             self.answered += 1;
-            let us = now_ns.saturating_sub(intended_ns) / 1000;
-            if self.window.contains(&intended_ns) {
-                self.inside.record_us(us);
-            } else {
-                self.outside.record_us(us);
-            }
+            self.latency.record(intended_ns, now_ns);
         }
     }
 
@@ -274,7 +261,7 @@ impl Court {
         self.counts.ticks += 1;
         let last = self.seats[number].tick.replace((tick, now_ns));
         let Some((last_tick, last_ns)) = last else { return };
-        if !self.window.contains(&now_ns) || tick <= last_tick {
+        if !self.latency.window.contains(&now_ns) || tick <= last_tick {
             return;
         }
         let ticks = (tick - last_tick) as f64;
@@ -299,7 +286,6 @@ impl Court {
     }
 
     fn finish(&mut self, outcome: &mut Outcome) {
-        self.take_second();
         let counts = self.counts;
         let unanswered = self.seats.iter().map(|seat| seat.waiting.len() as u64).sum();
         for (name, count) in [
@@ -318,7 +304,7 @@ impl Court {
         ] {
             outcome.add(name, count);
         }
-        outcome.add_times(LATENCY, &self.latency);
+        self.latency.put(outcome);
         outcome.add_times(INTERVAL, &self.interval);
         outcome.add_times(JITTER, &self.jitter);
         outcome.add_times(LATENESS, &self.lateness);
@@ -407,13 +393,7 @@ impl Scene for Court {
     }
 
     fn take_second(&mut self) -> Times {
-        let mut second = Times::coarse();
-        second.add(&self.inside);
-        second.add(&self.outside);
-        self.latency.add(&self.inside);
-        self.inside = Times::default();
-        self.outside = Times::default();
-        second
+        self.latency.take_second()
     }
 
     fn lateness(&self) -> Option<&Times> {

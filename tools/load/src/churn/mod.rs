@@ -11,7 +11,7 @@ use crate::crowd::{self, Acts, Crowd, Hearing, Scene, Speech};
 use crate::desk::{Desk, Stage};
 use crate::dice::Dice;
 use crate::fleet::Plan;
-use crate::journal::TOLD;
+use crate::journal::{TOLD, UNKNOWN};
 use crate::metrics::Source;
 use crate::outcome::{Outcome, Times};
 use crate::returns::Returns;
@@ -97,6 +97,7 @@ impl Job {
                 "rooms did not have what a member had missed (its history was too short)",
             ),
             (TOLD, "messages were told to be missing"),
+            (UNKNOWN, "messages were sent, never answered, and no room has them"),
             (WRONG_LISTS, "rooms have a list of members that is not who is there"),
             (ROOMS_LEFT, "rooms are left over"),
             (SESSIONS_LEFT, "sessions are left over"),
@@ -145,7 +146,7 @@ pub(crate) fn run(job: &Job, desk: &Desk) -> Result<Outcome, String> {
     crowd::all_there(&sessions, stayers.clone())?;
 
     let acts = Acts::new(desk.meet(Stage::Opened)?, job.warmup, job.duration);
-    inn.hearing.window = acts.window();
+    inn.hearing.latency.window = acts.window();
     inn.to_ns = acts.to_ns;
     for guest in job.stayers()..job.plan.connections {
         // The first ones come spread over the time that one is out and in.
@@ -456,7 +457,7 @@ impl Audience for Inn {
         let number = line.number();
         let room = self.seats[number].room;
         if let Some(stamp) = self.hearing.hear((line, room), message, place) {
-            self.hearing.timed(&stamp, now_ns);
+            self.hearing.latency.record(stamp.intended_ns, now_ns);
         }
         match message {
             ServerMessage::Joined(joined) if self.is_guest(number) => {
@@ -526,7 +527,7 @@ impl Scene for Inn {
     }
 
     fn take_second(&mut self) -> Times {
-        self.hearing.take_second()
+        self.hearing.latency.take_second()
     }
 
     fn lateness(&self) -> Option<&Times> {

@@ -1,12 +1,13 @@
 //! A mix of loads, as a TOML file: `[[load]]` sections whose keys are the options of their scenario.
 //! They become the arguments that somebody would have typed, so that both mean the same.
 
+use super::options::{Asked, Searching};
 use super::values::span;
 use super::{Cli, Order, Scenario, Task};
 use crate::conductor::Section;
 use crate::threshold::Threshold;
 use clap::error::ContextKind;
-use clap::{ArgAction, Command, CommandFactory as _, Parser as _};
+use clap::{ArgAction, Args as _, Command, CommandFactory as _, Id, Parser as _};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use toml::Spanned;
@@ -14,8 +15,6 @@ use toml::de::{DeTable, DeValue};
 
 /// Keys that are no options.
 const OWN_KEYS: [&str; 3] = ["name", "scenario", "after"];
-/// Groups of options that are for a whole run.
-const GROUPS_OF_A_RUN: [&str; 2] = ["Report", "Search"];
 
 /// A section that may be run.
 #[derive(Debug)]
@@ -128,7 +127,8 @@ fn load(
     let mut overridden = BTreeSet::new();
     for (key, value) in overrides {
         if let Some(option) = Option::find(command, key) {
-            arguments.extend(option.arguments(&[value.clone()]).map_err(|why| (at, why))?);
+            arguments
+                .extend(option.arguments(std::slice::from_ref(value)).map_err(|why| (at, why))?);
             overridden.insert(option.name);
         }
     }
@@ -180,10 +180,10 @@ struct Option {
 
 impl Option {
     fn all(command: &Command) -> impl Iterator<Item = Self> {
-        let of_a_run = |group: &str| GROUPS_OF_A_RUN.contains(&group);
+        let of_a_run = of_a_run();
         command
             .get_arguments()
-            .filter(move |argument| !argument.get_help_heading().is_some_and(of_a_run))
+            .filter(move |argument| !of_a_run.contains(argument.get_id()))
             .filter_map(|argument| {
                 let is_switch = matches!(argument.get_action(), ArgAction::SetTrue);
                 Some(Self { name: argument.get_long()?.to_owned(), is_switch })
@@ -206,6 +206,12 @@ impl Option {
             _ => Err(format!("{}: true or false", self.name)),
         }
     }
+}
+
+/// Options that are of a whole run: of its report, and of the search for a rate.
+fn of_a_run() -> BTreeSet<Id> {
+    let command = Searching::augment_args(Asked::augment_args(Command::new("run")));
+    command.get_arguments().map(|argument| argument.get_id().clone()).collect()
 }
 
 /// A value as it would be typed; several of a list.
@@ -279,6 +285,20 @@ mod tests {
         }
         let found = problems("[[load]]\nscenario = \"relay\"\nspeed = 3\n[[load]]\nhz = 3\n");
         assert_eq!(found.lines().count(), 2, "{found}");
+    }
+
+    /// A group's heading holds for everything behind the group: what is a scenario's own comes first.
+    #[test]
+    fn no_option_is_shown_in_a_group_that_is_not_its_own() {
+        let of_a_run = of_a_run();
+        for command in Cli::command().get_subcommands().filter(|command| is_scenario(command)) {
+            for argument in command.get_arguments() {
+                let is_shown_there =
+                    argument.get_help_heading().is_some_and(|it| it == "Report" || it == "Search");
+                let (scenario, id) = (command.get_name(), argument.get_id());
+                assert_eq!(is_shown_there, of_a_run.contains(id), "{scenario} {id}");
+            }
+        }
     }
 
     #[test]

@@ -3,19 +3,19 @@
 mod mix;
 mod options;
 mod scenes;
+mod show;
 mod values;
 
 use crate::conductor::{self, Section};
 use crate::desk::Desk;
 use crate::job::Job;
-use crate::outcome::{MIX, Outcome};
-use crate::process::Process;
-use crate::report;
+use crate::outcome::{MIX, Outcome, ServerUse};
 use crate::search::{self, Search};
 use crate::threshold::{self, Threshold};
 use clap::{Args, Parser, Subcommand};
 use options::{Asked, Broadcast, Echo, Idle, Relay, Spectate};
 use scenes::{Arena, Churn, Hostile, Slow, Storm};
+use show::Watcher;
 use std::io::BufRead as _;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -32,6 +32,7 @@ struct Cli {
     task: Task,
 }
 
+#[expect(clippy::large_enum_variant, reason = "there is one, for as long as the process runs")]
 #[derive(Debug, Subcommand)]
 enum Task {
     #[command(flatten)]
@@ -115,22 +116,23 @@ pub(crate) fn run() -> Result<bool, String> {
     match Cli::parse().task {
         Task::Worker => work(),
         Task::Mix(mix) => {
+            show::prepare(&mix.asked)?;
             let outcome = mix.run()?;
-            show(&outcome, &mix.asked);
+            show::show(&outcome, &mix.asked)?;
             Ok(outcome.passed())
         }
         Task::Scenario(scenario) => {
             let (order, asked) = scenario.order()?;
-            let server = asked.server()?;
+            show::prepare(asked)?;
             let mut outcome = match &order.search {
-                None => one(&order.job, order.processes, server)?,
-                Some(search) => {
-                    let try_one = |job: &Job| one(job, order.processes, server);
-                    search::run(search, &order.job, try_one)?
-                }
+                None => one(order.job.name(), &order.job, order.processes, asked)?,
+                Some(search) => search::run(search, &order.job, |job, hz| {
+                    let title = format!("{} at {hz:.1} Hz", job.name());
+                    one(&title, job, order.processes, asked)
+                })?,
             };
             threshold::judge(&order.expect, &mut outcome);
-            show(&outcome, asked);
+            show::show(&outcome, asked)?;
             Ok(outcome.passed())
         }
     }
@@ -149,13 +151,25 @@ fn work() -> Result<bool, String> {
 }
 
 /// Runs one scenario alone.
-fn one(job: &Job, processes: usize, server: Option<Process>) -> Result<Outcome, String> {
+fn one(title: &str, job: &Job, processes: usize, asked: &Asked) -> Result<Outcome, String> {
     let section =
         Section { name: job.name().to_owned(), jobs: job.split(processes)?, after: Duration::ZERO };
-    let (outcomes, _) = conductor::run(&[section], server, &mut |_| {})?;
+    let (outcomes, _) = conduct(title, &[section], asked)?;
     let mut outcome = outcomes.into_iter().next().ok_or("nothing was run")?;
     outcome.judge();
     Ok(outcome)
+}
+
+/// Runs sections at the same time and shows how they come along.
+fn conduct(
+    title: &str,
+    sections: &[Section],
+    asked: &Asked,
+) -> Result<(Vec<Outcome>, Option<ServerUse>), String> {
+    let mut watcher = Watcher::new(title, sections, asked);
+    let found = conductor::run(sections, asked.server()?, &mut |tick| watcher.see(tick));
+    watcher.finish();
+    found
 }
 
 impl Mix {
@@ -165,7 +179,7 @@ impl Mix {
             std::fs::read_to_string(&self.file).map_err(|error| format!("{name}: {error}"))?;
         let loads = mix::read(&name.to_string(), &text, &self.set)?;
         let sections: Vec<_> = loads.iter().map(|load| load.section.clone()).collect();
-        let (parts, server) = conductor::run(&sections, self.asked.server()?, &mut |_| {})?;
+        let (parts, server) = conduct(MIX, &sections, &self.asked)?;
         let mut sum = Outcome::new(MIX);
         sum.set("file", name.to_string().as_str());
         for (mut part, load) in parts.into_iter().zip(&loads) {
@@ -180,14 +194,6 @@ impl Mix {
             threshold::judge(&list.0, &mut sum);
         }
         Ok(sum)
-    }
-}
-
-fn show(outcome: &Outcome, asked: &Asked) {
-    if asked.json {
-        println!("{}", outcome.flat());
-    } else {
-        print!("{}", report::table(outcome));
     }
 }
 

@@ -2,7 +2,8 @@
 
 use super::Order;
 use super::values::{
-    count, hz, none_or_count, part, payload, period, precision, resolve, seconds, span, tries,
+    Address, count, hz, none_or_count, part, payload, period, precision, resolve, seconds, span,
+    tries,
 };
 use crate::dialect::{Dialect, Entrance};
 use crate::fleet::Plan;
@@ -11,11 +12,13 @@ use crate::process::Process;
 use crate::search::Search;
 use crate::spectate::{self, Seats, Show};
 use crate::threshold::{self, Threshold};
+use crate::tls::Trust;
 use crate::traffic::{self, Load, Pace, Speakers};
 use crate::{idle, system};
 use clap::{Args, ValueEnum};
 use madang_protocol::client::{Class, PresenceMode};
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -34,15 +37,27 @@ pub(super) struct Asked {
     /// Print one JSON object instead of a table
     #[arg(long)]
     pub(super) json: bool,
+    /// Write a page with plots, which needs no other file
+    #[arg(long, value_name = "FILE")]
+    pub(super) html: Option<PathBuf>,
+    /// Write the latencies as `HdrHistogram`'s text; those of a mix into a file for each of its loads
+    #[arg(long, value_name = "FILE")]
+    pub(super) hgrm: Option<PathBuf>,
+    /// Show a line a second while the run goes on, also where a terminal could do more
+    #[arg(long)]
+    pub(super) plain: bool,
+    /// Show nothing while the run goes on
+    #[arg(long, short)]
+    pub(super) quiet: bool,
 }
 
 /// Who connects to what.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Connections")]
 pub(super) struct Common {
-    /// The server
+    /// The server, by ws:// or wss://
     #[arg(long, default_value = "ws://127.0.0.1:7700")]
-    url: String,
+    pub(super) url: String,
     /// How to speak [default: raw; native where rooms are watched]
     #[arg(long, value_enum)]
     protocol: Option<Dialect>,
@@ -65,10 +80,17 @@ pub(super) struct Common {
     /// Addresses to connect from [default for a server on loopback: 127.0.0.1 and following]
     #[arg(long)]
     source: Vec<IpAddr>,
+    /// Believe certificates that those of this PEM file have signed, for wss and https [default: this
+    /// machine's authorities]
+    #[arg(long, value_name = "FILE")]
+    tls_ca: Option<PathBuf>,
+    /// Believe any certificate
+    #[arg(long, conflicts_with = "tls_ca")]
+    insecure: bool,
     /// Processes that share the connections, each with descriptors and a core of its own
     #[arg(long, default_value_t = 1, value_parser = count)]
     processes: usize,
-    /// What has to be true in the end, as in "p99<20ms" or "reach>=1,cpu_us<4"; may be given again
+    /// What has to be true in the end, as in `p99<20ms` or `reach>=1,cpu_us<4`; may be given again
     #[arg(long, value_name = "THRESHOLD", value_parser = threshold::parse_all)]
     expect: Vec<threshold::List>,
 }
@@ -113,7 +135,7 @@ struct Sending {
 /// How the highest rate is looked for.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Search")]
-struct Searching {
+pub(super) struct Searching {
     /// Raise the rate, from --hz on, until the objective fails; report the last rate that held
     #[arg(long, conflicts_with = "closed")]
     find_max: bool,
@@ -217,7 +239,7 @@ pub(super) struct Spectate {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Spectators")]
 struct Watching {
-    /// The server's side listener
+    /// The server's side listener, by http:// or https://
     #[arg(long, default_value = "http://127.0.0.1:7701")]
     events_url: String,
     /// Spectators, of all rooms together
@@ -365,7 +387,7 @@ impl Common {
     ) -> Result<Plan, String> {
         let protocol = self.protocol.unwrap_or(protocol);
         fits(connections, self.processes)?;
-        let (host, target) = resolve("--url", "ws://", &self.url)?;
+        let Address { host, target, is_secure } = resolve("--url", ("ws", "wss"), &self.url)?;
         let echo = echo.unwrap_or(protocol.has_classes());
         let mut path = self.path.clone().unwrap_or_else(|| protocol.default_path().to_owned());
         if self.path.is_none() && protocol == Dialect::Raw && echo {
@@ -381,6 +403,7 @@ impl Common {
         Ok(Plan {
             target,
             host,
+            tls: is_secure.then(|| self.trust()),
             path,
             dialect: protocol,
             entrance: Entrance { echo, presence },
@@ -395,6 +418,15 @@ impl Common {
             sources: self.source.clone(),
             patience: self.patience(connections),
         })
+    }
+
+    /// Whom to believe where TLS is spoken.
+    fn trust(&self) -> Trust {
+        match (&self.tls_ca, self.insecure) {
+            (Some(path), _) => Trust::File(path.clone()),
+            (None, true) => Trust::Anybody,
+            (None, false) => Trust::System,
+        }
     }
 
     /// A minute, and as long again as opening takes at the rate that was asked for or at 1000 a
@@ -458,10 +490,12 @@ impl Watching {
         plan.alone = speakers;
         plan.alone_prefix = self.watched.clone().unwrap_or_else(own);
         let spoken = (0..speakers).map(|room| format!("{}{room}", plan.alone_prefix));
-        let (host, target) = resolve("--events-url", "http://", &self.events_url)?;
+        let Address { host, target, is_secure } =
+            resolve("--events-url", ("http", "https"), &self.events_url)?;
         let seats = Seats {
             target,
             host,
+            tls: is_secure.then(|| common.trust()),
             rooms: spoken.chain(self.watch.iter().cloned()).collect(),
             spectators: self.spectators,
             slow: self.slow,

@@ -2,7 +2,9 @@
 
 use super::Order;
 use super::options::{Asked, ClassName, Common};
-use super::values::{count, hz, none_or_count, part, payload, period, resolve, seconds, span};
+use super::values::{
+    Address, count, hz, none_or_count, part, payload, period, resolve, seconds, span,
+};
 use crate::dialect::Dialect;
 use crate::fleet::Plan;
 use crate::hostile::Attack;
@@ -56,12 +58,6 @@ struct Beside {
 
 #[derive(Clone, Debug, Args)]
 pub(super) struct Arena {
-    #[command(flatten)]
-    common: Common,
-    #[command(flatten)]
-    timing: Timing,
-    #[command(flatten)]
-    pub(super) asked: Asked,
     /// Members
     #[arg(long, default_value_t = 100, value_parser = count)]
     count: usize,
@@ -89,6 +85,12 @@ pub(super) struct Arena {
     /// Length of a round in seconds, 20 to 600
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(20..=600))]
     round: u16,
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    timing: Timing,
+    #[command(flatten)]
+    pub(super) asked: Asked,
 }
 
 impl Arena {
@@ -126,16 +128,6 @@ impl Arena {
 
 #[derive(Clone, Debug, Args)]
 pub(super) struct Storm {
-    #[command(flatten)]
-    common: Common,
-    #[command(flatten)]
-    timing: Timing,
-    #[command(flatten)]
-    talking: Talking,
-    #[command(flatten)]
-    beside: Beside,
-    #[command(flatten)]
-    pub(super) asked: Asked,
     /// Connections
     #[arg(long, default_value_t = 1000, value_parser = count)]
     count: usize,
@@ -161,10 +153,6 @@ pub(super) struct Storm {
     /// What the waiting is drawn from
     #[arg(long, default_value_t = 1)]
     seed: u64,
-}
-
-#[derive(Clone, Debug, Args)]
-pub(super) struct Churn {
     #[command(flatten)]
     common: Common,
     #[command(flatten)]
@@ -172,7 +160,13 @@ pub(super) struct Churn {
     #[command(flatten)]
     talking: Talking,
     #[command(flatten)]
+    beside: Beside,
+    #[command(flatten)]
     pub(super) asked: Asked,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(super) struct Churn {
     /// Members that come and go
     #[arg(long, default_value_t = 200, value_parser = count)]
     count: usize,
@@ -207,16 +201,18 @@ pub(super) struct Churn {
     /// What all this is drawn from
     #[arg(long, default_value_t = 1)]
     seed: u64,
-}
-
-#[derive(Clone, Debug, Args)]
-pub(super) struct Slow {
     #[command(flatten)]
     common: Common,
     #[command(flatten)]
     timing: Timing,
     #[command(flatten)]
+    talking: Talking,
+    #[command(flatten)]
     pub(super) asked: Asked,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(super) struct Slow {
     /// Members
     #[arg(long, default_value_t = 100, value_parser = count)]
     count: usize,
@@ -241,16 +237,16 @@ pub(super) struct Slow {
     /// The system's buffer for what comes to a slow one, in bytes
     #[arg(long, default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1024..=16_777_216))]
     receive_buffer: u32,
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    timing: Timing,
+    #[command(flatten)]
+    pub(super) asked: Asked,
 }
 
 #[derive(Clone, Debug, Args)]
 pub(super) struct Hostile {
-    #[command(flatten)]
-    common: Common,
-    #[command(flatten)]
-    beside: Beside,
-    #[command(flatten)]
-    pub(super) asked: Asked,
     /// What to do; may be given again, or several with commas [default: all]
     #[arg(long, value_enum, value_delimiter = ',')]
     attack: Vec<Attack>,
@@ -273,6 +269,12 @@ pub(super) struct Hostile {
     /// What random bytes are drawn from
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    beside: Beside,
+    #[command(flatten)]
+    pub(super) asked: Asked,
 }
 
 impl Storm {
@@ -283,6 +285,10 @@ impl Storm {
         } else {
             common.plan(Dialect::Native, self.count, self.rooms_of, Some(true))?
         };
+        if plan.dialect != Dialect::Raw && !plan.dialect.has_classes() {
+            let name = plan.dialect.name();
+            return Err(format!("--protocol {name}: a storm is raw, native or json"));
+        }
         plan.patience = self.patience;
         let resumes = storm::Resumes {
             hz: talking.hz,
@@ -319,7 +325,11 @@ impl Churn {
         let everyone = self.rooms * self.staying + self.count;
         let plan = common.native_plan(everyone, self.staying, "")?;
         let source = |url: &String| {
-            let (host, target) = resolve("--events-url", "http://", url)?;
+            let Address { host, target, is_secure } =
+                resolve("--events-url", ("http", "https"), url)?;
+            if is_secure {
+                return Err(format!("--events-url {url}: metrics are read by http:// alone"));
+            }
             Ok::<_, String>((Source { target, host }, self.settle))
         };
         let job = churn::Job {
@@ -368,6 +378,9 @@ impl Hostile {
         let Self { common, .. } = self;
         let plan = common.native_plan(1, 1, "")?;
         hostile::check_target(plan.target)?;
+        if plan.tls.is_some() {
+            return Err(format!("--url {}: attacks are in plaintext, by ws://", common.url));
+        }
         let mut attacks = self.attack.clone();
         if attacks.is_empty() {
             attacks = Attack::ALL.to_vec();
@@ -428,10 +441,11 @@ impl Common {
         prefix: &str,
     ) -> Result<Plan, String> {
         let mut plan = self.plan(Dialect::Native, connections, rooms_of, Some(true))?;
-        if plan.dialect == Dialect::Raw {
-            return Err("--protocol raw: this scenario is about sessions, which raw connections \
-                        do not have"
-                .to_owned());
+        if !plan.dialect.has_classes() {
+            return Err(format!(
+                "--protocol {}: this scenario is about sessions, which native and json alone have",
+                plan.dialect.name()
+            ));
         }
         if self.room.is_none() {
             plan.room_prefix = format!("{prefix}{}", plan.room_prefix);

@@ -8,25 +8,39 @@ const SECONDS_MAX: f64 = 86_400.0;
 /// Least time between two cuts of a connection.
 const PERIOD_MIN: Duration = Duration::from_millis(10);
 
-/// The `Host` field and the address of a URL of this scheme.
+/// Where a URL goes.
+#[derive(Debug)]
+pub(super) struct Address {
+    /// For the `Host` field.
+    pub(super) host: String,
+    pub(super) target: SocketAddr,
+    pub(super) is_secure: bool,
+}
+
+/// Reads a URL of one of two schemes, in plaintext or by TLS.
 pub(super) fn resolve(
     option: &str,
-    scheme: &str,
+    (plain, secure): (&str, &str),
     url: &str,
-) -> Result<(String, SocketAddr), String> {
-    let rest = url
-        .strip_prefix(scheme)
-        .ok_or_else(|| format!("{option} {url}: only {scheme} so far, as in {scheme}127.0.0.1"))?;
-    let host = rest.trim_end_matches('/');
+) -> Result<Address, String> {
+    let rest = |scheme: &str| url.strip_prefix(scheme)?.strip_prefix("://");
+    let (host, is_secure) = rest(plain)
+        .map(|host| (host, false))
+        .or_else(|| rest(secure).map(|host| (host, true)))
+        .ok_or_else(|| {
+            format!("{option} {url}: write {plain}:// or {secure}://, as in {plain}://127.0.0.1")
+        })?;
+    let host = host.trim_end_matches('/');
+    let port = if is_secure { 443 } else { 80 };
     let address = if host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) {
         host.to_owned()
     } else {
-        format!("{host}:80")
+        format!("{host}:{port}")
     };
     let mut found =
         address.to_socket_addrs().map_err(|error| format!("{option} {url}: {error}"))?;
     let target = found.next().ok_or_else(|| format!("{option} {url}: no address"))?;
-    Ok((host.to_owned(), target))
+    Ok(Address { host: host.to_owned(), target, is_secure })
 }
 
 pub(super) fn count(text: &str) -> Result<usize, String> {
@@ -99,10 +113,11 @@ mod tests {
 
     #[test]
     fn urls_are_resolved_or_refused() {
-        let resolve = |url| resolve("--url", "ws://", url);
-        assert_eq!(resolve("ws://127.0.0.1:7700/").unwrap().0, "127.0.0.1:7700");
-        assert_eq!(resolve("ws://127.0.0.1").unwrap().1.port(), 80);
-        assert!(resolve("http://127.0.0.1").is_err());
+        let resolve = |url| resolve("--url", ("ws", "wss"), url);
+        assert_eq!(resolve("ws://127.0.0.1:7700/").unwrap().host, "127.0.0.1:7700");
+        let of = |url| resolve(url).map(|found| (found.target.port(), found.is_secure)).unwrap();
+        assert_eq!((of("ws://127.0.0.1"), of("wss://127.0.0.1")), ((80, false), (443, true)));
+        assert!(resolve("http://127.0.0.1").is_err() && resolve("ws:127.0.0.1").is_err());
     }
 
     #[test]

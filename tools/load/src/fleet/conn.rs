@@ -1,6 +1,7 @@
 //! One connection: small, because there are many. Buffers exist only while something is incomplete.
 
 use crate::dialect::Seat;
+use crate::tls::Session;
 use mio::net::TcpStream;
 use std::io::{self, ErrorKind, Read, Write};
 
@@ -24,6 +25,8 @@ pub(crate) enum Phase {
 #[derive(Debug)]
 pub(crate) struct Conn {
     pub(crate) socket: TcpStream,
+    /// None in plaintext.
+    tls: Option<Box<Session>>,
     pub(crate) phase: Phase,
     pub(crate) begun_ns: u64,
     pub(crate) seat: Seat,
@@ -39,12 +42,15 @@ pub(crate) enum Received {
     Blocked,
     /// The end, or a failure.
     Gone,
+    /// What the server sent is no TLS, or not of somebody who is trusted.
+    Refused(String),
 }
 
 impl Conn {
-    pub(crate) fn new(socket: TcpStream, begun_ns: u64) -> Self {
+    pub(crate) fn new(socket: TcpStream, tls: Option<Box<Session>>, begun_ns: u64) -> Self {
         Self {
             socket,
+            tls,
             phase: Phase::Connecting,
             begun_ns,
             seat: Seat::default(),
@@ -53,14 +59,25 @@ impl Conn {
         }
     }
 
+    /// Whether a read call that gave less than it might have left nothing.
+    pub(crate) fn is_read_whole(&self, bytes: usize, buffer_bytes: usize) -> bool {
+        // Of a session, what is one read may be several of the socket's.
+        bytes < buffer_bytes && self.tls.is_none()
+    }
+
     pub(crate) fn receive(&mut self, buffer: &mut [u8]) -> Received {
         loop {
-            match self.socket.read(buffer) {
+            let received = match &mut self.tls {
+                None => self.socket.read(buffer),
+                Some(tls) => tls.receive(&mut self.socket, buffer),
+            };
+            match received {
                 Ok(0) => return Received::Gone,
                 Ok(n) => return Received::Bytes(n),
                 Err(error) => match error.kind() {
                     ErrorKind::Interrupted => {}
                     ErrorKind::WouldBlock => return Received::Blocked,
+                    ErrorKind::InvalidData => return Received::Refused(format!("TLS: {error}")),
                     _ => return Received::Gone,
                 },
             }
@@ -75,13 +92,25 @@ impl Conn {
             self.outbox.extend_from_slice(bytes);
             return Some(0);
         }
-        let taken = write(&mut self.socket, bytes).ok()?;
+        let (written, taken) = match &mut self.tls {
+            None => write(&mut self.socket, bytes).map(|taken| (taken, taken)).ok()?,
+            Some(tls) => tls.send(bytes, &mut self.socket).ok()?,
+        };
         self.outbox.extend_from_slice(&bytes[taken..]);
-        Some(taken)
+        Some(written)
     }
 
     /// Writes what waits.
     pub(crate) fn flush(&mut self) -> Option<usize> {
+        if let Some(tls) = &mut self.tls {
+            let flushed = tls.flush(&mut self.socket).ok()?;
+            if self.outbox.is_empty() || tls.is_blocked() {
+                return Some(flushed);
+            }
+            let (written, taken) = tls.send(&self.outbox, &mut self.socket).ok()?;
+            self.outbox.drain(..taken);
+            return Some(flushed + written);
+        }
         if self.outbox.is_empty() {
             return Some(0);
         }

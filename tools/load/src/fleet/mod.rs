@@ -9,6 +9,7 @@ mod connect;
 use crate::dialect::{Dialect, Entrance, Heard, WayIn};
 use crate::outcome::Times;
 use crate::system::{Alarm, Clock};
+use crate::tls::{Client, Trust};
 use crate::websocket::{self, Answer, CLOSE, PING, PONG};
 pub(crate) use conn::{Conn, Phase, Received};
 pub(crate) use connect::{Failure, Sources};
@@ -37,6 +38,8 @@ pub(crate) struct Plan {
     pub(crate) target: SocketAddr,
     /// For the `Host` field.
     pub(crate) host: String,
+    /// None in plaintext.
+    pub(crate) tls: Option<Trust>,
     /// With `{room}` where the room's name goes.
     pub(crate) path: String,
     pub(crate) dialect: Dialect,
@@ -141,6 +144,8 @@ impl Tolls {
 /// All connections of a run.
 pub(crate) struct Fleet {
     plan: Plan,
+    /// None in plaintext.
+    tls: Option<Client>,
     poll: Poll,
     events: Events,
     alarm: Alarm,
@@ -157,7 +162,9 @@ impl Fleet {
     pub(crate) fn new(plan: Plan) -> io::Result<Self> {
         let poll = Poll::new()?;
         let alarm = Alarm::new(poll.registry(), ALARM)?;
+        let tls = plan.tls.as_ref().map(|trust| Client::new(trust, &plan.host));
         Ok(Self {
+            tls: tls.transpose().map_err(io::Error::other)?,
             sources: Sources::new(&plan.sources, plan.target),
             conns: Vec::with_capacity(plan.connections),
             plan,
@@ -222,7 +229,8 @@ impl Fleet {
             .registry()
             .register(&mut socket, Token(number), interest)
             .map_err(|error| format!("poll: {error}"))?;
-        self.conns.push(Conn::new(socket, Clock.now_ns()));
+        let tls = self.tls.as_ref().map(Client::session).transpose()?;
+        self.conns.push(Conn::new(socket, tls, Clock.now_ns()));
         self.pending += 1;
         Ok(())
     }
@@ -379,11 +387,12 @@ impl Fleet {
                     self.take_bytes(number, &buffer[..n], listener);
                     // Edge-triggered: less than asked for means that nothing is left, unless the
                     // end was signalled too.
-                    if n < buffer.len() && !to_the_end {
+                    if self.conns[number].is_read_whole(n, buffer.len()) && !to_the_end {
                         break;
                     }
                 }
                 Received::Blocked => break,
+                Received::Refused(why) => self.violated(number, &why),
                 Received::Gone => self.end(number, None),
             }
         }

@@ -190,8 +190,9 @@ struct Raid {
     sources: Sources,
     attacks: Vec<Attack>,
     slots: Vec<Option<Raider>>,
-    /// Which slot is begun next when.
+    /// Which slot is begun next when, and which goes on by itself.
     again: Returns,
+    acts: Returns,
     dice: Dice,
     buffer: Vec<u8>,
     begun: u64,
@@ -230,6 +231,7 @@ impl Raid {
             slots: attacks.iter().map(|_| None).collect(),
             attacks,
             again,
+            acts: Returns::default(),
             dice,
             buffer: vec![0; 64 << 10],
             begun: 0,
@@ -268,8 +270,7 @@ impl Raid {
             self.slots[slot] = Some(Raider::new(attack, socket, steps, now_ns));
             self.begun += 1;
         }
-        let acts = self.slots.iter().flatten().map(|raider| raider.next_ns).min();
-        Ok(acts.unwrap_or(u64::MAX).min(self.again.next_ns()))
+        Ok(self.acts.next_ns().min(self.again.next_ns()))
     }
 
     /// Handles what happens until `until_ns`, or at least once.
@@ -298,22 +299,32 @@ impl Raid {
                 verdict = Some(raider.hung_up());
             }
             // What was read may be what it waits for.
-            let verdict = verdict.or_else(|| raider.act(now_ns));
-            self.ended(slot, verdict, now_ns);
+            match verdict {
+                Some(verdict) => self.ended(slot, verdict, now_ns),
+                None => self.act(slot, now_ns),
+            }
         }
         self.events = events;
-        for slot in 0..self.slots.len() {
-            let Some(raider) = &mut self.slots[slot] else { continue };
-            if raider.next_ns <= now_ns {
-                let verdict = raider.act(now_ns);
-                self.ended(slot, verdict, now_ns);
+        let due: Vec<_> = std::iter::from_fn(|| self.acts.pop(now_ns)).collect();
+        for (at_ns, slot) in due {
+            // One that acted meanwhile, or is another by now, goes on at another time.
+            if self.slots[slot].as_ref().is_some_and(|raider| raider.next_ns == at_ns) {
+                self.act(slot, now_ns);
             }
         }
         Ok(())
     }
 
-    fn ended(&mut self, slot: usize, verdict: Option<Verdict>, now_ns: u64) {
-        let Some(verdict) = verdict else { return };
+    fn act(&mut self, slot: usize, now_ns: u64) {
+        let Some(raider) = &mut self.slots[slot] else { return };
+        match raider.act(now_ns) {
+            Some(verdict) => self.ended(slot, verdict, now_ns),
+            None if raider.next_ns < u64::MAX => self.acts.add(raider.next_ns, slot),
+            None => {}
+        }
+    }
+
+    fn ended(&mut self, slot: usize, verdict: Verdict, now_ns: u64) {
         let Some(raider) = self.slots[slot].take() else { return };
         self.note(&raider, verdict, now_ns);
         raider.drop_it();

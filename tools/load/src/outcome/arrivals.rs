@@ -61,7 +61,9 @@ mod tests {
 
     fn one(arrivals: &[u64]) -> Arrivals {
         let mut one = Arrivals::default();
-        arrivals.iter().for_each(|at_ns| one.arrived(*at_ns, true));
+        for at_ns in arrivals {
+            one.arrived(*at_ns, true);
+        }
         one
     }
 

@@ -63,7 +63,7 @@ pub(super) fn percentiles(label: &str, times: &Times) -> Option<String> {
     let most = most(points.iter().map(|point| point.1));
     svg(label, |area| {
         let x = (1.0..count.max(10.0)).log_scale();
-        plot(area, x, most, ("percentile", "ms"), &percentile, |chart| {
+        plot(area, x, most, ("percentile", "ms"), percentile, |chart| {
             chart.draw_series(LineSeries::new(points, CURVES[0].stroke_width(LINE)))?;
             Ok(())
         })
@@ -87,7 +87,7 @@ pub(super) fn over_time(
     let most = most(values.into_iter());
     let last = (seconds - 1) as f64;
     svg(label, |area| {
-        plot(area, 0.0..last, most, ("second", unit), &whole, |chart| {
+        plot(area, 0.0..last, most, ("second", unit), whole, |chart| {
             let (from, to) = (measured.0.max(0.0), measured.1.min(last));
             if to > from {
                 let shade = INK.mix(SHADE).filled();
@@ -111,7 +111,7 @@ pub(super) fn ladder(label: &str, tries: &[(f64, f64, bool)]) -> Option<String> 
     let widest = most(tries.iter().map(|it| it.0));
     let highest = most(tries.iter().map(|it| it.1));
     svg(label, |area| {
-        plot(area, 0.0..widest, highest, ("Hz of each sender", "p99, ms"), &short, |chart| {
+        plot(area, 0.0..widest, highest, ("Hz of each sender", "p99, ms"), short, |chart| {
             let line = tries.iter().map(|it| (it.0, it.1));
             chart.draw_series(LineSeries::new(line, AXIS.stroke_width(2)))?;
             chart.draw_series(tries.iter().map(|(rate, p99, held)| {
@@ -147,7 +147,7 @@ fn plot<X>(
     x: X,
     most: f64,
     (x_name, y_name): (&str, &str),
-    x_label: &dyn Fn(&f64) -> String,
+    x_label: fn(f64) -> String,
     series: impl FnOnce(&mut Chart<'_, '_, X::CoordDescType>) -> Drawn,
 ) -> Drawn
 where
@@ -174,8 +174,8 @@ where
         .y_labels(6)
         .x_desc(x_name)
         .y_desc(y_name)
-        .x_label_formatter(x_label)
-        .y_label_formatter(&|value| short(value))
+        .x_label_formatter(&|value| x_label(*value))
+        .y_label_formatter(&|value| short(*value))
         .draw()?;
     series(&mut chart)
 }
@@ -207,18 +207,18 @@ fn most(values: impl Iterator<Item = f64>) -> f64 {
 }
 
 /// What part of all is not beyond 1 in so many.
-fn percentile(beyond: &f64) -> String {
+fn percentile(beyond: f64) -> String {
     let digits = (beyond.log10().round() as usize).saturating_sub(2);
     format!("{:.digits$} %", 100.0 * (1.0 - 1.0 / beyond))
 }
 
-fn whole(value: &f64) -> String {
+fn whole(value: f64) -> String {
     format!("{value:.0}")
 }
 
 /// A number of an axis, in few characters.
-fn short(value: &f64) -> String {
-    let (value, unit) = match *value {
+fn short(value: f64) -> String {
+    let (value, unit) = match value {
         value if value >= 1e6 => (value / 1e6, " M"),
         value if value >= 1e4 => (value / 1e3, " k"),
         value => (value, ""),
@@ -234,9 +234,9 @@ mod tests {
 
     #[test]
     fn axes_are_short() {
-        let texts = [0.0, 0.1 + 0.2, 1500.0, 20_000.0, 1_250_000.0].map(|value| short(&value));
+        let texts = [0.0, 0.1 + 0.2, 1500.0, 20_000.0, 1_250_000.0].map(short);
         assert_eq!(texts, ["0", "0.3", "1500", "20 k", "1.25 M"]);
-        let texts = [1.0, 10.0, 100.0, 1000.0, 1e6].map(|beyond| percentile(&beyond));
+        let texts = [1.0, 10.0, 100.0, 1000.0, 1e6].map(percentile);
         assert_eq!(texts, ["0 %", "90 %", "99 %", "99.9 %", "99.9999 %"]);
     }
 

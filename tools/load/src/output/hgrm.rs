@@ -1,4 +1,4 @@
-//! The text form of a distribution that HdrHistogram's `outputPercentileDistribution` writes and its
+//! The text form of a distribution that `HdrHistogram`'s `outputPercentileDistribution` writes and its
 //! plotter (hdrhistogram.github.io/HdrHistogram/plotFiles.html) reads: a file named `.hgrm`.
 //!
 //! Columns as in its `AbstractHistogram.java`: value, percentile as a part of 1, how many are at most

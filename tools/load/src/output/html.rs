@@ -71,10 +71,10 @@ pub(crate) fn report(outcome: &Outcome, ended: SystemTime) -> String {
 }
 
 fn title(outcome: &Outcome) -> String {
-    match outcome.name == outcome.scenario {
-        true => outcome.name.clone(),
-        false => format!("{} ({})", outcome.name, outcome.scenario),
+    if outcome.name == outcome.scenario {
+        return outcome.name.clone();
     }
+    format!("{} ({})", outcome.name, outcome.scenario)
 }
 
 fn verdict(outcome: &Outcome) -> Markup {
@@ -309,9 +309,8 @@ fn times(outcome: &Outcome) -> Markup {
 
 fn messages(outcome: &Outcome) -> Markup {
     let is_bytes = |name: &str| [BYTES_IN, BYTES_OUT].contains(&name);
-    let amount = |name: &str, count: f64| match is_bytes(name) {
-        true => bytes(count),
-        false => figure(count.round()),
+    let amount = |name: &str, count: f64| {
+        if is_bytes(name) { bytes(count) } else { figure(count.round()) }
     };
     html! {
         @if !outcome.counts.is_empty() {

@@ -1,5 +1,5 @@
 //! How what a run finds is shown: while it goes on ([`Live`]), and when it is over: as a table for
-//! people ([`table`]), as HdrHistogram's text ([`hgrm`]), as a page with plots ([`report`]).
+//! people ([`table()`]), as `HdrHistogram`'s text ([`hgrm()`]), as a page with plots ([`report`]).
 //!
 //! Everything but [`Live`] is a function from an [`Outcome`] to text and touches nothing.
 //!
@@ -82,7 +82,7 @@ fn bytes(count: f64) -> String {
         value /= 1000.0;
         unit += 1;
     }
-    let digits = if unit == 0 || value >= 100.0 { 0 } else { 1 };
+    let digits = usize::from(unit > 0 && value < 100.0);
     format!("{value:.digits$} {}", units[unit])
 }
 
@@ -166,9 +166,10 @@ fn tries(outcome: &Outcome) -> Vec<&Try> {
 /// What became of a try.
 fn verdict_of_try(one: &Try) -> String {
     let limit = if one.generator_limited { " (the generator was at its limit)" } else { "" };
-    match one.held {
-        true => format!("held{limit}"),
-        false => format!("{} did not hold{limit}", one.broken.join(", ")),
+    if one.held {
+        format!("held{limit}")
+    } else {
+        format!("{} did not hold{limit}", one.broken.join(", "))
     }
 }
 

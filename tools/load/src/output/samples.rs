@@ -45,7 +45,7 @@ pub(crate) fn relay() -> Outcome {
     }
     let mut latency = Times::new();
     let mut series = Series { start_ns: START_NS, samples: Vec::new() };
-    for second in 0..WARM_UP + MEASURED + 1 {
+    for second in 0..=WARM_UP + MEASURED {
         let sample = second_of(second);
         if second >= WARM_UP {
             latency.add(&sample.latency);

@@ -7,8 +7,8 @@ use super::{
     wrong,
 };
 use crate::outcome::{
-    BYTES_IN, BYTES_OUT, CORRUPT, DELIVERIES, DISORDERED, EXPECTED, FOREIGN, FRAMES, LATENCY,
-    LIVE_AT_END, LOST, Outcome, READS, RECEIVED, REPEATED, SENT, UNSENT,
+    BYTES_IN, BYTES_OUT, CORRUPT, DELIVERIES, DISORDERED, EXPECTED, FOREIGN, FRAMES, LIVE_AT_END,
+    LOST, Outcome, READS, RECEIVED, REPEATED, SENT, UNSENT,
 };
 use std::fmt::Write as _;
 
@@ -37,9 +37,10 @@ struct Table {
 
 impl Table {
     fn section(&mut self, outcome: &Outcome) {
-        let scenario = match outcome.name == outcome.scenario {
-            true => String::new(),
-            false => format!(" ({})", outcome.scenario),
+        let scenario = if outcome.name == outcome.scenario {
+            String::new()
+        } else {
+            format!(" ({})", outcome.scenario)
         };
         self.plain(&format!("{}{scenario}", outcome.name));
         self.indent += 2;

@@ -5,6 +5,7 @@ use super::Audience;
 use super::room::Room;
 use crate::dialect::{Dialect, hello};
 use crate::fleet::{Conn, Phase, Plan, Received, Tolls};
+use crate::tls::Session;
 use crate::websocket::{self, Answer, CLOSE, PING, PONG};
 use madang_protocol::client::{Class, GetStats, Join, Leave, Ping, Position, Request, Resume};
 use madang_protocol::ids::ResumeKey;
@@ -171,8 +172,8 @@ impl Line {
         self.key = key;
     }
 
-    pub(super) fn begin(&mut self, socket: TcpStream, now_ns: u64) {
-        self.conn = Some(Conn::new(socket, now_ns));
+    pub(super) fn begin(&mut self, socket: TcpStream, tls: Option<Box<Session>>, now_ns: u64) {
+        self.conn = Some(Conn::new(socket, tls, now_ns));
         self.begun_ns = now_ns;
         self.resumes = None;
         self.is_joining = false;
@@ -252,11 +253,13 @@ impl Line {
                     }
                     // Edge-triggered: less than asked for means that nothing is left, unless the
                     // end was signalled too.
-                    if n < buffer.len() && !to_the_end {
+                    let is_whole = self.conn.as_ref()?.is_read_whole(n, buffer.len());
+                    if is_whole && !to_the_end {
                         return None;
                     }
                 }
                 Received::Blocked => return None,
+                Received::Refused(why) => return Some(self.gone(End::Strange(why))),
                 Received::Gone => return Some(self.gone(End::Broken)),
             }
         }
@@ -418,6 +421,9 @@ impl Line {
         if welcome.resumed {
             // From the first message on the old key is void, and no late attempt can take this place.
             self.say(&[ClientMessage::Ping(Ping { id: 0 })]);
+            if self.room.is_none() {
+                self.join(self.entrance.clone());
+            }
             return;
         }
         // The session is gone, and this is another one: what the room still has of the past comes.

@@ -14,6 +14,7 @@ mod room;
 use crate::dialect::Dialect;
 use crate::fleet::{Plan, Sources, Tolls};
 use crate::system::{Alarm, Clock};
+use crate::tls::Client;
 pub(crate) use line::{End, Line, Place};
 use madang_protocol::ServerMessage;
 use madang_protocol::client::{Class, CreateOptions, Join, JoinMode, JoinOptions, JoinTarget};
@@ -49,7 +50,9 @@ pub(crate) struct Sessions {
     events: Events,
     alarm: Alarm,
     lines: Vec<Line>,
+    /// None in plaintext.
     sources: Sources,
+    tls: Option<Client>,
     /// Connections begun so far: which source the next one comes from.
     begun: usize,
     buffer: Vec<u8>,
@@ -73,9 +76,11 @@ impl Sessions {
             let room = plan.room(number);
             Line::new(number, plan.dialect, entrance(&plan, room), message_type)
         });
+        let tls = plan.tls.as_ref().map(|trust| Client::new(trust, &plan.host));
         Ok(Self {
             lines: lines.collect(),
             sources: Sources::new(&plan.sources, plan.target),
+            tls: tls.transpose().map_err(io::Error::other)?,
             plan,
             poll,
             events: Events::with_capacity(EVENTS_MAX),
@@ -132,7 +137,8 @@ impl Sessions {
             .registry()
             .register(&mut socket, Token(number), interest)
             .map_err(|error| format!("poll: {error}"))?;
-        self.lines[number].begin(socket, Clock.now_ns());
+        let tls = self.tls.as_ref().map(Client::session).transpose()?;
+        self.lines[number].begin(socket, tls, Clock.now_ns());
         Ok(())
     }
 

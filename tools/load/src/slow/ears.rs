@@ -127,7 +127,7 @@ impl Ears {
         if self.slow[session] {
             self.slow_latency.record_us(now_ns.saturating_sub(stamp.intended_ns) / 1000);
         } else {
-            self.hearing.timed(&stamp, now_ns);
+            self.hearing.latency.record(stamp.intended_ns, now_ns);
         }
     }
 

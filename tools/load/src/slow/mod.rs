@@ -12,7 +12,7 @@ use crate::crowd::{self, Acts, Crowd, Scene, Speech};
 use crate::desk::{Desk, Stage};
 use crate::dice::Dice;
 use crate::fleet::Plan;
-use crate::journal::TOLD;
+use crate::journal::{TOLD, UNKNOWN};
 use crate::outcome::{Outcome, Times};
 use crate::returns::Returns;
 use crate::sessions::{Audience, End, Line, Place, Sessions};
@@ -74,7 +74,7 @@ impl Job {
     }
 
     /// What can only be said of all workers together.
-    pub(crate) fn conclude(&self, outcome: &mut Outcome) {
+    pub(crate) fn conclude(outcome: &mut Outcome) {
         for (name, what) in [
             (HEALTHY_ENDED, "connections of members that read in time ended"),
             (NOT_RESUMED, "sessions of slow members were gone when they came back"),
@@ -83,6 +83,7 @@ impl Job {
                 "rooms did not have what a slow member had missed (their history is too short)",
             ),
             (TOLD, "messages were told to be missing"),
+            (UNKNOWN, "messages were sent, never answered, and no room has them"),
             (ears::STALE, "newest values did not arrive"),
             (ears::UNACCOUNTED, "messages did not arrive and are in no count of the server"),
             (ears::MISCOUNTED, "members' counts at the server are not what they received"),
@@ -130,7 +131,7 @@ pub(crate) fn run(job: &Job, desk: &Desk) -> Result<Outcome, String> {
     crowd::all_there(&sessions, everybody.clone())?;
 
     let acts = Acts::new(desk.meet(Stage::Opened)?, job.warmup, job.duration);
-    room.ears.hearing.window = acts.window();
+    room.ears.hearing.latency.window = acts.window();
     room.lapses_ns = acts.from_ns;
     room.wakes_ns = acts.to_ns;
     let speech = Speech { class: job.class, hz: job.hz, payload_bytes: job.payload_bytes };
@@ -370,7 +371,7 @@ impl Scene for Room {
     }
 
     fn take_second(&mut self) -> Times {
-        self.ears.hearing.take_second()
+        self.ears.hearing.latency.take_second()
     }
 
     fn lateness(&self) -> Option<&Times> {

@@ -7,6 +7,7 @@ use super::sse::{self, Answer, Block, NAMES, Name};
 use crate::fleet::Sources;
 use crate::outcome::Times;
 use crate::system::Clock;
+use crate::tls::{Client, Session, Trust};
 use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
@@ -44,6 +45,8 @@ pub(crate) struct Seats {
     pub(crate) target: SocketAddr,
     /// For the `Host` field.
     pub(crate) host: String,
+    /// None in plaintext.
+    pub(crate) tls: Option<Trust>,
     /// The rooms; spectator `n` is in room `n % rooms.len()`.
     pub(crate) rooms: Vec<String>,
     pub(crate) spectators: usize,
@@ -113,6 +116,8 @@ enum Phase {
 #[derive(Debug)]
 struct Seat {
     socket: Option<TcpStream>,
+    /// None in plaintext.
+    tls: Option<Box<Session>>,
     phase: Phase,
     /// The head of the answer is behind it.
     has_head: bool,
@@ -140,6 +145,8 @@ struct Ready {
 /// All spectators of a run.
 pub(super) struct Audience {
     plan: Seats,
+    /// None in plaintext.
+    tls: Option<Client>,
     registry: Registry,
     sources: Sources,
     seats: Vec<Seat>,
@@ -172,8 +179,10 @@ pub(super) struct Audience {
 
 impl Audience {
     /// Nobody watches yet. `books` are those of the rooms.
-    pub(super) fn new(plan: Seats, books: Vec<Book>, registry: Registry) -> Self {
-        Self {
+    pub(super) fn new(plan: Seats, books: Vec<Book>, registry: Registry) -> Result<Self, String> {
+        let tls = plan.tls.as_ref().map(|trust| Client::new(trust, &plan.host)).transpose()?;
+        Ok(Self {
+            tls,
             sources: Sources::new(&plan.sources, plan.target),
             seats: Vec::with_capacity(plan.spectators),
             plan,
@@ -192,7 +201,7 @@ impl Audience {
             latency: Times::new(),
             second: Times::coarse(),
             returns: Times::new(),
-        }
+        })
     }
 
     /// Begins connections until enough are on their way. Whether all watch or have failed; an error
@@ -202,6 +211,7 @@ impl Audience {
             let number = self.seats.len();
             self.seats.push(Seat {
                 socket: None,
+                tls: None,
                 phase: Phase::Away,
                 has_head: false,
                 chunks: None,
@@ -330,8 +340,10 @@ impl Audience {
         self.registry
             .register(&mut socket, Token(TOKENS_FROM + number), interest)
             .map_err(|error| format!("poll: {error}"))?;
+        let tls = self.tls.as_ref().map(Client::session).transpose()?;
         let seat = &mut self.seats[number];
         seat.socket = Some(socket);
+        seat.tls = tls;
         seat.phase = Phase::Connecting;
         seat.has_head = false;
         seat.chunks = None;
@@ -344,6 +356,11 @@ impl Audience {
         let seat = &mut self.seats[number];
         let Some(socket) = &mut seat.socket else { return };
         if seat.phase != Phase::Connecting {
+            if let Some(tls) = &mut seat.tls
+                && tls.flush(socket).is_err()
+            {
+                self.ended(number);
+            }
             return;
         }
         if matches!(socket.take_error(), Ok(Some(_)) | Err(_)) {
@@ -367,7 +384,11 @@ impl Audience {
         );
         seat.phase = Phase::Asking;
         // A new socket takes a few hundred bytes at once, or it is no good.
-        if socket.write(request.as_bytes()).ok() != Some(request.len()) {
+        let taken = match &mut seat.tls {
+            None => socket.write(request.as_bytes()).ok(),
+            Some(tls) => tls.send(request.as_bytes(), socket).ok().map(|(_, taken)| taken),
+        };
+        if taken != Some(request.len()) {
             self.broke(number);
         }
     }
@@ -384,7 +405,12 @@ impl Audience {
             if seat.phase == Phase::Connecting {
                 break;
             }
-            match socket.read(&mut buffer) {
+            let received = match &mut seat.tls {
+                None => socket.read(&mut buffer),
+                Some(tls) => tls.receive(socket, &mut buffer),
+            };
+            let is_plain = seat.tls.is_none();
+            match received {
                 Ok(0) => {
                     self.ended(number);
                     break;
@@ -395,13 +421,18 @@ impl Audience {
                     self.take_bytes(number, &buffer[..n]);
                     // Edge-triggered: less than asked for means that nothing is left, unless the
                     // end was signalled too.
-                    if n < buffer.len() && !to_the_end {
+                    if n < buffer.len() && is_plain && !to_the_end {
                         break;
                     }
                 }
                 Err(error) => match error.kind() {
                     ErrorKind::Interrupted => {}
                     ErrorKind::WouldBlock => break,
+                    ErrorKind::InvalidData => {
+                        self.tolls.error(format!("TLS: {error}"));
+                        self.give_up(number);
+                        break;
+                    }
                     _ => {
                         self.ended(number);
                         break;
@@ -590,6 +621,7 @@ impl Audience {
         }
         seat.phase = Phase::Away;
         seat.inbox = Vec::new();
+        seat.tls = None;
         if let Some(socket) = seat.socket.take() {
             // Where that is refused the connection ends as others do.
             let _ = SockRef::from(&socket).set_linger(Some(Duration::ZERO));

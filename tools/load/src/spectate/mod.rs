@@ -93,7 +93,7 @@ pub(crate) fn run(job: &Job, desk: &Desk) -> Result<Outcome, String> {
     let hall = Hall {
         players: show.players,
         ear: Ear::new(plan, show.players, load),
-        audience: Audience::new(seats.clone(), books, registry),
+        audience: Audience::new(seats.clone(), books, registry)?,
     };
     Run { fleet, hall }.all(job, desk)
 }
@@ -190,12 +190,19 @@ impl Run {
     /// Of players and spectators.
     fn totals(&self, players: &Players, events: &Talk) -> Totals {
         let (tolls, audience) = (self.fleet.tolls(), &self.hall.audience.tolls);
+        let mut troubles = traffic::troubles(&self.hall.ear, tolls);
+        troubles.errors += audience.errors;
+        for counts in &self.hall.audience.counts {
+            troubles.lost += counts.lost;
+            troubles.repeated += counts.repeated;
+        }
         Totals {
             sent: players.sent() + events.total(),
             received: self.hall.ear.tally.counts().received + audience.events(),
             bytes_in: tolls.bytes_in + audience.bytes_in,
             bytes_out: tolls.bytes_out,
             live: (tolls.live + audience.live) as u64,
+            troubles,
         }
     }
 
@@ -366,7 +373,7 @@ impl Run {
             return;
         }
         let mut part = Outcome::new(&job.load.scenario);
-        part.name = "players".to_owned();
+        "players".clone_into(&mut part.name);
         players.settings(&mut part);
         to.mark.put_since(&from.mark, &mut part);
         players.finish(ear, &self.fleet, &mut part);

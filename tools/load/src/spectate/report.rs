@@ -7,11 +7,11 @@ use super::follow::Counts;
 use super::sse::NAMES;
 use crate::conductor::Marks;
 use crate::desk::Stage;
+use crate::endings::endings_of;
 use crate::outcome::{
     CORRUPT, DELIVERIES, DISORDERED, FOREIGN, LATENCY, LIVE_AT_END, LOST, Outcome, RECEIVED,
     REPEATED,
 };
-use crate::report::endings_of;
 use std::collections::BTreeMap;
 
 /// From the end of a connection to the first event of the next.

@@ -72,6 +72,14 @@ impl Job {
         jobs
     }
 
+    /// How long it loads from when everybody is ready; nobody knows how long a storm of connections takes.
+    pub(crate) fn span(&self) -> Duration {
+        match &self.storm {
+            Storm::Connects => Duration::ZERO,
+            Storm::Resumes(resumes) => resumes.warmup + resumes.duration,
+        }
+    }
+
     /// Connections to the server that this share has.
     pub(crate) fn connections(&self) -> usize {
         self.plan.connections + self.bystanders.as_ref().map_or(0, |(plan, _)| plan.connections)

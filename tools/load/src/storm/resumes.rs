@@ -6,7 +6,7 @@ use super::{ENTERED, Job, RETRIES, Resumes};
 use crate::crowd::{self, Acts, Crowd, Hearing, Scene};
 use crate::desk::{Desk, Stage};
 use crate::dice::Dice;
-use crate::journal::TOLD;
+use crate::journal::{TOLD, UNKNOWN};
 use crate::outcome::{LIVE_AT_END, Outcome, Times};
 use crate::returns::Returns;
 use crate::sessions::{Audience, End, Line, Place, Sessions};
@@ -45,7 +45,7 @@ pub(super) fn run(
 
     let acts = Acts::new(desk.meet(Stage::Opened)?, asked.warmup, asked.duration);
     measure();
-    rush.hearing.window = acts.window();
+    rush.hearing.latency.window = acts.window();
     rush.end_ns = acts.to_ns + job.patience.as_nanos() as u64;
     rush.cuts = (0..asked.cuts)
         .rev()
@@ -83,6 +83,7 @@ pub(super) fn conclude(everyone: usize, outcome: &mut Outcome) {
         (NOT_RESUMED, "sessions were gone when their clients came back"),
         (NOT_RECOVERED, "rooms did not have what a member had missed (its history was too short)"),
         (TOLD, "messages were told to be missing"),
+        (UNKNOWN, "messages were sent, never answered, and no room has them"),
     ] {
         let count = outcome.count(name);
         if count > 0 {
@@ -211,7 +212,7 @@ impl Audience for Rush {
     fn hear(&mut self, line: &mut Line, message: &ServerMessage<'_>, place: Place, now_ns: u64) {
         let home = self.hearing.home(line.number());
         if let Some(stamp) = self.hearing.hear((line, home), message, place) {
-            self.hearing.timed(&stamp, now_ns);
+            self.hearing.latency.record(stamp.intended_ns, now_ns);
         }
         let seat = &mut self.seats[line.number()];
         let (ServerMessage::Joined(joined), Some(due_ns)) = (message, seat.due_ns) else { return };
@@ -267,7 +268,7 @@ impl Scene for Rush {
     }
 
     fn take_second(&mut self) -> Times {
-        self.hearing.take_second()
+        self.hearing.latency.take_second()
     }
 
     fn lateness(&self) -> Option<&Times> {

@@ -51,11 +51,16 @@ async fn main() -> io::Result<()> {
 
 async fn join(State(rooms): State<Arc<Rooms>>, uri: Uri, upgrade: WebSocketUpgrade) -> Response {
     let upgrade = upgrade.read_buffer_size(BUFFER_BYTES).write_buffer_size(BUFFER_BYTES);
+    let Some(Asked::Relay(room, echo)) =
+        Asked::read(uri.path_and_query().map_or("", |it| it.as_str()))
+    else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    // The URI itself would keep the whole buffer of the request.
+    let room = room.to_owned();
     upgrade.on_upgrade(async move |socket| {
-        if let Some(Asked::Relay(room, echo)) = Asked::read(&uri.to_string()) {
-            // A connection that fails is over; its client says what was lost.
-            let _ = relay(socket, &rooms, room, echo).await;
-        }
+        // A connection that fails is over; its client says what was lost.
+        let _ = relay(socket, &rooms, &room, echo).await;
     })
 }
 

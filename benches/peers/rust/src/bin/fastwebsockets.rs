@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use hyper::header::SEC_WEBSOCKET_ACCEPT;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::upgrade::Upgraded;
+use hyper::upgrade::{Parts, Upgraded};
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use madang_peers::{Asked, Hub, listen};
@@ -79,8 +79,11 @@ async fn answer(
 async fn serve(upgraded: Upgraded, path: &str, hub: &Hub<Message>) -> Result<(), WebSocketError> {
     let Some(Asked::Relay(room, echo)) = Asked::read(path) else { return Ok(()) };
     let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else { return Ok(()) };
-    debug_assert!(parts.read_buf.is_empty(), "a client waits for the answer");
-    let socket = WebSocket::after_handshake(parts.io.into_inner(), Role::Server);
+    let Parts { io, read_buf, .. } = parts;
+    debug_assert!(read_buf.is_empty(), "a client waits for the answer");
+    // Empty as it is, it would keep the whole buffer of the request.
+    drop(read_buf);
+    let socket = WebSocket::after_handshake(io.into_inner(), Role::Server);
     let (read, mut write) = socket.split(|socket| {
         let (read, write) = socket.into_split();
         (read, BufWriter::with_capacity(BUFFER_BYTES, write))

@@ -1,9 +1,7 @@
 //! The tool against a real server on loopback: counts and correctness, no times.
 
-mod server;
-
+use crate::server::Running;
 use serde_json::Value;
-use server::Running;
 
 #[test]
 fn everyone_hears_everyone_once_and_in_order() {

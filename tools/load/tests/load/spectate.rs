@@ -1,10 +1,8 @@
 //! Spectators against a real server on loopback: counts and correctness, no times.
 
-mod server;
-
+use crate::server::Running;
 use madang::metrics::Counter;
 use serde_json::Value;
-use server::Running;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 

@@ -1,10 +1,9 @@
 //! How a load is made, against a real server on loopback: several processes, closed loops, searches,
 //! thresholds. Counts and correctness, no times.
 
-mod server;
-
+use crate::server::Running;
 use serde_json::{Value, json};
-use server::Running;
+use std::path::Path;
 use std::process::Command;
 
 fn array<'a>(found: &'a Value, name: &str) -> &'a Vec<Value> {
@@ -87,7 +86,7 @@ fn who_waits_for_its_echo_sends_as_fast_as_that_comes() {
             "0.4",
         ]);
         assert_eq!(found["received"], found["sent"], "{found}");
-        assert_eq!(found["latency"]["count"].as_u64() > Some(0), true, "{found}");
+        assert!(found["latency"]["count"].as_u64() > Some(0), "{found}");
         assert_eq!(
             (&found["closed_loop"], &found["depth"]),
             (&json!(true), &json!(depth.parse::<u64>().unwrap()))
@@ -246,8 +245,7 @@ fn what_cannot_be_asked_for_says_why() {
 fn a_mix_runs_its_loads_at_the_same_time_and_reports_each() {
     let server = Running::start(|_| {});
     let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/mix.sample.toml");
-    let play = server.command(&[]).get_args().nth(2).expect("the address").to_owned();
-    let url = format!("url={}", play.to_str().expect("text"));
+    let url = format!("url=ws://{}", server.play);
     let output = Command::new(env!("CARGO_BIN_EXE_madang-load"))
         .args(["mix", sample, "--json", "--set", &url, "--set", "count=12"])
         .args(["--set", "duration=1", "--set", "warmup=0", "--set", "hold=0", "--set", "hz=20"])
@@ -267,4 +265,39 @@ fn a_mix_runs_its_loads_at_the_same_time_and_reports_each() {
     assert_eq!(loads["bystanders"]["alive"], 12, "{found}");
     assert_eq!(found["sent"], (12 + 1 + 12) * 20, "{found}");
     assert_eq!(array(&found, "generators").len(), 4, "{found}");
+}
+
+/// Shown is what there is; what it looks like is tested where it is made.
+#[test]
+fn a_run_is_shown_as_it_goes_on_and_written_to_files() {
+    let server = Running::start(|_| {});
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let (page, text) = (directory.join("run.html"), directory.join("run.hgrm"));
+    let url = format!("ws://{}", server.play);
+    let run = |page: &Path, more: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_madang-load"))
+            .args(["relay", "--count", "4", "--rooms-of", "4", "--hz", "20", "--warmup", "0"])
+            .args(["--duration", "1.2", "--url", &url, "--html"])
+            .arg(page)
+            .arg("--hgrm")
+            .arg(&text)
+            .args(more)
+            .output()
+            .expect("the tool runs")
+    };
+    let output = run(&page, &[]);
+    assert_eq!(output.status.code(), Some(0));
+    let (table, seconds) = (String::from_utf8(output.stdout), String::from_utf8(output.stderr));
+    let (table, seconds) = (table.expect("text"), seconds.expect("text"));
+    assert!(table.contains("relay") && table.contains("latency"), "{table}");
+    assert!(seconds.lines().next().is_some_and(|line| line.contains("relay")), "{seconds}");
+    let written = std::fs::read_to_string(&page).expect("a page");
+    assert!(written.starts_with("<!DOCTYPE html>") && written.contains("relay"), "{written}");
+    let written = std::fs::read_to_string(&text).expect("a text");
+    assert!(written.contains("Percentile"), "{written}");
+    let output = run(&page, &["--quiet"]);
+    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    let output = run(Path::new("/nowhere/page.html"), &[]);
+    assert_eq!(output.status.code(), Some(2), "it does not run for nothing");
+    assert!(output.stdout.is_empty());
 }

@@ -9,8 +9,8 @@ use std::process::{Command, Output};
 /// A server on free ports, drained at the end.
 pub(crate) struct Running {
     pub(crate) server: Option<Server>,
-    play: SocketAddr,
-    watch: SocketAddr,
+    pub(crate) play: SocketAddr,
+    pub(crate) watch: SocketAddr,
 }
 
 impl Running {

@@ -1,0 +1,36 @@
+/**
+ * The transport over WebSocket: the first of them, and the shape of all. A transport carries whole
+ * batches of bytes both ways, in order, and says when it ends; it knows neither messages nor
+ * sessions, so that switching to another one is a resume like any other.
+ *
+ * @module
+ */
+
+/** @typedef {import('./types.js').Transport} Transport */
+
+/** The binary wire's WebSocket subprotocol. */
+export const SUBPROTOCOL = 'madang.v1';
+
+/** @type {Transport} */
+export const webSocket = (url, hears, { WebSocket = globalThis.WebSocket }) => {
+  if (WebSocket === undefined) {
+    throw new TypeError('there is no WebSocket here: pass a class, new Client(url, { WebSocket })');
+  }
+  const socket = new WebSocket(url, [SUBPROTOCOL]);
+  socket.binaryType = 'arraybuffer';
+  socket.onopen = () => hears.opened();
+  socket.onmessage = (/** @type {MessageEvent} */ { data }) => hears.received(data);
+  // The close that follows every error says all there is to know.
+  socket.onclose = (/** @type {CloseEvent} */ { code, reason }) => hears.closed(code, reason);
+  return {
+    get bufferedAmount() {
+      return socket.bufferedAmount;
+    },
+    send: (bytes) => {
+      if (socket.readyState === 1) {
+        socket.send(bytes);
+      }
+    },
+    close: (code, reason) => socket.close(code, reason),
+  };
+};

@@ -1,0 +1,43 @@
+/**
+ * Both directions of the wire as a whole, state included.
+ *
+ * @module
+ */
+
+import { CLIENT_SECTIONS, SERVER_SECTIONS, decode, encode, tableOf } from '../../src/codec.js';
+import { DecodeError } from '../../src/errors.js';
+import { STATE_CLIENT_SECTIONS, STATE_SERVER_SECTIONS } from '../../src/statecodec.js';
+
+/** @typedef {import('../../src/codec.js').ClientMessage} ClientMessage */
+/** @typedef {import('../../src/codec.js').ServerMessage} ServerMessage */
+
+const CLIENT = tableOf([...CLIENT_SECTIONS, ...STATE_CLIENT_SECTIONS]);
+const SERVER = tableOf([...SERVER_SECTIONS, ...STATE_SERVER_SECTIONS]);
+
+/** @param {ClientMessage} message */
+export const encodeClient = (message) => encode(CLIENT, message);
+
+/** @param {ServerMessage} message */
+export const encodeServer = (message) => encode(SERVER, message);
+
+/**
+ * An unknown tag is an error.
+ *
+ * @param {Uint8Array} bytes
+ * @returns {ClientMessage}
+ */
+export function decodeClient(bytes) {
+  const message = decode(CLIENT, bytes);
+  if (message === null) {
+    throw new DecodeError('no client message has this tag');
+  }
+  return message;
+}
+
+/**
+ * Null for an unknown tag, to be skipped.
+ *
+ * @param {Uint8Array} bytes
+ * @returns {ServerMessage | null}
+ */
+export const decodeServer = (bytes) => decode(SERVER, bytes);

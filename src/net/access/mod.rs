@@ -1,0 +1,204 @@
+//! Who may connect, by address: bans, rates, and whose word about an address counts.
+//!
+//! One [`Access`] is shared by all reactors of the process and asked when a connection comes, and
+//! again when a proxy says who is behind it. Nothing here is touched after that.
+//!
+//! Deliberately absent: how many connections there may be (`budget.rs`), and who a user is.
+
+mod forwarded;
+mod proxy;
+mod rates;
+
+pub use forwarded::{Forwarded, client as forwarded_client};
+pub use proxy::{PREAMBLE_BYTES_MAX, Preamble, read as read_preamble};
+
+use ipnet::IpNet;
+use madang_engine::time::Time;
+use parking_lot::Mutex;
+use rates::Rates;
+use std::net::IpAddr;
+use std::time::SystemTime;
+
+/// Addresses that may not connect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ban {
+    /// Which ones.
+    pub network: IpNet,
+    /// When that ends, if it does.
+    pub until: Option<SystemTime>,
+}
+
+/// What an operator may set about addresses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessSettings {
+    /// Networks that neither rates nor the bound of connections from one address are for.
+    pub trusted: Vec<IpNet>,
+    /// Who may not connect.
+    pub bans: Vec<Ban>,
+    /// Networks of proxies, whose word about the address behind them counts.
+    pub proxies: Vec<IpNet>,
+    /// Whether connections of proxies begin with a PROXY header.
+    pub proxy_protocol: bool,
+    /// Which field of a request says the address behind a proxy.
+    pub forwarded: Forwarded,
+    /// Connections that one address may begin a second in the long run.
+    pub connects_per_second: u32,
+    /// Connections that it may begin at once.
+    pub connects_burst: u32,
+    /// Most addresses whose rates are known.
+    pub addresses_max: usize,
+}
+
+impl Default for AccessSettings {
+    /// Loopback is trusted, and nobody is banned or believed.
+    fn default() -> Self {
+        Self {
+            trusted: vec![LOOPBACK_V4.into(), LOOPBACK_V6.into()],
+            bans: Vec::new(),
+            proxies: Vec::new(),
+            proxy_protocol: false,
+            forwarded: Forwarded::None,
+            connects_per_second: 20,
+            connects_burst: 200,
+            addresses_max: 65_536,
+        }
+    }
+}
+
+const LOOPBACK_V4: ipnet::Ipv4Net =
+    ipnet::Ipv4Net::new_assert(std::net::Ipv4Addr::new(127, 0, 0, 0), 8);
+const LOOPBACK_V6: ipnet::Ipv6Net = ipnet::Ipv6Net::new_assert(std::net::Ipv6Addr::LOCALHOST, 128);
+
+/// Asked who may connect.
+#[derive(Debug, Default)]
+pub struct Access {
+    settings: AccessSettings,
+    rates: Mutex<Rates>,
+}
+
+/// Why somebody may not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Barred {
+    Banned,
+    TooFast,
+}
+
+impl Access {
+    /// With these settings.
+    pub fn new(settings: AccessSettings) -> Self {
+        Self { settings, rates: Mutex::default() }
+    }
+
+    /// Whether anything here is said of an address: for loopback as it comes, nothing is, and a
+    /// connection of it needs no entry anywhere.
+    pub(super) fn is_limited(&self, address: IpAddr) -> bool {
+        !self.settings.bans.is_empty() || !self.is_trusted(address)
+    }
+
+    /// Whether an address is a proxy's.
+    pub(super) fn is_proxy(&self, address: IpAddr) -> bool {
+        holds(&self.settings.proxies, address)
+    }
+
+    /// Whether connections from this address begin with a PROXY header.
+    pub(super) fn has_preamble(&self, address: IpAddr) -> bool {
+        self.settings.proxy_protocol && self.is_proxy(address)
+    }
+
+    /// Whether the bound of connections from one address is not for this one.
+    pub(super) fn is_trusted(&self, address: IpAddr) -> bool {
+        holds(&self.settings.trusted, address) || self.is_proxy(address)
+    }
+
+    pub(super) fn forwarded(&self) -> Forwarded {
+        self.settings.forwarded
+    }
+
+    /// Lets an address begin a connection.
+    pub(super) fn admit(&self, address: IpAddr, now: Time) -> Result<(), Barred> {
+        let settings = &self.settings;
+        let canonical = address.to_canonical();
+        let banned = settings.bans.iter().filter(|ban| ban.network.contains(&canonical));
+        if banned.into_iter().any(|ban| ban.until.is_none_or(|until| SystemTime::now() < until)) {
+            return Err(Barred::Banned);
+        }
+        if self.is_trusted(address) {
+            return Ok(());
+        }
+        let (rate, burst) = (settings.connects_per_second, settings.connects_burst);
+        let address = super::budget::counted(address);
+        let mut rates = self.rates.lock();
+        if rates.take(address, (rate, burst), settings.addresses_max, now) {
+            Ok(())
+        } else {
+            Err(Barred::TooFast)
+        }
+    }
+}
+
+fn holds(networks: &[IpNet], address: IpAddr) -> bool {
+    let address = address.to_canonical();
+    networks.iter().any(|network| network.contains(&address))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    fn nets(texts: &[&str]) -> Vec<IpNet> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn bans_hold_for_networks_until_they_end() {
+        let ban = |network: &str, until| Ban { network: network.parse().unwrap(), until };
+        let now = SystemTime::now();
+        let hour = Duration::from_secs(3600);
+        let access = Access::new(AccessSettings {
+            bans: vec![
+                ban("192.0.2.0/24", None),
+                ban("198.51.100.7/32", Some(now - hour)),
+                ban("198.51.100.8/32", Some(now + hour)),
+                ban("2001:db8::/32", None),
+                ban("127.0.0.9/32", None),
+            ],
+            ..AccessSettings::default()
+        });
+        let admit = |text| access.admit(ip(text), Time(0));
+        for banned in
+            ["192.0.2.1", "::ffff:192.0.2.1", "198.51.100.8", "2001:db8:1::1", "127.0.0.9"]
+        {
+            assert_eq!(admit(banned), Err(Barred::Banned), "{banned}");
+        }
+        for good in ["192.0.3.1", "198.51.100.7", "2001:db9::1", "127.0.0.1", "::1"] {
+            assert_eq!(admit(good), Ok(()), "{good}");
+        }
+    }
+
+    #[test]
+    fn rates_are_for_addresses_that_nobody_vouches_for() {
+        let access = Access::new(AccessSettings {
+            proxies: nets(&["10.0.0.0/8"]),
+            connects_per_second: 2,
+            connects_burst: 3,
+            ..AccessSettings::default()
+        });
+        let admit = |text, ms| access.admit(ip(text), Time(0).plus_ms(ms)).is_ok();
+        for unlimited in ["127.0.0.1", "::1", "10.1.2.3"] {
+            assert!((0..50).all(|_| admit(unlimited, 0)), "{unlimited}");
+            assert!(access.is_trusted(ip(unlimited)));
+        }
+        assert_eq!((0..5).filter(|_| admit("192.0.2.1", 0)).count(), 3);
+        // An IPv6 subscriber is a /64.
+        let v6 = ["2001:db8::1", "2001:db8::2", "2001:db8::3", "2001:db8::4"];
+        assert_eq!(v6.into_iter().filter(|text| admit(text, 0)).count(), 3);
+        assert!(admit("2001:db8:0:1::1", 0));
+        assert!(!admit("192.0.2.1", 400));
+        assert!(admit("192.0.2.1", 500) && !admit("192.0.2.1", 501));
+    }
+}
