@@ -3,6 +3,7 @@
 //! Exit codes: 0 after a drain or a finished command, 1 when serving failed or a replay diverged, 2 when
 //! the command line, the configuration or a recording is wrong.
 
+use crate::auth::tool;
 use crate::config::{self, Config, Flag, LogFormat, Problems, Sources};
 use crate::logging;
 use crate::net;
@@ -63,6 +64,13 @@ enum Command {
         #[arg(long)]
         verbose: bool,
     },
+    /// Make keys and tokens, and say what is in a token
+    Token {
+        #[command(flatten)]
+        options: Options,
+        #[command(subcommand)]
+        command: tool::Command,
+    },
     /// Print a configuration file with every key at its default
     DefaultConfig {
         /// Print the keys as Markdown tables instead
@@ -109,7 +117,7 @@ const SELF_SIGNED: &str = "tls-self-signed";
 enum Told {
     /// End; the name of the signal.
     End(&'static str),
-    /// Read certificates anew.
+    /// Read keys and certificates anew.
     Reload,
 }
 
@@ -131,6 +139,7 @@ pub fn main() -> ExitCode {
             check_config(load(&[&cli.options, &options], file))
         }
         Some(Command::Replay { file, verbose }) => replay_file(&file, verbose),
+        Some(Command::Token { options, command }) => token(&[&cli.options, &options], &command),
         Some(Command::DefaultConfig { markdown }) => {
             print(&if markdown { config::markdown() } else { config::sample() });
             ExitCode::SUCCESS
@@ -239,6 +248,27 @@ fn replay_file(path: &Path, verbose: bool) -> ExitCode {
     ExitCode::from(outcome.exit_code())
 }
 
+fn token(options: &[&Options], command: &tool::Command) -> ExitCode {
+    let done = match command {
+        tool::Command::Keygen(keygen) => tool::keygen(keygen).map(|text| (text, true)),
+        tool::Command::Sign(sign) => tool::sign(sign).map(|text| (text, true)),
+        tool::Command::Inspect => match load(options, None) {
+            Ok((config, _)) => tool::inspect(&config.auth),
+            Err(problems) => return wrong(&problems),
+        },
+    };
+    match done {
+        Ok((text, is_good)) => {
+            print(&text);
+            if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(problem) => {
+            eprintln!("madang token: {problem}");
+            ExitCode::from(2)
+        }
+    }
+}
+
 fn wrong(problems: &Problems) -> ExitCode {
     eprintln!("{problems}");
     ExitCode::from(2)
@@ -324,7 +354,7 @@ fn run(config: &Config, signed: Option<&SelfSigned>) -> Result<bool, StartError>
                 tracing::error!("a thread ended by itself; draining what is left");
                 break false;
             }
-            Err(_) if certificates.is_due(&server) => reload(&server),
+            Err(_) if certificates.is_due(&server) => reload_certificates(&server),
             Err(_) => {}
         }
     };
@@ -358,8 +388,13 @@ impl Freshness {
     }
 }
 
-/// Reads certificates anew; who is connected notices nothing.
+/// Reads keys and certificates anew; who is connected notices nothing.
 fn reload(server: &Server) {
+    server.reload_keys();
+    reload_certificates(server);
+}
+
+fn reload_certificates(server: &Server) {
     match server.tls().map(net::Tls::reload) {
         None => tracing::info!("there are no certificates to be read anew"),
         Some(Ok(())) => tracing::info!("certificates were read anew"),

@@ -4,9 +4,11 @@
 //! engine ([`madang_engine`]) decides, the net moves bytes, and a shard is the two together on one
 //! thread.
 
+pub mod auth;
 pub mod cli;
 pub mod config;
 pub mod logging;
+pub mod memory;
 pub mod metrics;
 pub mod net;
 pub mod record;

@@ -16,7 +16,9 @@ pub fn start(log: &Log) {
         .with_writer(std::io::stderr)
         .with_max_level(filter(log.level))
         .with_target(false)
-        .with_ansi(false);
+        .with_ansi(false)
+        // A log that cannot be written (a full disk) is no reason for a panic where it was written from.
+        .log_internal_errors(false);
     let started = match log.format {
         LogFormat::Human => builder.finish().try_init(),
         LogFormat::Json => builder.json().flatten_event(true).finish().try_init(),

@@ -161,6 +161,15 @@ families! {
         "What happened in rooms and was not told to spectators' threads at once for want of room."
     Counter "madang_record_dropped_total" { RecordDropped, }
         "What happened in recorded rooms and was not recorded for want of room."
+    Gauge "madang_held_bytes" by "shard" { HeldBytes, }
+        "Bytes of rooms' logs, values and states, and of what waits for clients, each message as if it were not shared."
+    Counter "madang_shed_total" by "what" {
+        ShedVolatile = "volatile",
+        ShedLatest = "latest",
+        ShedConnections = "connections",
+    } "What was given up for want of memory (server.memory_mib_max)."
+    Counter "madang_tokens_expired_total" { TokensRunOut, }
+        "Connections closed because their token had expired and no new one had come."
     Counter "madang_drain_unwritten_total" { DrainUnwritten, }
         "Reliable messages still unwritten at the end of a drain."
 
@@ -173,6 +182,8 @@ families! {
         "Events sent to spectators."
     Counter "madang_watch_encodes_total" { WatchEncodes, }
         "Events made for spectators, each once for all of them."
+    Counter "madang_shed_spectators_total" { ShedSpectators, }
+        "Spectators that were turned away for want of memory."
     Counter "madang_watch_gaps_total" { WatchGaps, }
         "Times that a spectator was told that something is missing."
     Counter "madang_publish_events_total" { PublishEvents, }
@@ -182,6 +193,7 @@ families! {
     Counter "madang_publish_refused_total" by "reason" {
         PublishOff = "off",
         PublishUnauthorized = "unauthorized",
+        PublishForbidden = "forbidden",
         PublishInvalid = "invalid",
         PublishNoRoom = "no_room",
         PublishRawRoom = "raw_room",
@@ -207,6 +219,32 @@ families! {
         RecordingsCutFiles = "files",
         RecordingsCutDisk = "disk",
     } "Rooms not, or no further, recorded: for want of place on the way to the disk, in the file, in the directory, or for what the disk said."
+
+    // From here on whoever checks tokens counts.
+    Gauge "madang_token_keys" { TokenKeys, }
+        "Keys that tokens are checked with."
+    Gauge "madang_token_sources_failing" { TokenSourcesFailing, }
+        "Places keys are read from that could not be read the last time; what they gave before stays in use."
+    Counter "madang_token_reloads_total" { TokenReloads, }
+        "Times that keys were read."
+    Counter "madang_token_reload_failures_total" { TokenReloadFailures, }
+        "Times that keys could not be read."
+    Counter "madang_tokens_accepted_total" { TokensAccepted, }
+        "Tokens that were right."
+    Counter "madang_tokens_refused_total" by "reason" {
+        TokensMissing = "missing",
+        TokensMalformed = "malformed",
+        TokensTooLong = "too_long",
+        TokensUnknownKey = "unknown_key",
+        TokensSignature = "signature",
+        TokensExpired = "expired",
+        TokensNotYet = "not_yet",
+        TokensIssuer = "issuer",
+        TokensAudience = "audience",
+        TokensClaims = "claims",
+        TokensBanned = "banned",
+        TokensBusy = "busy",
+    } "Clients without a token where one is needed, and tokens that were refused."
 
     // From here on the threads of both listeners count.
     Counter "madang_tls_handshakes_total" by "kind" {
@@ -272,6 +310,11 @@ impl Block {
         self.counters[counter as usize].store(value, Ordering::Relaxed);
     }
 
+    /// Adds to a counter that several threads count.
+    pub fn add(&self, counter: Counter, more: u64) {
+        self.counters[counter as usize].fetch_add(more, Ordering::Relaxed);
+    }
+
     /// The value that was stored last.
     pub fn get(&self, counter: Counter) -> u64 {
         self.counters[counter as usize].load(Ordering::Relaxed)
@@ -332,6 +375,7 @@ impl Metrics {
             shards: blocks(shards),
             watch: blocks(watch_threads),
             record: blocks(1),
+            tokens: blocks(1),
             started: SystemTime::now(),
         });
         let mut registry = Registry::default();
@@ -364,6 +408,11 @@ impl Metrics {
         Arc::clone(&self.blocks.record[0])
     }
 
+    /// The block of those who check tokens.
+    pub fn tokens(&self) -> Arc<Block> {
+        Arc::clone(&self.blocks.tokens[0])
+    }
+
     /// Everything, as text; its type is [`CONTENT_TYPE`].
     pub fn exposition(&self) -> String {
         let mut out = String::with_capacity(8192);
@@ -381,6 +430,8 @@ struct Blocks {
     watch: Vec<Arc<Block>>,
     /// One.
     record: Vec<Arc<Block>>,
+    /// One.
+    tokens: Vec<Arc<Block>>,
     started: SystemTime,
 }
 
@@ -407,6 +458,7 @@ impl Blocks {
                 place if place >= Counter::TlsHandshakesFull as usize => {
                     (&self.shards, &self.watch)
                 }
+                place if place >= Counter::TokenKeys as usize => (&self.tokens, &[]),
                 place if place >= Counter::RecordingsOpen as usize => (&self.record, &[]),
                 place if place >= Counter::Spectators as usize => (&self.watch, &[]),
                 _ => (&self.shards, &[]),

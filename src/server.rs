@@ -1,7 +1,9 @@
 //! A whole server: shards, side listener, and their start and end. Used by the program, by tests
 //! and by benchmarks.
 
+use crate::auth::{self, Auth, Checker};
 use crate::config::Config;
+use crate::memory::{self, Memory};
 use crate::metrics::Metrics;
 use crate::net::tls::CertificateFiles;
 use crate::net::{self, Access, Budget, NetConfig, Reactor, Shared, Tls};
@@ -44,6 +46,9 @@ pub struct Server {
     /// The places of players' connections.
     budget: Arc<Budget>,
     mailboxes: Vec<Mailbox>,
+    /// Who may come in; the thread that checks tokens ends with the last of these.
+    checker: Checker,
+    checking: JoinHandle<()>,
     /// What rooms' rules take, by shard.
     meters: Vec<Arc<Meter>>,
     shards: Vec<JoinHandle<()>>,
@@ -83,8 +88,19 @@ impl Server {
         let access = Arc::new(Access::new(shard::access_settings(&config)));
         let shared = Shared::with_access(Arc::clone(&access));
         let tls = load_tls(&config)?;
+        let auth = Arc::new(Auth::new(&config.auth, metrics.tokens()));
+        if auth.is_closed() {
+            return Err(StartError::Closed);
+        }
+        let memory = Memory::new(match config.server.memory_mib_max {
+            0 => memory::half_of_all(),
+            mib => u64::from(mib) << 20,
+        });
+        let (checker, checking) = auth::start(auth)
+            .map_err(|error| StartError::System { what: "cannot start a thread", error })?;
 
-        let mut players = make_shards(&config, shards, capacity.clients, &shared, &metrics)?;
+        let mut players =
+            make_shards(&config, shards, capacity.clients, &shared, (&metrics, &checker, &memory))?;
         let (play_addr, mailboxes) = (players.address, players.mailboxes.clone());
         let meters = players.meters.clone();
         if let Some(tls) = tls.as_ref().filter(|_| config.tls.play) {
@@ -92,7 +108,8 @@ impl Server {
         }
         let demo = config.watch.demo.then_some(players.address.port());
         let site = Arc::new(Site::new(Arc::clone(&readiness), Arc::clone(&metrics), demo));
-        let mut watch = make_watch(&config, &capacity, &site, &metrics, access)?;
+        let gate = (access, Arc::clone(checker.auth()));
+        let mut watch = make_watch(&config, &capacity, &site, (&metrics, &memory), gate)?;
         let (watch_addr, watch_wakers) = (watch.address, watch.wakers.clone());
         let watch_boxes = watch.boxes.clone();
         let pages = Origins::new(&config, players.address, watch.address);
@@ -115,6 +132,8 @@ impl Server {
             metrics,
             budget: shared.budget,
             mailboxes,
+            checker,
+            checking,
             meters,
             shards,
             writing,
@@ -180,7 +199,8 @@ impl Server {
 
     /// Waits until every thread has ended. Returns whether none of them panicked.
     pub fn join(self) -> bool {
-        let threads = self.shards.into_iter().chain(self.watchers);
+        drop(self.checker);
+        let threads = self.shards.into_iter().chain(self.watchers).chain([self.checking]);
         // Every one is waited for, whatever became of the others.
         let panicked = threads.filter_map(|thread| thread.join().err()).count();
         // With the shards gone it writes what it has and ends; a disk that hangs is not waited for.
@@ -191,9 +211,15 @@ impl Server {
         panicked == 0 && is_written
     }
 
+    /// Reads the keys for tokens again; who is connected notices nothing.
+    pub fn reload_keys(&self) {
+        self.checker.reload();
+    }
+
     /// Whether a thread has ended by itself: a defect, after which the process should end.
     pub fn is_broken(&self) -> bool {
-        self.shards.iter().chain(&self.watchers).any(JoinHandle::is_finished)
+        let threads = self.shards.iter().chain(&self.watchers).chain([&self.checking]);
+        { threads }.any(JoinHandle::is_finished)
     }
 
     /// The shards in which a call of a room's rules has been running for longer than `than`: they hang,
@@ -247,7 +273,7 @@ fn make_shards(
     shards: u16,
     connections_max: u32,
     shared: &Shared,
-    metrics: &Metrics,
+    (metrics, checker, memory): (&Metrics, &Checker, &Arc<Memory>),
 ) -> Result<Players, StartError> {
     let listen = |error| StartError::Listen { key: "play.listen", error };
     let listeners = net::listener::bind(config.play.listen, shards.into()).map_err(listen)?;
@@ -262,8 +288,9 @@ fn make_shards(
         let meter = Arc::new(Meter::new(slow_after));
         let engine_config = shard::engine_config(config, (number, shards), &meter);
         let engine = Engine::new(engine_config, seed()?, Time(0));
-        let block = metrics.shard(number);
-        let mut driver = Shard::new(engine, inbox, retry_ms(config), block, Arc::clone(&meter));
+        let counts = (metrics.shard(number), Arc::clone(&meter));
+        let mut driver =
+            Shard::new(engine, inbox, retry_ms(config), counts, (checker.clone(), memory.share()));
         driver.open_rooms(config.rooms.open.iter().map(|name| name.0.clone()));
         meters.push(meter);
         let net_config = shard::net_config(config, connections_max);
@@ -325,8 +352,8 @@ fn make_watch(
     config: &Config,
     capacity: &sys::Capacity,
     site: &Arc<Site>,
-    metrics: &Metrics,
-    access: Arc<Access>,
+    (metrics, memory): (&Metrics, &Arc<Memory>),
+    (access, auth): (Arc<Access>, Arc<Auth>),
 ) -> Result<Watch, StartError> {
     let listen = |error| StartError::Listen { key: "watch.listen", error };
     let count = config.watch.threads;
@@ -353,7 +380,13 @@ fn make_watch(
         let inbox = WatchInbox { packets, signal: signal.clone(), in_flight: in_flight.clone() };
         let settings = watch_settings(config);
         let block = metrics.watch(number);
-        let driver = WatchDriver::new((number, count), Arc::clone(site), settings, inbox, block);
+        let driver = WatchDriver::new(
+            (number, count),
+            Arc::clone(site),
+            settings,
+            inbox,
+            (block, Arc::clone(&auth), memory.share()),
+        );
         let reactor = Reactor::new(net_config.clone(), Some(listener), shared.clone(), driver)
             .map_err(|error| StartError::System { what: "cannot make an event loop", error })?;
         let mailbox = Mailbox::new(sender, signal, reactor.waker());
@@ -401,6 +434,7 @@ pub fn watch_settings(config: &Config) -> WatchSettings {
         delay_max_ms: watch.delay_max_ms.into(),
         conflate_ms: watch.conflate_ms.into(),
         heartbeat_ms: watch.heartbeat_ms.into(),
+        expired_ms: config.auth.expired_ms.into(),
         directory_ms: watch.directory_ms.into(),
         retry_ms: retry_ms(config),
         cors_origins: watch.cors_origins.iter().map(|origin| origin.0.clone()).collect(),

@@ -27,6 +27,8 @@ pub enum StartError {
         /// How many are kept for other things than clients.
         reserve: u64,
     },
+    /// Nobody could come in.
+    Closed,
     /// Something else that the system refused.
     System {
         /// What was asked for, as in "cannot start a thread".
@@ -46,6 +48,10 @@ impl fmt::Display for StartError {
                 "no client fits: the process may hold {limit} descriptors and play.descriptor_reserve \
                  keeps {reserve}; raise the limit (ulimit -n) or lower the reserve"
             ),
+            Self::Closed => f.write_str(
+                "nobody could come in: auth.anonymous is off and no key for tokens could be read; the \
+                 log says why",
+            ),
             Self::System { what, error } => write!(f, "{what}: {error}"),
         }
     }
@@ -56,7 +62,7 @@ impl std::error::Error for StartError {
         match self {
             Self::Listen { error, .. } | Self::System { error, .. } => Some(error),
             Self::Certificate(problem) => Some(problem),
-            Self::Descriptors { .. } => None,
+            Self::Descriptors { .. } | Self::Closed => None,
         }
     }
 }

@@ -20,10 +20,11 @@ fn the_websocket_codec_is_named_only_by_net() {
 }
 
 #[test]
-fn tls_is_named_only_by_its_own_files() {
+fn tls_and_signatures_are_named_only_by_their_own_files() {
     assert_nobody_names("rustls", &["src/net/tls/"]);
     assert_nobody_names("rcgen", &["src/net/tls/"]);
-    assert_nobody_names("ring", &["src/net/tls/"]);
+    assert_nobody_names("ring", &["src/net/tls/", "src/auth/"]);
+    assert_nobody_names("jsonwebtoken", &["src/auth/"]);
 }
 
 #[test]

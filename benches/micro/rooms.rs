@@ -3,8 +3,9 @@
 
 use crate::case::Case;
 use crate::wire;
+use madang_engine::access::{Identity, Rights};
 use madang_engine::id::ConnId;
-use madang_engine::input::{Entry, Identity};
+use madang_engine::input::Entry;
 use madang_engine::time::Time;
 use madang_engine::{Clock, Config, Engine, Input, Output};
 use madang_protocol::client::{
@@ -149,7 +150,7 @@ impl Room {
             match output {
                 Output::Flush(conn) => self.flush(conn),
                 Output::Authenticate { conn, .. } => {
-                    let result = Ok(Identity::default());
+                    let result = Ok(Identity::anonymous(Rights::ALL));
                     self.engine.handle_input(Input::Authenticated { conn, result }, clock);
                 }
                 Output::Close { code, .. } => panic!("nobody is closed, but with {code:?}"),

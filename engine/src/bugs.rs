@@ -6,6 +6,14 @@
 pub enum Bug {
     /// A resume voids the old key at once, so a lost Welcome loses the session.
     LostWelcome,
+    /// A member does what it has no right to.
+    RightsIgnored,
+    /// Anybody who has the key takes a session, whoever it is.
+    ForeignResume,
+    /// A ban removes a user and does not keep it out.
+    BanForgotten,
+    /// A connection outlives its credential.
+    ExpiredStays,
     /// A resync that stopped half-way clears the lag all the same.
     LagClearedEarly,
     /// A retried publication is applied again.
@@ -62,8 +70,12 @@ pub enum Bug {
 
 impl Bug {
     /// Every planted defect.
-    pub const ALL: [Bug; 27] = [
+    pub const ALL: [Bug; 31] = [
         Bug::LostWelcome,
+        Bug::RightsIgnored,
+        Bug::ForeignResume,
+        Bug::BanForgotten,
+        Bug::ExpiredStays,
         Bug::LagClearedEarly,
         Bug::DoubleApply,
         Bug::StaleResume,

@@ -44,6 +44,10 @@ pub struct SessionConfig {
     pub pong_ms: u64,
     /// How long a session is kept without a connection.
     pub grace_ms: u64,
+    /// How long before its credential expires a client is asked for a new one.
+    pub renew_ms: u64,
+    /// How long after that its connection is closed if none has come.
+    pub expired_ms: u64,
     /// Largest message from a client.
     pub message_bytes_max: u32,
     /// Largest batch to a client; a single larger message travels alone.
@@ -69,6 +73,18 @@ pub struct SessionConfig {
     pub bytes_per_second: u32,
     /// Bytes in one burst.
     pub bytes_burst: u32,
+    /// Sustained joins a second from one client; 0 is no bound.
+    pub joins_per_second: u32,
+    /// Joins in one burst.
+    pub joins_burst: u32,
+    /// Sustained requests a second from one client; 0 is no bound.
+    pub requests_per_second: u32,
+    /// Requests in one burst.
+    pub requests_burst: u32,
+    /// How long a client may go on asking for more than it may before it is closed, in milliseconds; 0 is for ever.
+    pub rate_close_ms: u64,
+    /// Sessions of one user on this shard, those in grace included.
+    pub user_sessions_max: usize,
     /// Sessions on this shard, those in grace included.
     pub sessions_max: usize,
     /// Sessions in grace on this shard; beyond, a dropped session ends at once.
@@ -82,6 +98,8 @@ pub struct SessionConfig {
 pub struct RoomConfig {
     /// Rooms homed on this shard.
     pub rooms_max: usize,
+    /// Rooms homed on this shard that one user has made.
+    pub user_rooms_max: usize,
     /// Members that any room may have.
     pub members_max: u32,
     /// Members of a room whose creator did not say.
@@ -104,6 +122,8 @@ pub struct RoomConfig {
     pub presence_full_max: u32,
     /// Least time between two counts.
     pub presence_count_ms: u64,
+    /// Users that are kept out of rooms homed here, each of one room.
+    pub bans_max: usize,
     /// How long an empty room is kept.
     pub linger_ms: u64,
     /// How long a room gathers messages before they leave together; 0 sends at the end of the turn.
@@ -239,6 +259,8 @@ impl Default for SessionConfig {
             ping_ms: 25_000,
             pong_ms: 10_000,
             grace_ms: 30_000,
+            renew_ms: 60_000,
+            expired_ms: 30_000,
             message_bytes_max: 64 << 10,
             batch_bytes_max: 64 << 10,
             outbound_bytes_max: 512 << 10,
@@ -251,6 +273,12 @@ impl Default for SessionConfig {
             messages_burst: 400,
             bytes_per_second: 1 << 20,
             bytes_burst: 2 << 20,
+            joins_per_second: 10,
+            joins_burst: 50,
+            requests_per_second: 20,
+            requests_burst: 100,
+            rate_close_ms: 120_000,
+            user_sessions_max: 100,
             sessions_max: 100_000,
             away_sessions_max: 20_000,
             rooms_max: 16,
@@ -262,6 +290,7 @@ impl Default for RoomConfig {
     fn default() -> Self {
         Self {
             rooms_max: 100_000,
+            user_rooms_max: 1_000,
             members_max: 20_000,
             default_capacity: 20_000,
             history_messages_max: 4096,
@@ -273,6 +302,7 @@ impl Default for RoomConfig {
             latest_bytes_max: 256 << 10,
             presence_full_max: 256,
             presence_count_ms: 500,
+            bans_max: 10_000,
             linger_ms: 30_000,
             flush_ms: 0,
             publish_keys_max: 1024,

@@ -1,10 +1,12 @@
 //! What the engine is told: a closed enum.
 
+use crate::access::{Identity, UserKey};
 use crate::id::{ConnId, ShardId};
 use crate::peer::PeerMsg;
 use crate::publish::Publish;
 use madang_protocol::CloseCode;
 use madang_protocol::client::CreateOptions;
+use std::sync::Arc;
 
 /// How a connection speaks, decided by the shell from URL and subprotocol.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,8 +60,8 @@ pub enum Input<'a> {
     Authenticated {
         /// Whom it is about.
         conn: ConnId,
-        /// The user, or the close code and words for a refusal.
-        result: Result<Identity, (CloseCode, String)>,
+        /// Who it is, or the close code and words for a refusal.
+        result: Result<Arc<Identity>, (CloseCode, String)>,
     },
     /// A message from another shard. Order per sender is kept by the shell.
     Peer {
@@ -102,11 +104,24 @@ pub enum Input<'a> {
     },
     /// A backend publishes into a room homed here: [`crate::Output::Published`] follows at once.
     Publish(Box<Publish>),
+    /// A user is kept out of the server: its sessions here end.
+    Expel(UserKey),
+    /// How far the process gives things up for want of memory.
+    Shed(Shed),
 }
 
-/// Who an authenticated session belongs to.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Identity {
-    /// The user, as other members see it; none when anonymous.
-    pub user: Option<Box<str>>,
+/// What a process that is short of memory gives up, in this order; each step includes those before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Shed {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// Messages of class volatile are dropped at their room.
+    Volatile,
+    /// Current values of class latest are kept for nobody, and passed on like volatile ones.
+    Latest,
+    /// Spectators' logs are let go, and no new ones are taken. Done by the shell.
+    Spectators,
+    /// New connections are turned away. Done by the shell.
+    Connections,
 }

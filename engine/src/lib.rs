@@ -19,6 +19,7 @@ macro_rules! planted {
     }};
 }
 
+pub mod access;
 #[cfg(feature = "planted-bugs")]
 pub mod bugs;
 pub mod config;

@@ -6,6 +6,7 @@ use crate::publish::{PublishRefusal, Receipt, Ticket};
 use crate::room::record::RecordItem;
 use crate::watch::WatchItem;
 use madang_protocol::CloseCode;
+use madang_protocol::value::Token;
 
 /// One thing the shell shall do.
 #[derive(Debug)]
@@ -30,8 +31,8 @@ pub enum Output {
     Authenticate {
         /// For whom.
         conn: ConnId,
-        /// The token of the hello, if there was one.
-        token: Option<Box<str>>,
+        /// The credential that the client sent in a message; none if it came another way, or not.
+        token: Option<Token>,
     },
     /// The session lives on another shard: hand over the socket, and give that shard's engine
     /// `Connected` and then `first` as a message. The engine has forgotten the connection.

@@ -4,15 +4,20 @@
 //! `Up` goes from the shard of a session to the home of a room, `Down` the other way. The shell
 //! keeps the order per pair of shards; nothing is assumed about the order between pairs.
 
+use crate::access::Identity;
 use crate::config::Kind;
 use crate::frame::{Frame, FrameKind};
 use crate::id::{SessionRef, ShardId};
 use crate::session::QueueClass;
 use madang_protocol::ErrorCode;
-use madang_protocol::client::{Direct, Edit, Join, Publish, Request, SetAttributes, StateEdit};
+use madang_protocol::client::{
+    Direct, Edit, Join, Manage, Publish, Request, SetAttributes, StateEdit,
+};
 use madang_protocol::ids::{Epoch, MemberId, Seq};
+use madang_protocol::limits::USER_BYTES_MAX;
 use madang_protocol::server::LeaveReason;
 use madang_protocol::state::{FieldValue, ScalarValue};
+use std::sync::Arc;
 
 /// One message between two shards.
 #[derive(Debug)]
@@ -63,6 +68,19 @@ pub enum Up {
         epoch: Epoch,
         /// The highest seq received.
         seq: Seq,
+        /// Who the session is from now on, and what it may do.
+        identity: Arc<Identity>,
+    },
+    /// A member brought a new credential.
+    Identity {
+        /// The session.
+        session: SessionRef,
+        /// The room.
+        channel: u32,
+        /// The member.
+        member: u32,
+        /// Who the session is from now on, and what it may do.
+        identity: Arc<Identity>,
     },
     /// A member's connection is gone.
     Away {
@@ -128,6 +146,8 @@ pub enum RoomOp<'a> {
     SetAttributes(SetAttributes),
     /// Changes the room's state.
     Edit(Edit),
+    /// Does what managers do.
+    Manage(Manage),
 }
 
 /// A join on its way to a room's home.
@@ -137,8 +157,8 @@ pub struct JoinRequest {
     pub session: SessionRef,
     /// Which of the session's connections asked.
     pub attempt: u32,
-    /// The authenticated user.
-    pub user: Option<Box<str>>,
+    /// Who it is, and what it may do.
+    pub identity: Arc<Identity>,
     /// How it speaks.
     pub wire: Wire,
     /// The kind it needs.
@@ -374,6 +394,7 @@ impl RoomOp<'_> {
             }),
             RoomOp::SetAttributes(op) => RoomOp::SetAttributes(op),
             RoomOp::Edit(op) => RoomOp::Edit(op),
+            RoomOp::Manage(op) => RoomOp::Manage(op),
         }
     }
 
@@ -386,6 +407,7 @@ impl RoomOp<'_> {
                 op.attributes.iter().map(|(name, value)| name.len() + value.size()).sum()
             }
             RoomOp::Edit(op) => op.edits.iter().map(cost_of_edit).sum(),
+            RoomOp::Manage(_) => USER_BYTES_MAX,
         }
     }
 }
@@ -462,6 +484,7 @@ pub fn name_hash(name: &str) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::Rights;
     use madang_protocol::client::{EntityRef, JoinMode, JoinOptions, JoinTarget};
     use madang_protocol::ids::{Channel, Cseq};
     use madang_protocol::value::Extension;
@@ -498,7 +521,7 @@ mod tests {
         let request = JoinRequest {
             session,
             attempt: 1,
-            user: None,
+            identity: Identity::anonymous(Rights::ALL),
             wire: Wire::Native,
             kind: crate::config::Kind::Relay,
             join,

@@ -51,6 +51,14 @@ pub struct Stats {
     pub ticks_skipped: u64,
     /// Ticks of rooms.
     pub ticks: u64,
+    /// Messages of class volatile that rooms dropped for want of memory.
+    pub shed_volatile: u64,
+    /// Values of class latest that were kept for nobody for want of memory.
+    pub shed_latest: u64,
+    /// Bytes of logs, current values and states of rooms now.
+    pub room_bytes: u64,
+    /// Connections closed because their credential expired.
+    pub expired: u64,
     /// Times a client was read more slowly for its rate.
     pub rate_pauses: u64,
     /// Times a client was read more slowly because a shard was behind.

@@ -3,7 +3,7 @@
 
 use crate::ids::{Channel, Cseq, Epoch, INTEGER_MAX, MemberId, ResumeKey, Seq};
 use crate::state::{FieldValue, Part};
-use crate::value::{Extension, Payload, TypeRef, Value};
+use crate::value::{Extension, Payload, Token, TypeRef, Value};
 use serde::{Deserialize, Serialize};
 
 /// Anything a client sends after the WebSocket handshake.
@@ -35,6 +35,10 @@ pub enum ClientMessage<'a> {
     Resync(Resync),
     /// Tag 10. Change the state of a room of kind `shared`.
     Edit(Edit),
+    /// Tag 11. A new credential in place of one that expires.
+    Renew(Renew),
+    /// Tag 12. Remove somebody from a room, keep somebody out of it, or close it.
+    Manage(Manage),
 }
 
 /// Opens a connection: which protocol, who, and what to resume.
@@ -50,7 +54,7 @@ pub struct Hello {
     /// The client library and its version, for the operator: `madang-web/0.1.0`.
     pub client: String,
     /// A credential, where the server asks for one.
-    pub token: Option<String>,
+    pub token: Option<Token>,
     /// The session to take up again.
     pub resume: Option<Resume>,
     /// Extensions.
@@ -357,6 +361,51 @@ pub enum StateEdit {
     },
 }
 
+/// Brings a new credential of the same user. Answered by `Renewed`, or by `Error` about the session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Renew {
+    /// The client's number for this request.
+    pub r#ref: u32,
+    /// The credential.
+    pub token: Token,
+}
+
+/// Does what needs the right `manage`. Answered by `Ack` or `Error`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manage {
+    /// The room.
+    pub channel: Channel,
+    /// The client's number for it.
+    pub cseq: Cseq,
+    /// What is done.
+    pub action: ManageAction,
+}
+
+/// What a manager of a room does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ManageAction {
+    /// Removes a member, which may join again.
+    Kick {
+        /// The member.
+        member: MemberId,
+    },
+    /// Removes a user's members and keeps the user out of the room of this name.
+    Ban {
+        /// The user.
+        user: String,
+        /// For how long, in seconds; at most [`crate::limits::BAN_SECONDS_MAX`].
+        seconds: u32,
+    },
+    /// Lets a user in again.
+    Unban {
+        /// The user.
+        user: String,
+    },
+    /// Removes everybody and ends the room.
+    Close,
+}
+
 impl ClientMessage<'_> {
     /// Whether every integer is within the wire's bound of 2^53 - 1.
     pub fn integers_in_bounds(&self) -> bool {
@@ -370,7 +419,8 @@ impl ClientMessage<'_> {
             Self::Publish(Publish { cseq, .. })
             | Self::Direct(Direct { cseq, .. })
             | Self::Request(Request { cseq, .. })
-            | Self::SetAttributes(SetAttributes { cseq, .. }) => cseq.0 <= INTEGER_MAX,
+            | Self::SetAttributes(SetAttributes { cseq, .. })
+            | Self::Manage(Manage { cseq, .. }) => cseq.0 <= INTEGER_MAX,
             Self::Ping(ping) => ping.id <= INTEGER_MAX,
             Self::Resync(resync) => resync.tick <= INTEGER_MAX,
             Self::Edit(edit) => {
@@ -380,7 +430,7 @@ impl ClientMessage<'_> {
                 });
                 edit.cseq.0 <= INTEGER_MAX && versions.max().is_none_or(|max| max <= INTEGER_MAX)
             }
-            Self::Leave(_) | Self::GetStats(_) => true,
+            Self::Leave(_) | Self::GetStats(_) | Self::Renew(_) => true,
         }
     }
 }

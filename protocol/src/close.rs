@@ -46,11 +46,12 @@ close_codes! {
     TOO_BIG = 1009, "message_too_big", terminal, "A message was larger than the limit.";
     INTERNAL = 1011, "internal_error", resumable, "The server failed; this is its fault.";
     UNAUTHORIZED = 4001, "unauthorized", terminal, "The credential was missing or refused.";
+    EXPIRED = 4002, "expired", resumable, "The credential expired and no new one came; resume with a new one.";
     HELLO_TIMEOUT = 4003, "hello_timeout", terminal, "No hello came in time.";
     BAD_MESSAGE = 4004, "bad_message", terminal, "A message could not be decoded or was not allowed at this point.";
     UNSUPPORTED_VERSION = 4005, "unsupported_version", terminal, "Client and server share no protocol version.";
     HELLO_TOO_BIG = 4006, "hello_too_big", terminal, "Too many bytes came before the session was accepted.";
-    RATE_LIMITED = 4007, "rate_limited", resumable, "Reserved: a server slows a client down by not reading it, and does not close for its rate.";
+    RATE_LIMITED = 4007, "rate_limited", resumable, "The client went on asking for far more than it may, after it had been slowed down.";
     SLOW_CONSUMER = 4008, "slow_consumer", resumable, "The client read too slowly and its queue of reliable messages was full.";
     REPLACED = 4009, "replaced", terminal, "The session was resumed on another connection.";
     LIVENESS_TIMEOUT = 4010, "liveness_timeout", resumable, "Nothing came from the client in time, not even an answer to a ping.";

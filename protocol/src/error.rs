@@ -44,6 +44,8 @@ error_codes! {
     DRAINING = 203, "draining", "The server is going away and takes no new joins.";
     BUSY = 204, "busy", "The server is over a limit for the moment; try again.";
     FORBIDDEN = 300, "forbidden", "The session may not do that.";
+    BAD_TOKEN = 301, "bad_token", "The credential was refused; the text says why.";
+    BANNED = 302, "banned", "The user is kept out of the room for a while.";
     INTERNAL = 500, "internal", "The server failed; this is its fault.";
     ROOM_FAILED = 501, "room_failed", "The room's own rules failed; the text says how.";
 }

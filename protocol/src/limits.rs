@@ -16,6 +16,10 @@ pub const NAME_BYTES_MAX: usize = 64;
 pub const LABEL_VALUE_BYTES_MAX: usize = 256;
 /// Most changes in one `Edit`.
 pub const EDITS_MAX: usize = 256;
+/// Longest ban in seconds: a year.
+pub const BAN_SECONDS_MAX: u32 = 365 * 24 * 3600;
+/// Longest name of a user in bytes.
+pub const USER_BYTES_MAX: usize = 256;
 /// Most labels of a room.
 pub const LABELS_MAX: usize = 16;
 /// Most arrays and objects inside each other in a `json` payload: what common parsers read by

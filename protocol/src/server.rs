@@ -69,6 +69,10 @@ pub enum ServerMessage<'a> {
     PartGone(PartGone),
     /// Tag 22. What became of an `Edit`.
     Edited(Edited),
+    /// Tag 23. The session's credential expires: bring a new one by `Renew`.
+    Expiring(Expiring),
+    /// Tag 24. The answer to `Renew`.
+    Renewed(Renewed),
 }
 
 /// `Extension` 1 of `Joined`, and of a `Join` that creates a room of kind `shared`: the schema of the
@@ -556,6 +560,22 @@ pub enum EditRefusal {
     NoSuchMember,
 }
 
+/// The session's credential expires. Without a new one the connection is closed with 4002.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Expiring {
+    /// The connection is closed after this many milliseconds.
+    pub close_ms: u32,
+}
+
+/// The new credential was accepted, and with it what it says the session may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Renewed {
+    /// The `ref` of the `Renew`.
+    pub r#ref: u32,
+    /// The credential expires after this many milliseconds; absent where it does not.
+    pub expires_ms: Option<u64>,
+}
+
 impl ServerMessage<'_> {
     /// The message, borrowing nothing.
     pub fn into_owned(self) -> ServerMessage<'static> {
@@ -599,6 +619,8 @@ impl ServerMessage<'_> {
             Self::InputAck(m) => ServerMessage::InputAck(m),
             Self::PartGone(m) => ServerMessage::PartGone(m),
             Self::Edited(m) => ServerMessage::Edited(m),
+            Self::Expiring(m) => ServerMessage::Expiring(m),
+            Self::Renewed(m) => ServerMessage::Renewed(m),
         }
     }
 
@@ -638,7 +660,9 @@ impl ServerMessage<'_> {
             Self::Delta(delta) => fits(&[delta.base_tick, delta.tick, delta.seq.0]),
             Self::InputAck(ack) => fits(&[ack.tick, ack.cseq.0]),
             Self::Edited(edited) => fits(&[edited.cseq.0, edited.tick]),
+            Self::Renewed(renewed) => fits(&[renewed.expires_ms.unwrap_or(0)]),
             Self::Left(_)
+            | Self::Expiring(_)
             | Self::PartGone(_)
             | Self::Ephemeral(_)
             | Self::PresenceCount(_)

@@ -1,6 +1,6 @@
 //! Checks of keys that depend on each other.
 
-use super::{Config, ForwardedBy};
+use super::{Anonymous, Config, ForwardedBy};
 
 /// Two keys that do not go together.
 pub(super) struct Conflict {
@@ -113,6 +113,22 @@ pub(super) fn conflicts(config: &Config) -> Vec<Conflict> {
             not_above(most, value!(rooms.history_bytes_max), &format!("{why} into what is kept"));
         }
     }
+    not_above(
+        ("auth.leeway_s", config.auth.leeway_s.saturating_mul(1000)),
+        value!(auth.expired_ms),
+        "what is accepted late would be closed at once (both in milliseconds)",
+    );
+    not_above(
+        value!(auth.token_bytes_max),
+        value!(play.head_bytes_max),
+        "a credential may come in the head",
+    );
+    not_above(
+        value!(auth.token_bytes_max),
+        value!(play.hello_bytes_max),
+        "a credential may come in the hello",
+    );
+    found.extend(anonymous(config));
     let access = &config.access;
     for (key, is_on) in [
         ("access.proxy_protocol", access.proxy_protocol),
@@ -130,4 +146,29 @@ pub(super) fn conflicts(config: &Config) -> Vec<Conflict> {
         found.push(Conflict { keys: ["play.listen", "watch.listen"], message });
     }
     found
+}
+
+/// Letting anybody in has to be said where others than this machine's can come.
+fn anonymous(config: &Config) -> Option<Conflict> {
+    let auth = &config.auth;
+    if auth.anonymous == Anonymous::Off && auth.keys.is_empty() && auth.jwks_file.0.is_none() {
+        let message = "auth.anonymous is off and there is no key for credentials: nobody could enter; \
+                       name keys in auth.keys or auth.jwks_file (madang token keygen makes some)";
+        return Some(Conflict {
+            keys: ["auth.anonymous", "auth.keys"],
+            message: message.to_owned(),
+        });
+    }
+    let listeners = [("play.listen", config.play.listen), ("watch.listen", config.watch.listen)];
+    let open = listeners.into_iter().find(|(_, address)| !address.ip().is_loopback())?;
+    if auth.anonymous != Anonymous::Loopback {
+        return None;
+    }
+    let (key, address) = open;
+    let message = format!(
+        "{key} is {address}, where others than this machine's can come, and auth.anonymous is \
+         loopback: set auth.anonymous to \"everywhere\" to let anybody in without a credential, or to \
+         \"off\" and name keys in auth.keys or auth.jwks_file"
+    );
+    Some(Conflict { keys: [key, "auth.anonymous"], message })
 }

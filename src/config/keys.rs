@@ -1,5 +1,6 @@
 //! The declaration of every key: name, type, default, bounds and meaning, once.
 
+use super::access::{Anonymous, CookieName, FilePath, Text, TokenKey};
 use super::networks::{BanRule, Network};
 use super::recording::{Directory, Prefix};
 use super::rules::{FlushPolicy, FlushRule, KindRule, RoomKind, RoomName};
@@ -8,6 +9,7 @@ use super::tls::Certificate;
 use super::value::{Bad, ForwardedBy, Level, LogFormat, Raw, Value};
 use super::watching::{Origin, WatchRule};
 use super::{Key, Section};
+use madang_engine::access::{Grant, Rights};
 use madang_protocol::limits::MESSAGE_BYTES_CAP;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -87,6 +89,8 @@ configuration! {
         retry_after_min_ms: u32 = 500, in 0..=3_600_000;
         /// Latest return that draining or full answers ask of a client.
         retry_after_max_ms: u32 = 5_000, in 0..=3_600_000;
+        /// Most MiB of rooms' logs, values and states, queues and spectators' logs together; 0 is half of what the machine has, or the container may take. From 60 % of it on things are given up, in this order: messages of class volatile, current values of class latest (70 %), spectators (80 %), new connections (90 %).
+        memory_mib_max: u32 = 0, in 0..=16_777_216;
         /// Number of this process among those behind one address.
         node: u16 = 0, in 0..=65_535;
     }
@@ -147,6 +151,18 @@ configuration! {
         bytes_per_second: u32 = 1_048_576, in 1_024..=QUEUE_BYTES_CAP;
         /// Bytes that it may send at once.
         bytes_burst: u32 = 2_097_152, in 1_024..=QUEUE_BYTES_CAP;
+        /// Joins that a client may ask for in the long run; faster is slowed. 0 is no bound.
+        joins_per_second: u32 = 10, in 0..=10_000_000;
+        /// Joins that it may ask for at once.
+        joins_burst: u32 = 50, in 1..=1_000_000;
+        /// Requests (`request`, `get_stats`, `resync`, `renew`, `manage`) that it may send in the long run; faster is slowed. 0 is no bound.
+        requests_per_second: u32 = 20, in 0..=10_000_000;
+        /// Requests that it may send at once.
+        requests_burst: u32 = 100, in 1..=1_000_000;
+        /// How long a client may go on sending more than it may, slowed down, before it is closed; 0 is for ever.
+        rate_close_ms: u32 = 120_000, in 0..=86_400_000;
+        /// Most sessions of one user on a shard, those in grace included.
+        user_sessions_max: u32 = 100, in 1..=COUNT_CAP;
         /// Most sessions of a shard, those in grace included.
         sessions_max: u32 = 100_000, in 1..=COUNT_CAP;
         /// Most sessions of a shard that are in grace.
@@ -163,6 +179,40 @@ configuration! {
         accepts_per_turn: u32 = 64, in 1..=65_536;
         /// Most bytes on their way from one shard to another.
         peer_window_bytes: u32 = 8_388_608, in 65_536..=QUEUE_BYTES_CAP;
+    }
+
+    /// Who clients are and what they may do. A credential is a JSON Web Token, signed with one of the keys.
+    auth: Auth {
+        /// Who is let in without a credential. `loopback` holds only while every listener is on the loopback; a server that others reach has to say `everywhere`, or `off`. Behind a proxy on the same machine the listeners are on the loopback and everybody comes: say `off` there.
+        anonymous: Anonymous = Anonymous::Loopback;
+        /// What those may do who have no credential.
+        anonymous_may: Vec<Grant> = vec![Grant::everywhere(Rights::ORDINARY)];
+        /// What those may do whose credential says nothing of rooms.
+        user_may: Vec<Grant> = vec![Grant::everywhere(Rights::ORDINARY)];
+        /// Keys that credentials are checked with: where each is read from, and the one algorithm it is for. Public keys are PEM; a secret has at least 32 bytes.
+        keys: Vec<TokenKey> = Vec::new();
+        /// A file with more keys, as a JSON Web Key Set.
+        jwks_file: FilePath = FilePath(None);
+        /// Who may have made a credential (`iss`); empty for anybody who has the key.
+        issuers: Vec<Text> = Vec::new();
+        /// Whom a credential has to be for (`aud`), one of these; without any, one that names somebody is refused.
+        audiences: Vec<Text> = Vec::new();
+        /// How far clocks may be apart.
+        leeway_s: u32 = 10, in 0..=300;
+        /// Largest credential.
+        token_bytes_max: u32 = 4_096, in 256..=8_192;
+        /// The cookie in which a credential may come; `""` for none. Browsers send cookies for any page: check origins as well.
+        cookie: CookieName = CookieName(None);
+        /// How long before its credential expires a client is asked for a new one.
+        renew_ms: u32 = 60_000, in 0..=86_400_000;
+        /// How long after that its connection is closed if none has come.
+        expired_ms: u32 = 30_000, in 0..=86_400_000;
+        /// Most credentials that wait to be checked; beyond, clients are told to come again.
+        checks_max: u32 = 1_024, in 1..=65_536;
+        /// How often key files are looked at for changes; SIGHUP reads them at once.
+        reload_ms: u32 = 2_000, in 100..=3_600_000;
+        /// Most bans of users from the server, and from rooms of each shard.
+        bans_max: u32 = 10_000, in 1..=1_000_000;
     }
 
     /// Who may connect, by address and by the page that connects.
@@ -209,6 +259,8 @@ configuration! {
     rooms: Rooms {
         /// Most rooms of a shard.
         rooms_max: u32 = 100_000, in 1..=COUNT_CAP;
+        /// Most rooms of a shard that joins of one user have made and that are still there.
+        user_rooms_max: u32 = 1_000, in 1..=COUNT_CAP;
         /// Most rooms of a session.
         rooms_per_session_max: u32 = 16, in 1..=4_096;
         /// Most members that a room may be opened for.

@@ -8,6 +8,7 @@
 //!
 //! Deliberately absent: reloading, and any value that is checked later than at start-up.
 
+mod access;
 mod check;
 mod document;
 mod keys;
@@ -20,8 +21,9 @@ mod tls;
 mod value;
 mod watching;
 
+pub use access::{Anonymous, CookieName, FilePath, KeySource, Text, TokenAlgorithm, TokenKey};
 pub use document::{help, markdown, sample};
-pub use keys::{Access, Config, KEYS, Log, Play, Rooms, SECTIONS, Server, Tls, Watch};
+pub use keys::{Access, Auth, Config, KEYS, Log, Play, Rooms, SECTIONS, Server, Tls, Watch};
 pub use load::{Flag, Problems, Sources, load};
 pub use networks::{BanRule, Moment, Network};
 pub use recording::{Directory, Prefix};

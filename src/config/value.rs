@@ -169,7 +169,8 @@ macro_rules! words {
         }
 
         impl $Name {
-            const WORDS: &'static [(&'static str, $Name)] = &[$( ($text, $Name::$Word) ),+];
+            /// Every word with what it stands for.
+            pub const WORDS: &'static [(&'static str, $Name)] = &[$( ($text, $Name::$Word) ),+];
 
             /// The word that stands for it.
             pub fn as_str(self) -> &'static str {
@@ -190,7 +191,8 @@ macro_rules! words {
                 let near = nearest(text.unwrap_or_default(), Self::WORDS.iter().map(|(word, _)| *word))
                     .map(|word| format!("; did you mean {word}?"))
                     .unwrap_or_default();
-                bad(format!("{raw} is not one of {}{near}", Self::accepts(&())))
+                let message = format!("{raw} is not one of {}{near}", Self::accepts(&()));
+                Err(vec![Bad { at: None, message }])
             }
 
             fn render(&self) -> Option<String> {
@@ -203,6 +205,8 @@ macro_rules! words {
         }
     )*};
 }
+
+pub(super) use words;
 
 words! {
     /// Least serious events that are logged.

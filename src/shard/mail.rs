@@ -1,12 +1,15 @@
 //! What threads send each other: bounded inboxes, batches, and one wake for many packets.
 
+use crate::auth::Refusal;
 use crate::net::Detached;
 use crate::watch::Waiting;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
-use madang_engine::id::ShardId;
+use madang_engine::access::{Identity, UserKey};
+use madang_engine::id::{ConnId, ShardId};
 use madang_engine::input::Entry;
 use madang_engine::peer::PeerMsg;
 use madang_engine::publish::Publish;
+use madang_protocol::value::Token;
 use mio::Waker;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -34,8 +37,8 @@ pub enum Packet {
     Session {
         /// The socket and what was read of it.
         socket: Box<Detached>,
-        /// How it speaks.
-        entry: Entry,
+        /// How it speaks, and what it brought.
+        arrival: Arrival,
         /// The hello, as it came.
         first: Box<[u8]>,
     },
@@ -46,12 +49,30 @@ pub enum Packet {
         /// The place that it takes until it is dealt with.
         waiting: Waiting,
     },
+    /// What became of a credential that was checked elsewhere.
+    Authenticated {
+        /// Whose it is.
+        conn: ConnId,
+        /// Who that is.
+        result: Result<Arc<Identity>, Refusal>,
+    },
+    /// A user is kept out from now on.
+    Expel(UserKey),
     /// Begin to drain: tell clients.
     Drain,
     /// Read no more, and close what is drained.
     Quiesce,
     /// End now, counting what was not written.
     Stop,
+}
+
+/// A connection that has no session yet.
+#[derive(Debug)]
+pub struct Arrival {
+    /// How it speaks.
+    pub entry: Entry,
+    /// The credential that came with its request.
+    pub token: Option<Token>,
 }
 
 /// Whether an inbox's thread has been woken and has not looked yet.
@@ -141,6 +162,10 @@ impl Post {
         {
             self.batch = messages;
         }
+    }
+
+    pub(super) fn mailbox(&self) -> Mailbox {
+        self.mailbox.clone()
     }
 
     pub(super) fn is_waiting(&self) -> bool {

@@ -13,25 +13,30 @@ mod origins;
 mod routes;
 mod settings;
 
-pub use mail::{Mailbox, Packet, Signal, inbox, mailbox};
+pub use mail::{Arrival, Mailbox, Packet, Signal, inbox, mailbox};
 pub use origins::Origins;
 pub use settings::{access_settings, engine_config, net_config, record_settings, watch_rules};
 
+use crate::auth::{self, Checker, Refusal, Ways};
+use crate::memory::{Share, Shed};
 use crate::metrics::{Block, Counter};
-use crate::net::http::Request;
+use crate::net::http::{Request, Response};
 use crate::net::{Answer, Detached, Driver, Ended, Io, Outbound};
 use crate::record::{self, Recorder};
 use crate::rooms::Meter;
 use crate::watch::Feed;
 use crossbeam_channel::Receiver;
 use drain::Drain;
+use madang_engine::access::Identity;
 use madang_engine::id::{ConnId, ShardId};
-use madang_engine::input::{Entry, Identity};
+use madang_engine::input::Entry;
 use madang_engine::output::Event;
 use madang_engine::peer::{PeerMsg, home_of};
 use madang_engine::time::Time;
 use madang_engine::{Clock, Engine, Input, Output};
+use madang_protocol::CloseCode;
 use madang_protocol::client::CreateOptions;
+use madang_protocol::value::Token;
 use mail::Post;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -52,17 +57,17 @@ pub struct Shard {
     inbox_signal: mail::Signal,
     /// Messages of batches that have been taken out of the inbox, in order; the engines' windows bound
     /// them.
-    arrivals: VecDeque<(ShardId, PeerMsg)>,
+    mail: VecDeque<(ShardId, PeerMsg)>,
     /// What goes to each shard; our own place stays empty.
     posts: Vec<Post>,
     /// What goes to those who watch.
     feed: Feed,
     /// What goes to the recordings of rooms.
     recorder: Recorder,
-    /// The way in of the connection whose handshake is being completed.
-    opening: Option<Entry>,
-    /// Ways in of connections, as long as they may still be handed over.
-    entries: BTreeMap<ConnId, Entry>,
+    /// The connection whose handshake is being completed.
+    opening: Option<Arrival>,
+    /// Connections that may still be handed over, or whose credential is still wanted.
+    arrivals: BTreeMap<ConnId, Arrival>,
     /// Which pages may connect.
     origins: Origins,
     origins_refused: u64,
@@ -72,6 +77,11 @@ pub struct Shard {
     clock: Clock,
     block: Arc<Block>,
     meter: Arc<Meter>,
+    checker: Checker,
+    share: Share,
+    shed: Shed,
+    /// Requests that were turned away for want of memory.
+    turned_away: u64,
 }
 
 impl Shard {
@@ -80,8 +90,8 @@ impl Shard {
         engine: Engine,
         inbox: (Receiver<Packet>, mail::Signal),
         retry_ms: (u32, u32),
-        block: Arc<Block>,
-        meter: Arc<Meter>,
+        (block, meter): (Arc<Block>, Arc<Meter>),
+        (checker, share): (Checker, Share),
     ) -> Self {
         let number = engine.config().shard;
         Self {
@@ -89,12 +99,12 @@ impl Shard {
             number,
             inbox: inbox.0,
             inbox_signal: inbox.1,
-            arrivals: VecDeque::new(),
+            mail: VecDeque::new(),
             posts: Vec::new(),
             feed: Feed::default(),
             recorder: Recorder::default(),
             opening: None,
-            entries: BTreeMap::new(),
+            arrivals: BTreeMap::new(),
             origins: Origins::default(),
             origins_refused: 0,
             retry_ms,
@@ -103,7 +113,15 @@ impl Shard {
             clock: Clock { now: Time(u64::MAX), wall_us: 0 },
             block,
             meter,
+            checker,
+            share,
+            shed: Shed::Nothing,
+            turned_away: 0,
         }
+    }
+
+    fn retry_after_s(&self) -> String {
+        self.retry_ms.1.div_ceil(1000).to_string()
     }
 
     /// Makes the other shards known, each at the index of its number, those who watch, and
@@ -153,18 +171,20 @@ impl Shard {
             match output {
                 Output::Flush(conn) => io.flush(conn),
                 Output::Close { conn, code } => {
-                    self.entries.remove(&conn);
+                    self.arrivals.remove(&conn);
                     io.close(conn, code.code, code.name);
                 }
                 Output::ReadPause(conn) => io.pause_read(conn),
                 Output::ReadResume(conn) => io.resume_read(conn),
-                Output::Authenticate { conn, token: _ } => {
-                    // Everyone is anonymous; the engine is built for an answer that takes time.
-                    let result = Ok(Identity::default());
-                    let input = Input::Authenticated { conn, result };
-                    let clock = self.clock(io.now());
-                    self.engine.handle_input(input, clock);
-                    self.entries.remove(&conn);
+                Output::Authenticate { conn, token } => {
+                    let arrival = self.arrivals.remove(&conn);
+                    let token = token.or_else(|| arrival.and_then(|arrival| arrival.token));
+                    if let Some(result) = self.authenticate(conn, token) {
+                        let result = result.map_err(Self::told);
+                        let input = Input::Authenticated { conn, result };
+                        let clock = self.clock(io.now());
+                        self.engine.handle_input(input, clock);
+                    }
                 }
                 Output::Handoff { conn, to, first } => self.hand_over(io, conn, to, first),
                 Output::Peer { to, msg } => {
@@ -181,11 +201,34 @@ impl Shard {
         }
     }
 
+    /// Who a connection is, now, or none if that takes a while: then a packet says it.
+    fn authenticate(
+        &mut self,
+        conn: ConnId,
+        token: Option<Token>,
+    ) -> Option<Result<Arc<Identity>, Refusal>> {
+        let auth = self.checker.auth();
+        let Some(token) = token else { return Some(auth.anonymous()) };
+        match auth.is_slow(&token) {
+            Err(refusal) => Some(Err(refusal)),
+            Ok(false) => Some(auth.check(&token)),
+            Ok(true) => {
+                let to = self.posts.get(usize::from(self.number.0))?.mailbox();
+                self.checker.check_later(token, conn, to).err().map(Err)
+            }
+        }
+    }
+
+    /// A refusal in the engine's words.
+    fn told(refusal: Refusal) -> (CloseCode, String) {
+        (refusal.close_code(), refusal.to_string())
+    }
+
     /// Sends a connection to the shard of its session.
     fn hand_over(&mut self, io: &mut Io<'_>, conn: ConnId, to: ShardId, first: Box<[u8]>) {
-        let Some(entry) = self.entries.remove(&conn) else { return };
+        let Some(arrival) = self.arrivals.remove(&conn) else { return };
         let Some(socket) = io.detach(conn) else { return };
-        let packet = Packet::Session { socket: Box::new(socket), entry, first };
+        let packet = Packet::Session { socket: Box::new(socket), arrival, first };
         self.send_socket(to, packet);
     }
 
@@ -211,7 +254,7 @@ impl Shard {
             if messages >= PEER_MESSAGES_MIN && self.engine.is_pressed() {
                 return;
             }
-            if let Some((from, msg)) = self.arrivals.pop_front() {
+            if let Some((from, msg)) = self.mail.pop_front() {
                 self.input(io, Input::Peer { from, msg });
                 messages += 1;
                 continue;
@@ -231,15 +274,16 @@ impl Shard {
     fn packet(&mut self, io: &mut Io<'_>, packet: Packet) {
         match packet {
             Packet::Batch { from, messages } => {
-                self.arrivals.extend(messages.into_iter().map(|msg| (from, msg)));
+                self.mail.extend(messages.into_iter().map(|msg| (from, msg)));
             }
             Packet::Request { socket } => {
                 io.adopt(*socket);
             }
-            Packet::Session { socket, entry, first } => {
+            Packet::Session { socket, arrival, first } => {
                 let conn = io.adopt(*socket);
+                let entry = arrival.entry.clone();
                 let text = entry == Entry::Json;
-                self.entries.insert(conn, entry.clone());
+                self.arrivals.insert(conn, arrival);
                 self.input(io, Input::Connected { conn, entry });
                 self.input(io, Input::Message { conn, data: &first, text });
             }
@@ -247,6 +291,13 @@ impl Shard {
                 self.input(io, Input::Publish(publish));
                 drop(waiting);
             }
+            Packet::Authenticated { conn, result } => {
+                // Who was sent away meanwhile stays away.
+                let result = result.and_then(|identity| self.checker.auth().admit(identity));
+                let result = result.map_err(Self::told);
+                self.input(io, Input::Authenticated { conn, result });
+            }
+            Packet::Expel(user) => self.input(io, Input::Expel(user)),
             Packet::Drain => self.start_drain(io),
             Packet::Quiesce => self.start_quiesce(io),
             Packet::Stop => self.stop(io),
@@ -266,6 +317,14 @@ impl Shard {
             self.input(io, Input::WatchResync { channel, name_hash });
         }
         self.feed.flush(io.now());
+    }
+
+    /// Says what is held here, and gives up what the whole process has to.
+    fn account(&mut self, io: &mut Io<'_>) {
+        let shed = self.share.hold(self.engine.held_bytes());
+        if std::mem::replace(&mut self.shed, shed) != shed {
+            self.input(io, Input::Shed(shed));
+        }
     }
 
     fn count(&mut self, io: &mut Io<'_>) {
@@ -305,6 +364,11 @@ impl Shard {
             (Counter::RecordDropped, self.recorder.dropped),
             (Counter::UnwrittenMessages, stats.unwritten),
             (Counter::Gaps, stats.gaps),
+            (Counter::TokensRunOut, stats.expired),
+            (Counter::ShedVolatile, stats.shed_volatile),
+            (Counter::ShedLatest, stats.shed_latest),
+            (Counter::ShedConnections, self.turned_away),
+            (Counter::HeldBytes, self.engine.held_bytes()),
             (Counter::ReadPausesRate, stats.rate_pauses),
             (Counter::ReadPausesLink, stats.link_pauses),
         ] {
@@ -315,6 +379,11 @@ impl Shard {
 
 impl Driver for Shard {
     fn on_request(&mut self, _: &mut Io<'_>, _: ConnId, request: &Request<'_>) -> Answer {
+        if self.shed >= Shed::Connections {
+            self.turned_away += 1;
+            let response = Response::text(503, "the server is short of memory; try again");
+            return Answer::Respond(response.header("Retry-After", self.retry_after_s()).closing());
+        }
         let route = match routes::route(request, self.engine.config()) {
             Ok(route) => route,
             Err(refusal) => return Answer::Respond(refusal.0),
@@ -326,15 +395,21 @@ impl Driver for Shard {
         if let Some(home) = route.home.filter(|home| *home != self.number) {
             return Answer::Handoff { to: home.0 };
         }
-        self.opening = Some(route.entry);
+        let token = match auth::find(request, Ways::All(self.checker.auth().cookie())) {
+            Ok(token) => token,
+            Err(refusal) => {
+                let refusal = self.checker.auth().counted(refusal);
+                return Answer::Respond(auth::unauthorized(refusal));
+            }
+        };
+        self.opening = Some(Arrival { entry: route.entry, token });
         Answer::Upgrade { subprotocol: route.subprotocol, framing: route.framing, tag: 0 }
     }
 
     fn on_open(&mut self, io: &mut Io<'_>, conn: ConnId, _: u32) {
-        let Some(entry) = self.opening.take() else { return };
-        if !matches!(entry, Entry::Raw { .. }) {
-            self.entries.insert(conn, entry.clone());
-        }
+        let Some(arrival) = self.opening.take() else { return };
+        let entry = arrival.entry.clone();
+        self.arrivals.insert(conn, arrival);
         self.input(io, Input::Connected { conn, entry });
     }
 
@@ -347,7 +422,7 @@ impl Driver for Shard {
     }
 
     fn on_ended(&mut self, io: &mut Io<'_>, conn: ConnId, why: Ended) {
-        self.entries.remove(&conn);
+        self.arrivals.remove(&conn);
         // 1000 says that the client is done; a broken framing is not resumed either.
         let ends_session = matches!(why, Ended::Close(1000) | Ended::Violation(_));
         self.input(io, Input::Disconnected { conn, ends_session });
@@ -375,6 +450,7 @@ impl Driver for Shard {
         let clock = self.clock(now);
         self.engine.handle_timeout(clock);
         self.act(io);
+        self.account(io);
         self.go_on_draining(io);
         // Before anybody can hear of it, so that who does finds it when it watches.
         self.feed(io);
@@ -395,7 +471,7 @@ impl Driver for Shard {
 
     fn next_timeout(&self) -> Option<Time> {
         let now = self.engine.now();
-        if !self.inbox.is_empty() || !self.arrivals.is_empty() {
+        if !self.inbox.is_empty() || !self.mail.is_empty() {
             return Some(now);
         }
         let retry = self.posts.iter().any(Post::is_waiting).then(|| now.plus_ms(RETRY_MS));

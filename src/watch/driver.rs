@@ -4,12 +4,15 @@
 use super::directory::{Change, Directory};
 use super::due::Dues;
 use super::feed::{FeedBox, InFlight, WatchPacket};
+use super::guests::Guests;
 use super::publish::{PublishSettings, Publishing};
 use super::requests::DIRECTORY_THREAD;
 use super::rooms::{Bounds, LogKey, Rooms};
 use super::site::{Asked, Site};
 use super::spectators::{Spectator, Spectators, View, limit_ms};
 use super::sse;
+use crate::auth::Auth;
+use crate::memory::{Share, Shed};
 use crate::metrics::{Block, Counter};
 use crate::net::http::{Request, Response};
 use crate::net::{Answer, Detached, Driver, Ended, Io, Outbound};
@@ -24,6 +27,8 @@ use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+/// What logs may have together while the process is short of memory.
+const SHORT_BYTES_MAX: usize = 64 << 10;
 /// Packets taken from the inbox at once.
 const PACKETS_PER_TURN: usize = 256;
 /// So many comments that were due and not taken, at least, say that nobody is there.
@@ -57,6 +62,8 @@ pub struct WatchSettings {
     pub heartbeat_ms: u64,
     /// Least time between two changes of a room in the directory, in milliseconds.
     pub directory_ms: u64,
+    /// How long a stream outlives the token that it was opened with, in milliseconds.
+    pub expired_ms: u64,
     /// When a client whose stream ended comes back: earliest and latest, in milliseconds.
     pub retry_ms: (u32, u32),
     /// Origins whose pages may read; `*` for all.
@@ -83,10 +90,16 @@ pub struct WatchDriver {
     pub(super) threads: u16,
     site: Arc<Site>,
     block: Arc<Block>,
+    pub(super) auth: Arc<Auth>,
+    pub(super) guests: Guests,
+    share: Share,
+    pub(super) shed: Shed,
+    /// Spectators that were turned away for want of memory.
+    pub(super) turned_away: u64,
     pub(super) settings: WatchSettings,
     inbox: WatchInbox,
     /// The way to all threads of the side listener.
-    boxes: Vec<FeedBox>,
+    pub(super) boxes: Vec<FeedBox>,
     pub(super) rooms: Rooms,
     pub(super) publishing: Publishing,
     /// Used on one thread.
@@ -115,6 +128,8 @@ enum TimerKey {
     Due(LogKey, u64),
     /// A stream's silence is to be looked at.
     Quiet(ConnId),
+    /// Whether a stream's token has expired is to be looked at.
+    Token(ConnId),
     /// What is too old is to be let go.
     Sweep,
     /// Rooms that changed are to be listed.
@@ -128,7 +143,7 @@ impl WatchDriver {
         site: Arc<Site>,
         settings: WatchSettings,
         inbox: WatchInbox,
-        block: Arc<Block>,
+        (block, auth, share): (Arc<Block>, Arc<Auth>, Share),
     ) -> Self {
         let bounds = Bounds {
             history_ms: settings.history_ms,
@@ -140,6 +155,11 @@ impl WatchDriver {
             threads,
             site,
             block,
+            auth,
+            share,
+            shed: Shed::Nothing,
+            turned_away: 0,
+            guests: Guests::default(),
             rooms: Rooms::new(bounds, settings.rules.clone()),
             publishing: Publishing::new(settings.publish.clone()),
             jitter: Jitter::new(settings.retry_ms),
@@ -206,6 +226,7 @@ impl WatchDriver {
             }
             WatchPacket::Directory(changes) => self.list(io, changes),
             WatchPacket::Drain => self.drain(io),
+            WatchPacket::Expel(user) => self.closing.extend(self.guests.of_user(&user)),
         }
     }
 
@@ -254,6 +275,13 @@ impl WatchDriver {
                 self.timers.insert(next.plus_ms(heartbeat_ms), TimerKey::Quiet(conn));
                 io.flush(conn);
             }
+            TimerKey::Token(conn) => {
+                let now = (self.now, self.wall_ms);
+                match self.guests.look(conn, now, self.settings.expired_ms) {
+                    Ok(next) => self.look_at_token(conn, next),
+                    Err(()) => self.closing.push(conn),
+                }
+            }
             TimerKey::Sweep => {
                 self.is_sweep_due = false;
                 self.sweep(io);
@@ -265,7 +293,14 @@ impl WatchDriver {
         }
     }
 
+    fn look_at_token(&mut self, conn: ConnId, at: Option<Time>) {
+        if let Some(at) = at {
+            self.timers.insert(at, TimerKey::Token(conn));
+        }
+    }
+
     fn remove(&mut self, conn: ConnId) {
+        self.guests.left(conn);
         if let Some(group) = self.spectators.remove(conn) {
             self.dues.left(group);
         }
@@ -343,6 +378,7 @@ impl WatchDriver {
             (Counter::WatchEvents, counts.events),
             (Counter::WatchEncodes, counts.encodes),
             (Counter::WatchGaps, counts.gaps),
+            (Counter::ShedSpectators, self.turned_away),
             (Counter::WatchConflated, counts.conflations),
         ] {
             self.block.set(counter, value);
@@ -357,6 +393,9 @@ impl Driver for WatchDriver {
         self.wall_ms = wall_ms();
         // Who has heard of something in a room finds it: it came before the request did.
         self.take_packets(io);
+        if let Some(response) = self.answer_bans(request) {
+            return Answer::Respond(response);
+        }
         let published = self.answer_publish(io, conn, request);
         published.unwrap_or_else(|| self.answer_without_body(request))
     }
@@ -375,6 +414,9 @@ impl Driver for WatchDriver {
         let at = io.now().plus_ms(self.settings.heartbeat_ms);
         self.timers.insert(at, TimerKey::Quiet(conn));
         self.now = io.now();
+        let now = (self.now, self.wall_ms);
+        let next_look = self.guests.opened(conn, now, self.settings.expired_ms);
+        self.look_at_token(conn, next_look);
         if let Some((log, delay_ms)) = watched {
             self.show(io, log, delay_ms);
         }
@@ -425,6 +467,9 @@ impl Driver for WatchDriver {
             self.expired(io, key);
         }
         self.publishing.expire(io, now);
+        self.shed = self.share.hold(self.rooms.bytes() as u64);
+        let is_short = self.shed >= Shed::Spectators;
+        self.rooms.bound(if is_short { SHORT_BYTES_MAX } else { self.settings.bytes_max });
         if self.rooms.is_over() {
             self.sweep(io);
         }

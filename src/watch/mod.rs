@@ -22,6 +22,7 @@ mod directory;
 mod driver;
 mod due;
 mod feed;
+mod guests;
 mod log;
 mod plain;
 mod publish;

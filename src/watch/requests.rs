@@ -6,6 +6,7 @@ use super::driver::WatchDriver;
 use super::site::{names, tag};
 use super::spectators::{Spectator, View};
 use super::sse;
+use crate::memory::Shed;
 use crate::net::Answer;
 use crate::net::http::{Request, Response};
 use madang_engine::peer::name_hash;
@@ -41,7 +42,10 @@ impl WatchDriver {
             "OPTIONS" => Response::new(204)
                 .header("Allow", METHODS)
                 .header("Access-Control-Allow-Methods", METHODS)
-                .header("Access-Control-Allow-Headers", "Last-Event-ID, Cache-Control")
+                .header(
+                    "Access-Control-Allow-Headers",
+                    "Last-Event-ID, Cache-Control, Authorization",
+                )
                 .header("Access-Control-Max-Age", "600"),
             "GET" | "HEAD" => match self.open(&resource, request) {
                 Ok(Answer::Stream { head, tag }) => {
@@ -77,6 +81,18 @@ impl WatchDriver {
         if thread != self.number {
             return Ok(Answer::Handoff { to: thread });
         }
+        if self.shed >= Shed::Spectators && !matches!(resource, Resource::List) {
+            self.turned_away += 1;
+            let response = Response::text(503, "the server is short of memory; try again");
+            return Err(
+                response.header("Retry-After", self.settings.publish.retry_after_s.to_string())
+            );
+        }
+        let room = match resource {
+            Resource::Events(room) => Some(&**room),
+            _ => None,
+        };
+        self.guests.opening = Some(self.spectator(room, request)?);
         match resource {
             Resource::List => self.page(request),
             Resource::Changes => {

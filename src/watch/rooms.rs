@@ -222,6 +222,11 @@ impl Rooms {
         gone
     }
 
+    /// From here on all logs together may have so many bytes.
+    pub(super) fn bound(&mut self, bytes_max: usize) {
+        self.bounds.bytes_max = bytes_max;
+    }
+
     pub(super) fn is_over(&self) -> bool {
         self.bytes > self.bounds.bytes_max
     }

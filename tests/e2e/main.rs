@@ -1,13 +1,16 @@
 //! The whole server with real sockets and real clients: what a client, a neighbour and an operator
 //! see. Nothing here sleeps or measures time; whatever is waited for has a deadline.
 
+mod access;
 mod counted;
 mod drain;
 mod fairness;
+mod faults;
 mod http;
 mod liveness;
 mod raw;
 mod resume;
+mod shed;
 mod slow;
 mod support;
 mod talk;

@@ -1,5 +1,7 @@
 //! The traffic of `tests/e2e` over TLS, and what only a server with TLS does.
 
+#[path = "../e2e/access/mod.rs"]
+mod access;
 #[path = "../e2e/counted.rs"]
 mod counted;
 #[path = "../e2e/drain.rs"]

@@ -580,6 +580,13 @@ EDIT_REFUSAL = Enum(
     unknown=None, invalid=None, not_owner=None, changed=None, full=None, no_such_member=None
 )
 
+MANAGE_ACTION = Enum(
+    kick=Struct(member=U32),
+    ban=Struct(user=TEXT, seconds=U32),
+    unban=Struct(user=TEXT),
+    close=None,
+)
+
 FROM_CLIENT = Enum(
     hello=Struct(
         version_min=(U16, 0),
@@ -608,6 +615,8 @@ FROM_CLIENT = Enum(
     get_stats=Struct(ref=U32),
     resync=Struct(channel=U32, part=PART, tick=U64, hash=U32),
     edit=Struct(channel=U32, cseq=U64, edits=List(STATE_EDIT)),
+    renew=Struct(ref=U32, token=TEXT),
+    manage=Struct(channel=U32, cseq=U64, action=MANAGE_ACTION),
 )
 FROM_SERVER = Enum(
     welcome=Struct(
@@ -679,6 +688,8 @@ FROM_SERVER = Enum(
         created=List(Pair(U32, U32)),
         refused=List(Pair(U32, EDIT_REFUSAL)),
     ),
+    expiring=Struct(close_ms=U32),
+    renewed=Struct(ref=U32, expires_ms=Option(U64)),
 )
 
 

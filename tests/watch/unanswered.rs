@@ -3,7 +3,9 @@
 use crate::backend::{Answer, Backend, KEY};
 use crate::server::{config, wait_for};
 use crossbeam_channel::Receiver;
+use madang::auth::Auth;
 use madang::config::Secret;
+use madang::memory::Memory;
 use madang::metrics::{Counter, Metrics};
 use madang::net::{NetConfig, Reactor, Shared, listener};
 use madang::server::watch_settings;
@@ -43,7 +45,14 @@ impl Lonely {
         config.watch.publish_answer_ms = answer_ms;
         let settings = watch_settings(&config);
         let site = Arc::new(Site::new(Arc::<Readiness>::default(), Arc::clone(&metrics), None));
-        let driver = WatchDriver::new((0, 1), site, settings, inbox, metrics.watch(0));
+        let auth = Arc::new(Auth::new(&config.auth, metrics.tokens()));
+        let driver = WatchDriver::new(
+            (0, 1),
+            site,
+            settings,
+            inbox,
+            (metrics.watch(0), auth, Memory::new(1 << 30).share()),
+        );
         let config = NetConfig { body_bytes_max, ..NetConfig::default() };
         let mut reactor =
             Reactor::new(config, Some(listener), Shared::new(), driver).expect("an event loop");

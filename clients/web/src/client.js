@@ -527,9 +527,27 @@ export class Client extends Emitter {
       case 'redirect':
         this.#redirect(body.url);
         break;
+      case 'expiring':
+        void this.#renew();
+        break;
+      case 'renewed':
+        break;
       default:
         this.#places.room(body.channel)?.handle(message);
         break;
+    }
+  }
+
+  /** The server asks for a fresh credential. Without one it closes, and the next attempt asks again. */
+  async #renew() {
+    const connection = this.#connection;
+    try {
+      const token = await this.#options.getToken?.();
+      if (token !== undefined && connection !== null && connection === this.#connection) {
+        this.#send({ tag: 'renew', body: { ref: 0, token } });
+      }
+    } catch (cause) {
+      this.emit('error', cause instanceof Error ? cause : new Error(String(cause)));
     }
   }
 

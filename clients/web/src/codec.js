@@ -192,6 +192,13 @@ const errorRef = oneOf({
   cseq: struct({ channel: u32, cseq: u53 }),
 });
 
+const manageAction = oneOf({
+  kick: struct({ member: u32 }),
+  ban: struct({ user: text, seconds: u32 }),
+  unban: struct({ user: text }),
+  close: null,
+});
+
 /** By tag. */
 const CLIENT = /** @type {const} */ ({
   hello,
@@ -227,8 +234,19 @@ const SERVER = /** @type {const} */ ({
   types: struct({ channel: u32, first: u32, names: list(text) }),
 });
 
+/** From tag 11 on. */
+const CLIENT_11 = /** @type {const} */ ({
+  renew: struct({ ref: u32, token: text }),
+  manage: struct({ channel: u32, cseq: u53, action: manageAction }),
+});
+
 /** From tag 20 on; before it is what the state's own codec reads. */
 const SERVER_20 = /** @type {const} */ ({ input_ack: struct({ channel: u32, tick: u53, cseq: u53 }) });
+/** From tag 23 on. */
+const SERVER_23 = /** @type {const} */ ({
+  expiring: struct({ close_ms: u32 }),
+  renewed: struct({ ref: u32, expires_ms: option(u53) }),
+});
 
 /**
  * Messages that a plug-in adds, and the tag of the first of them.
@@ -237,9 +255,9 @@ const SERVER_20 = /** @type {const} */ ({ input_ack: struct({ channel: u32, tick
  */
 
 /** @type {Section[]} */
-export const CLIENT_SECTIONS = [[0, CLIENT]];
+export const CLIENT_SECTIONS = [[0, CLIENT], [11, CLIENT_11]];
 /** @type {Section[]} */
-export const SERVER_SECTIONS = [[0, SERVER], [20, SERVER_20]];
+export const SERVER_SECTIONS = [[0, SERVER], [20, SERVER_20], [23, SERVER_23]];
 
 /** @typedef {null | boolean | string | { int: number } | { float: number } | { bytes: Uint8Array }} WireValue */
 /** @typedef {Of<typeof payload>} WirePayload */
@@ -266,8 +284,8 @@ export const SERVER_SECTIONS = [[0, SERVER], [20, SERVER_20]];
  * @template {Record<string, Shape<any>>} M
  * @typedef {{ [K in keyof M]: { tag: K, body: Of<M[K]> } }[keyof M]} Tagged
  */
-/** @typedef {Tagged<typeof CLIENT> | import('./statecodec.js').StateClientMessage} ClientMessage */
-/** @typedef {Tagged<typeof SERVER> | Tagged<typeof SERVER_20> | import('./statecodec.js').StateServerMessage} ServerMessage */
+/** @typedef {Tagged<typeof CLIENT> | Tagged<typeof CLIENT_11> | import('./statecodec.js').StateClientMessage} ClientMessage */
+/** @typedef {Tagged<typeof SERVER> | Tagged<typeof SERVER_20> | Tagged<typeof SERVER_23> | import('./statecodec.js').StateServerMessage} ServerMessage */
 
 /** The messages of one direction, by tag. @typedef {[name: string, shape: Shape<any>][]} Table */
 

@@ -127,6 +127,8 @@ const ERROR_CODES = {
   203: 'draining',
   204: 'busy',
   300: 'forbidden',
+  301: 'bad_token',
+  302: 'banned',
   500: 'internal',
   501: 'room_failed',
 };
@@ -134,6 +136,7 @@ const ERROR_CODES = {
 /** After these the client comes back: they need no words, for nobody is told that it ended. @type {Record<number, string>} */
 const RESUMABLE = {
   1011: 'internal_error',
+  4002: 'expired',
   4007: 'rate_limited',
   4008: 'slow_consumer',
   4010: 'liveness_timeout',

@@ -661,6 +661,31 @@ test('a token is fetched for each attempt', async () => {
   assert.equal((await nextSocket(set)).last('hello').token, 't2');
 });
 
+test('a token that expires is renewed, and one that cannot be had is said', async () => {
+  let count = 0;
+  const getToken = async () => {
+    count += 1;
+    if (count === 3) {
+      throw new Error('no token today');
+    }
+    return `t${count}`;
+  };
+  const set = start({ getToken });
+  /** @type {string[]} */
+  const errors = [];
+  set.client.on('error', ({ message }) => errors.push(message));
+  await settle();
+  const [socket] = set.sockets;
+  await socket.open();
+  await socket.say(welcome());
+  await socket.say({ tag: 'expiring', body: { close_ms: 60_000 } });
+  assert.deepEqual(socket.all('renew'), [{ ref: 0, token: 't2' }]);
+  await socket.say({ tag: 'renewed', body: { ref: 0, expires_ms: 3_600_000 } });
+  await socket.say({ tag: 'expiring', body: { close_ms: 60_000 } });
+  await settle();
+  assert.deepEqual([errors, socket.all('renew').length], [['no token today'], 1]);
+});
+
 test('a listener that throws disturbs nobody, and an unsubscribed one is not called', async () => {
   const { room, socket, texts } = await inLobby();
   /** @type {any[]} */

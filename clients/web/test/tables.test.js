@@ -23,7 +23,7 @@ test('the close codes are those of the protocol', () => {
 });
 
 test('a close code that is not in the table is one to reconnect after', () => {
-  for (const [code, name] of /** @type {const} */ ([[1001, 'lost'], [1006, 'lost'], [4002, 'unknown'], [4999, 'unknown']])) {
+  for (const [code, name] of /** @type {const} */ ([[1001, 'lost'], [1006, 'lost'], [4016, 'unknown'], [4999, 'unknown']])) {
     assert.deepEqual([closeRule(code).name, closeRule(code).resumable], [name, true]);
   }
 });

@@ -67,6 +67,13 @@ impl Engine {
             room.check(&self.config.room);
             assert_eq!(self.home_of_channel(room.channel), self.config.shard, "rooms are home");
         }
+        let waiting: u64 = self.sessions.iter().map(|(_, session)| session.queue.bytes()).sum();
+        assert_eq!(waiting, self.pool.bytes(), "what waits is counted");
+        let held: u64 = self.home.iter().map(crate::room::Room::held_bytes).sum();
+        let counted: u64 = self.home.iter().map(|room| room.counted).sum();
+        assert_eq!(counted, self.stats.room_bytes, "what rooms hold is counted");
+        // A room that was just made has not been counted yet.
+        assert!(held >= counted);
         for (channel, view) in self.views.iter() {
             for (position, place) in view.members.iter().enumerate() {
                 let session = self.sessions.get(place.slot).expect("a place has a session");

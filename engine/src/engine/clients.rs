@@ -6,6 +6,7 @@ use crate::id::{ConnId, ShardId};
 use crate::peer::{JoinRequest, RoomOp, Up, home_of};
 use crate::room::cseq_of;
 use crate::session::outbound::ClassIndex;
+use crate::session::rate::Ask;
 use crate::session::{Joining, QueueClass};
 use madang_protocol::ErrorCode;
 use madang_protocol::client::{ClientMessage, Join, JoinTarget, Resync};
@@ -14,10 +15,20 @@ use madang_protocol::limits::{LABELS_MAX, is_room_name};
 use madang_protocol::server::{
     ClassCounts, ErrorRef, LeaveReason, Left, Pong, ServerMessage, Stats,
 };
+use std::sync::Arc;
 
 impl Engine {
     pub(super) fn client_message(&mut self, conn: ConnId, slot: u32, message: ClientMessage<'_>) {
         let named = cseq_of(&message);
+        match message {
+            ClientMessage::Join(_) => self.spend_ask(slot, Ask::Join),
+            ClientMessage::Request(_)
+            | ClientMessage::GetStats(_)
+            | ClientMessage::Resync(_)
+            | ClientMessage::Renew(_)
+            | ClientMessage::Manage(_) => self.spend_ask(slot, Ask::Request),
+            _ => {}
+        }
         let op = match message {
             ClientMessage::Hello(_) => return self.bad_message(conn, "a second hello"),
             ClientMessage::Join(join) => return self.join(slot, join),
@@ -32,6 +43,8 @@ impl Engine {
             ClientMessage::Request(op) => RoomOp::Request(op),
             ClientMessage::SetAttributes(op) => RoomOp::SetAttributes(op),
             ClientMessage::Edit(op) => RoomOp::Edit(op),
+            ClientMessage::Manage(op) => RoomOp::Manage(op),
+            ClientMessage::Renew(renew) => return self.renew(conn, slot, renew),
             ClientMessage::Resync(resync) => return self.state_asked(slot, &resync),
         };
         let Some((channel, cseq)) = named else { return };
@@ -128,7 +141,7 @@ impl Engine {
         let request = JoinRequest {
             session: self.sessions.address(slot).unwrap_or_default(),
             attempt: session.attempt,
-            user: session.resumable.as_ref().and_then(|resumable| resumable.user.clone()),
+            identity: Arc::clone(&session.identity),
             wire: session.wire,
             kind,
             join: join.clone(),

@@ -2,13 +2,16 @@
 
 use super::Engine;
 use super::timers::TimerKey;
+use crate::access::Identity;
 use crate::config::Kind;
 use crate::frame::FrameKind;
 use crate::id::{ConnId, SessionRef, ShardId};
-use crate::input::{Entry, Identity};
+use crate::input::Entry;
 use crate::output::{Event, Output};
 use crate::peer::{JoinRequest, Up, Wire, home_of};
+use crate::session::rate::Ask;
 use crate::session::{Held, Joining, QueueClass, Resumable, pause};
+use crate::time::Time;
 use madang_protocol::client::{
     ClientMessage, Hello, Join, JoinMode, JoinOptions, JoinTarget, Resume,
 };
@@ -16,6 +19,7 @@ use madang_protocol::codec::{self, DecodeError};
 use madang_protocol::ids::{ConnectionId, ResumeKey, SessionId};
 use madang_protocol::server::{ErrorMessage, ErrorRef, LeaveReason, Left, ServerMessage, Welcome};
 use madang_protocol::{CloseCode, ErrorCode, VERSION, json};
+use std::sync::Arc;
 
 /// What a connection's slot holds.
 #[derive(Debug)]
@@ -35,10 +39,24 @@ pub(super) struct Opening {
     wire: Wire,
     /// Bytes received so far.
     bytes: usize,
-    /// The hello whose credential is being checked.
-    hello: Option<Box<Hello>>,
-    /// Messages that came behind the hello.
-    pending: Vec<Box<[u8]>>,
+    /// What the credential that is being checked is for.
+    wants: Option<Box<Wants>>,
+    /// Messages that came meanwhile, and whether each is text.
+    pending: Vec<(Box<[u8]>, bool)>,
+}
+
+/// What a connection wants, once it is known whose it is.
+#[derive(Debug)]
+enum Wants {
+    /// A session, or one of its own back.
+    Session(Hello),
+    /// To be in a raw room.
+    Raw {
+        /// The room.
+        room: Box<str>,
+        /// Whether the sender hears itself.
+        echo: bool,
+    },
 }
 
 impl Engine {
@@ -47,28 +65,33 @@ impl Engine {
         if self.conns.len() <= index {
             self.conns.resize_with(index + 1, || ConnState::Vacant);
         }
-        let wire = match entry {
-            Entry::Native => Wire::Native,
-            Entry::Json => Wire::Json,
-            Entry::Raw { room, echo } => return self.connected_raw(conn, &room, echo),
+        let (wire, wants) = match entry {
+            Entry::Native => (Wire::Native, None),
+            Entry::Json => (Wire::Json, None),
+            Entry::Raw { .. } if self.draining => {
+                return self.close(conn, CloseCode::DRAINING, "the server is going away");
+            }
+            Entry::Raw { room, echo } => (Wire::Raw, Some(Box::new(Wants::Raw { room, echo }))),
         };
         self.conns[index] = ConnState::Opening(Box::new(Opening {
             generation: conn.generation,
             wire,
             bytes: 0,
-            hello: None,
+            wants,
             pending: Vec::new(),
         }));
         let due = self.clock.now.plus_ms(self.config.session.hello_ms);
         self.timers.insert(due, TimerKey::Hello(conn));
+        if wire == Wire::Raw {
+            self.out.push_back(Output::ReadPause(conn));
+            self.out.push_back(Output::Authenticate { conn, token: None });
+        }
     }
 
-    /// A raw connection is a session at once and asks for its room.
-    fn connected_raw(&mut self, conn: ConnId, room: &str, echo: bool) {
-        if self.draining {
-            return self.close(conn, CloseCode::DRAINING, "the server is going away");
-        }
-        let Some(slot) = self.open_session(conn, Wire::Raw, None) else { return };
+    /// A raw connection is a session as soon as it is known whose, and asks for its room.
+    fn accept_raw(&mut self, conn: ConnId, room: &str, echo: bool, identity: Arc<Identity>) {
+        let who = (Arc::clone(&identity), None);
+        let Some(slot) = self.open_session(conn, Wire::Raw, who) else { return };
         let Some(address) = self.sessions.address(slot) else { return };
         self.pause(slot, pause::ENTRY);
         if let Some(session) = self.sessions.get_mut(slot) {
@@ -87,7 +110,7 @@ impl Engine {
         let request = JoinRequest {
             session: address,
             attempt: 1,
-            user: None,
+            identity,
             wire: Wire::Raw,
             kind: Kind::Raw,
             join,
@@ -111,13 +134,18 @@ impl Engine {
             }
             Some(ConnState::Opening(opening)) if opening.generation == conn.generation => {
                 opening.bytes += data.len();
-                if opening.bytes > self.config.session.hello_bytes_max {
-                    let most = self.config.session.hello_bytes_max;
+                let config = &self.config.session;
+                let most = match opening.wire {
+                    // Nothing is read meanwhile: what comes was read in the same turn.
+                    Wire::Raw => config.message_bytes_max as usize * 2,
+                    _ => config.hello_bytes_max,
+                };
+                if opening.bytes > most {
                     let why = format!("more than {most} bytes before the session was accepted");
                     return self.close(conn, CloseCode::HELLO_TOO_BIG, &why);
                 }
-                if opening.hello.is_some() {
-                    opening.pending.push(data.into());
+                if opening.wants.is_some() {
+                    opening.pending.push((data.into(), text));
                 } else {
                     let wire = opening.wire;
                     self.hello(conn, wire, data, text);
@@ -154,11 +182,12 @@ impl Engine {
             self.forget_conn(conn);
             return self.out.push_back(Output::Handoff { conn, to, first: data.into() });
         }
-        let token = hello.token.as_deref().map(Box::from);
+        let mut hello = hello;
+        let token = hello.token.take();
         if let Some(ConnState::Opening(opening)) = self.conns.get_mut(conn.slot as usize) {
-            opening.hello = Some(Box::new(hello));
+            opening.wants = Some(Box::new(Wants::Session(hello)));
             if !rest.is_empty() {
-                opening.pending.push(rest.into());
+                opening.pending.push((rest.into(), false));
             }
         }
         self.out.push_back(Output::Authenticate { conn, token });
@@ -177,29 +206,35 @@ impl Engine {
     pub(super) fn authenticated(
         &mut self,
         conn: ConnId,
-        result: Result<Identity, (CloseCode, String)>,
+        result: Result<Arc<Identity>, (CloseCode, String)>,
     ) {
+        if let Some(slot) = self.session_of(conn) {
+            return self.renewed(slot, result);
+        }
         let Some(ConnState::Opening(opening)) = self.conns.get_mut(conn.slot as usize) else {
             return;
         };
         if opening.generation != conn.generation {
             return;
         }
-        let Some(hello) = opening.hello.take() else { return };
+        let Some(wants) = opening.wants.take() else { return };
         let pending = std::mem::take(&mut opening.pending);
         let wire = opening.wire;
         let identity = match result {
             Ok(identity) => identity,
             Err((code, why)) => return self.close(conn, code, &why),
         };
-        self.accept(conn, wire, *hello, identity);
-        for data in pending {
+        match *wants {
+            Wants::Session(hello) => self.accept(conn, wire, hello, identity),
+            Wants::Raw { room, echo } => self.accept_raw(conn, &room, echo, identity),
+        }
+        for (data, text) in pending {
             // The connection may end at any of them.
-            self.message(conn, &data, wire == Wire::Json);
+            self.message(conn, &data, text);
         }
     }
 
-    fn accept(&mut self, conn: ConnId, wire: Wire, hello: Hello, identity: Identity) {
+    fn accept(&mut self, conn: ConnId, wire: Wire, hello: Hello, identity: Arc<Identity>) {
         let resumed = hello.resume.and_then(|resume| {
             let slot = self.find_resumable(&resume, &identity);
             if slot.is_none() {
@@ -208,16 +243,21 @@ impl Engine {
             slot.map(|slot| (slot, resume))
         });
         if let Some((slot, resume)) = resumed {
-            return self.resume(conn, wire, slot, &resume);
+            return self.resume(conn, wire, slot, &resume, identity);
+        }
+        let most = self.config.session.user_sessions_max;
+        if identity.user_key().is_some_and(|user| self.sessions.of_user(&user) >= most) {
+            let why = format!("the user has {most} sessions here, as many as it may");
+            return self.close(conn, CloseCode::BUSY, &why);
         }
         let resumable = Box::new(Resumable {
             id: SessionId(self.random()),
             secret: self.random(),
             old_secret: None,
-            user: identity.user,
+            renewing: None,
             resumes: 0,
         });
-        if let Some(slot) = self.open_session(conn, wire, Some(resumable)) {
+        if let Some(slot) = self.open_session(conn, wire, (identity, Some(resumable))) {
             self.welcome(slot, false);
         }
     }
@@ -226,14 +266,14 @@ impl Engine {
         &mut self,
         conn: ConnId,
         wire: Wire,
-        resumable: Option<Box<Resumable>>,
+        who: (Arc<Identity>, Option<Box<Resumable>>),
     ) -> Option<u32> {
         let config = &self.config.session;
         if self.sessions.len() >= config.sessions_max {
             self.close(conn, CloseCode::BUSY, "the server holds as many sessions as it may");
             return None;
         }
-        let slot = self.sessions.open(conn, wire, resumable, config, self.clock.now);
+        let slot = self.sessions.open(conn, wire, who, config, self.clock.now);
         self.stats.sessions_opened += 1;
         self.attach(conn, slot);
         Some(slot)
@@ -245,20 +285,31 @@ impl Engine {
         let (generation, attempt) = (session.generation, session.attempt);
         let at = self.clock.now.plus_ms(self.config.session.ping_ms);
         self.timers.insert(at, TimerKey::Live { slot, generation, attempt });
+        self.watch_expiry(slot);
     }
 
     fn find_resumable(&self, resume: &Resume, identity: &Identity) -> Option<u32> {
         let key = &resume.key;
         let slot = key.slot();
-        let resumable = self.sessions.get(slot)?.resumable.as_ref()?;
+        let session = self.sessions.get(slot)?;
+        let resumable = session.resumable.as_ref()?;
+        let is_theirs =
+            session.identity.is_same_user(identity) || planted!(self.config, ForeignResume);
         let fits = key.secret_eq(&resumable.secret)
             || resumable.old_secret.as_ref().is_some_and(|secret| key.secret_eq(secret));
-        (fits && key.node() == self.config.node && resumable.user == identity.user).then_some(slot)
+        (fits && key.node() == self.config.node && is_theirs).then_some(slot)
     }
 
     /// Puts a session on a new connection. Its rooms are asked to replay; until each has, nothing
     /// live of it reaches the client.
-    fn resume(&mut self, conn: ConnId, wire: Wire, slot: u32, resume: &Resume) {
+    fn resume(
+        &mut self,
+        conn: ConnId,
+        wire: Wire,
+        slot: u32,
+        resume: &Resume,
+        identity: Arc<Identity>,
+    ) {
         let Some(session) = self.sessions.get(slot) else { return };
         if session.wire != wire {
             // The rooms encode for the wire that the session came with.
@@ -287,6 +338,7 @@ impl Engine {
         session.last_seen = now;
         session.joining = Vec::new();
         session.rest = None;
+        session.identity = identity;
         session.pauses &= !(pause::LINK | pause::REST);
         if session.pauses != 0 {
             self.out.push_back(Output::ReadPause(conn));
@@ -300,6 +352,7 @@ impl Engine {
                 let used = std::mem::replace(&mut resumable.secret, secret);
                 resumable.old_secret = (!planted!(self.config, LostWelcome)).then_some(used);
             }
+            resumable.renewing = None;
             resumable.resumes += 1;
         }
         self.stats.resumes += 1;
@@ -310,16 +363,16 @@ impl Engine {
 
     fn resume_rooms(&mut self, slot: u32, attempt: u32, resume: &Resume) {
         let Some(address) = self.sessions.address(slot) else { return };
-        let Some(rooms) = self.sessions.get(slot).map(|session| session.rooms.clone()) else {
-            return;
-        };
+        let Some(session) = self.sessions.get(slot) else { return };
+        let (rooms, identity) = (session.rooms.clone(), Arc::clone(&session.identity));
         for membership in rooms {
             let (channel, member) = (membership.channel, membership.member);
             self.set_live(membership, planted!(self.config, LiveBeforeReplay));
             match resume.rooms.iter().find(|room| room.channel.0 == channel) {
                 Some(room) => {
                     let (epoch, seq) = (room.epoch, room.seq);
-                    let up = Up::Resume { session: address, attempt, channel, member, epoch, seq };
+                    let (session, identity) = (address, Arc::clone(&identity));
+                    let up = Up::Resume { session, attempt, channel, member, epoch, seq, identity };
                     self.send_up(self.home_of_channel(channel), up);
                 }
                 None => self.leave_room(slot, channel, LeaveReason::Left),
@@ -446,7 +499,29 @@ impl Engine {
         self.stats.messages_received += 1;
         let now = self.clock.now;
         let Some(session) = self.sessions.get_mut(slot) else { return };
-        let Some(until) = session.allowance.spend(len, &self.config.session, now) else { return };
+        if let Some(until) = session.allowance.spend(len, &self.config.session, now) {
+            self.slow_down(slot, until);
+        }
+    }
+
+    /// Takes a question out of its allowance.
+    pub(super) fn spend_ask(&mut self, slot: u32, ask: Ask) {
+        let now = self.clock.now;
+        let Some(session) = self.sessions.get_mut(slot) else { return };
+        if let Some(until) = session.allowance.ask(ask, &self.config.session, now) {
+            self.slow_down(slot, until);
+        }
+    }
+
+    /// Does not read from a client until then; one that has never let up for long is closed.
+    fn slow_down(&mut self, slot: u32, until: Time) {
+        let now = self.clock.now;
+        let Some(session) = self.sessions.get_mut(slot) else { return };
+        if session.allowance.is_beyond_patience(&self.config.session, now) {
+            let (shard, generation) = (self.config.shard, session.generation);
+            let address = SessionRef { shard, slot, generation };
+            self.overflowed.push((address, CloseCode::RATE_LIMITED));
+        }
         if session.pauses & pause::RATE == 0 {
             let generation = session.generation;
             self.stats.rate_pauses += 1;

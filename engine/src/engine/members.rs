@@ -2,11 +2,13 @@
 
 use super::Engine;
 use super::timers::TimerKey;
+use crate::access::{Identity, Rights};
 use crate::fanout::{StateFlow, ViewMember};
 use crate::frame::{Frame, FrameKind};
 use crate::id::{SessionRef, ShardId};
 use crate::peer::{Admission, Broadcast, Down, Echo, JoinRequest, Up, Wire, home_of};
 use crate::room::home::{Fresh, Matched};
+use crate::room::ops::lacking;
 use crate::room::{Refusal, refuse};
 use crate::session::outbound::ClassIndex;
 use crate::session::{Membership, Pushed, QueueClass, pause};
@@ -20,14 +22,18 @@ impl Engine {
     pub(super) fn handle_up(&mut self, _from: ShardId, up: Up) {
         match up {
             Up::Join(request) => self.home_join(*request),
-            Up::Resume { session, attempt, channel, member, epoch, seq } => {
+            Up::Resume { session, attempt, channel, member, epoch, seq, identity } => {
                 let taken = self.with_room(channel, |room, ctx| {
-                    room.resume(session, attempt, member, (epoch, seq), ctx)
+                    room.resume(session, attempt, member, (epoch, seq), identity, ctx)
                 });
                 if taken != Some(true) {
                     let reason = LeaveReason::Lost;
                     self.send_down(session.shard, Down::Removed { channel, member, reason });
                 }
+            }
+            Up::Identity { session, channel, member, identity } => {
+                // A member that is gone meanwhile is being told so.
+                self.with_room(channel, |room, ctx| room.identify(session, member, identity, ctx));
             }
             Up::Away { channel, member } => {
                 self.with_room(channel, |room, ctx| room.away(member, ctx));
@@ -52,7 +58,8 @@ impl Engine {
         let result = match &request.join.target {
             JoinTarget::Name(name) => {
                 let name = name.clone();
-                self.find_or_create(&name, &request).map(Some)
+                self.may_enter(&name, &request.identity)
+                    .and_then(|()| self.find_or_create(&name, &request).map(Some))
             }
             JoinTarget::Match { .. } => match self.home_match(request.clone()) {
                 Ok(Matched::Room(channel)) => Ok(Some(channel)),
@@ -72,6 +79,20 @@ impl Engine {
             let message = message.into();
             let down = Down::Refused { session, attempt, r#ref, code, message };
             self.send_down(session.shard, down);
+        }
+    }
+
+    /// Whether somebody may be in the room of this name at all.
+    fn may_enter(&self, name: &str, identity: &Identity) -> Result<(), Refusal> {
+        if !identity.rights(name).has(Rights::JOIN) {
+            return Err(lacking("join"));
+        }
+        match self.bans.left_s(name, identity.user_key(), self.clock.now) {
+            Some(seconds) => {
+                let why = format!("the user is kept out of this room for {seconds} more seconds");
+                refuse(ErrorCode::BANNED, why)
+            }
+            None => Ok(()),
         }
     }
 
@@ -99,7 +120,8 @@ impl Engine {
     fn home_match(&mut self, mut request: JoinRequest) -> Result<Matched, Refusal> {
         let mode = request.join.mode;
         if mode != JoinMode::Create {
-            if let Some(channel) = self.home.find_match(&request) {
+            let may_enter = |name: &str| self.may_enter(name, &request.identity).is_ok();
+            if let Some(channel) = self.home.find_match(&request, may_enter) {
                 return Ok(Matched::Room(channel));
             }
             if self.config.shards > 1 && request.visited < self.config.shards {
@@ -111,6 +133,11 @@ impl Engine {
             }
         }
         let name = self.invent_name(request.kind.name());
+        self.may_enter(&name, &request.identity)?;
+        if !request.identity.rights(&name).has(Rights::CREATE) {
+            let why = "no room matched, and the session has no right to create one";
+            return refuse(ErrorCode::FORBIDDEN, why);
+        }
         let JoinTarget::Match { filter, .. } = &request.join.target else {
             return refuse(ErrorCode::INTERNAL, "a match has a filter");
         };
@@ -122,10 +149,9 @@ impl Engine {
                 options.labels.push(label.clone());
             }
         }
-        let (kind, extensions) = (request.kind, &request.join.ext);
         let (fresh, now) = (self.fresh(), self.clock.now);
         self.with_home(|home, ctx| {
-            home.create((&name, kind), options, extensions, fresh, now, ctx).map(Matched::Room)
+            home.create_for(&name, &request, options, fresh, now, ctx).map(Matched::Room)
         })
     }
 
@@ -409,7 +435,11 @@ impl Engine {
     /// Ends the connection of a session whose queue had no room for what may not be dropped.
     pub(super) fn overflow(&mut self, address: SessionRef, code: CloseCode) {
         if self.sessions.resolve(address).is_some_and(|session| session.conn.is_some()) {
-            self.close_session_conn(address.slot, code, "the client reads too slowly");
+            let why = match code {
+                CloseCode::RATE_LIMITED => "the client has asked for more than it may for long",
+                _ => "the client reads too slowly",
+            };
+            self.close_session_conn(address.slot, code, why);
         }
     }
 
@@ -427,8 +457,11 @@ impl Engine {
             }
             self.drop_membership(address.slot, channel);
             if place.wire == Wire::Raw {
-                let why = "the room was closed";
-                self.close_session_conn(address.slot, CloseCode::ROOM_CLOSED, why);
+                let (code, why) = match reason {
+                    LeaveReason::Kicked => (CloseCode::KICKED, "the member was removed"),
+                    _ => (CloseCode::ROOM_CLOSED, "the room was closed"),
+                };
+                self.close_session_conn(address.slot, code, why);
             } else {
                 let left = ServerMessage::Left(Left { channel: Channel(channel), reason });
                 self.say(address.slot, &left, QueueClass::Control);

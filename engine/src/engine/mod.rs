@@ -6,8 +6,9 @@
 //! are made without a message in between.
 //!
 //! The parts: `connections.rs` (hello, resume), `clients.rs` (what clients say), `members.rs` (what rooms say to
-//! sessions), `states.rs` (who is owed a room's state), `links.rs` (flow between shards, lag, quiescing), `timers.rs`, `check.rs`.
+//! sessions), `access.rs` (who a session is, and until when), `states.rs` (who is owed a room's state), `links.rs` (flow between shards, lag, quiescing), `timers.rs`, `check.rs`.
 
+mod access;
 mod check;
 mod clients;
 mod connections;
@@ -22,10 +23,12 @@ use crate::encode::Encoder;
 use crate::fanout::Views;
 use crate::frame::{Frame, FrameKind};
 use crate::id::{ConnId, SessionRef, ShardId};
-use crate::input::Input;
+use crate::input::{Input, Shed};
 use crate::output::{Event, Output};
 use crate::peer::{Down, Link, PeerMsg, Up};
+use crate::room::bans::Bans;
 use crate::room::home::Home;
+use crate::room::latest::LatestValues;
 use crate::room::{Ctx, Effect};
 use crate::session::Sessions;
 use crate::session::outbound::{ClassIndex, Moment, Pool};
@@ -65,6 +68,8 @@ pub struct Engine {
     pool: Pool,
     views: Views,
     home: Home,
+    bans: Bans,
+    shed: Shed,
     links: Vec<Link>,
     timers: Wheel<TimerKey>,
     /// Rooms' next ticks and ends of windows: exact, because the wheel is too coarse for them.
@@ -104,6 +109,8 @@ impl Engine {
             pool: Pool::default(),
             views: Views::default(),
             home: Home::new(config.shard.0, shards, config.first_room),
+            bans: Bans::default(),
+            shed: Shed::Nothing,
             links: (0..shards).map(|_| Link::default()).collect(),
             timers: Wheel::new(now, TIMER_US),
             deadlines: BTreeSet::new(),
@@ -140,6 +147,8 @@ impl Engine {
             Input::Open { name, options } => self.open_room(&name, options),
             Input::WatchResync { channel, name_hash } => self.watch_resync(channel, name_hash),
             Input::Publish(publish) => self.publish_by_backend(&publish),
+            Input::Expel(user) => self.expel(&user),
+            Input::Shed(shed) => self.give_up(shed),
         }
         self.settle();
     }
@@ -335,14 +344,38 @@ impl Engine {
             return None;
         }
         self.touched.room(channel);
-        self.with_home(|home, ctx| home.get_mut(channel).map(|room| act(room, ctx)))
+        self.with_home(|home, ctx| {
+            home.get_mut(channel).map(|room| {
+                let done = act(room, ctx);
+                room.count_held(ctx.stats);
+                done
+            })
+        })
+    }
+
+    /// Bytes of logs, values and states of rooms here and of what waits for clients, each message as if it
+    /// were not shared.
+    pub fn held_bytes(&self) -> u64 {
+        self.stats.room_bytes + self.pool.bytes()
+    }
+
+    fn give_up(&mut self, shed: Shed) {
+        self.shed = shed;
+        if shed >= Shed::Latest {
+            for channel in self.home.channels() {
+                self.with_room(channel, |room, _| room.latest = LatestValues::default());
+            }
+        }
     }
 
     /// Calls `act` with the rooms homed here and what they work with.
     fn with_home<T>(&mut self, act: impl FnOnce(&mut Home, &mut Ctx<'_>) -> T) -> T {
         let mut ctx = Ctx {
             config: &self.config.room,
+            now: self.clock.now,
             wall_ms: self.clock.wall_us / 1000,
+            bans: &mut self.bans,
+            shed: self.shed,
             encoder: &mut self.encoder,
             effects: &mut self.effects,
             stats: &mut self.stats,

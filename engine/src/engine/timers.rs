@@ -18,6 +18,8 @@ pub(super) enum TimerKey {
     Live { slot: u32, generation: u32, attempt: u32 },
     /// A session has been away for the grace period.
     Grace { slot: u32, generation: u32, attempt: u32 },
+    /// A session's credential expires, or has.
+    Token { slot: u32, generation: u32, credential: u16 },
     /// A session may be read again.
     Rate { slot: u32, generation: u32 },
     /// A room's members are to be told how many they are.
@@ -107,6 +109,9 @@ impl Engine {
                 if is_due {
                     self.end_session(slot);
                 }
+            }
+            TimerKey::Token { slot, generation, credential } => {
+                self.token_due(slot, generation, credential);
             }
             TimerKey::Rate { slot, generation } => self.unpause(slot, generation, pause::RATE),
             TimerKey::Count { channel } => {

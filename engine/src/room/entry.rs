@@ -3,6 +3,7 @@
 use super::history::EntryKind;
 use super::members::Member;
 use super::{Ctx, Effect, Refusal, Room, refuse, wire_member};
+use crate::access::{Identity, Rights};
 use crate::config::Kind;
 use crate::frame::Frame;
 use crate::id::SessionRef;
@@ -16,6 +17,7 @@ use madang_protocol::server::{
     EXT_SCHEMA, Joined, LeaveReason, PresenceEvent, Roster, ServerMessage,
 };
 use madang_protocol::value::{Extension, Value};
+use std::sync::Arc;
 
 impl Room {
     /// Lets a session in, if nothing stands against it, and sends it all it needs.
@@ -31,14 +33,29 @@ impl Room {
             let capacity = self.capacity;
             return refuse(ErrorCode::ROOM_FULL, format!("the room holds {capacity} members"));
         }
-        let options = request.join.options;
+        let (identity, options) = (request.identity, request.join.options);
+        let rights = identity.rights(&self.name);
         let mut attributes = Vec::new();
-        merge_attributes(&mut attributes, options.attributes, ctx)?;
-        self.may_join(request.user.as_deref(), &attributes, ctx)?;
+        if !options.attributes.is_empty() {
+            if !rights.has(Rights::PUBLISH) {
+                let why =
+                    "attributes are shown to others: a join with some needs the right to publish";
+                return refuse(ErrorCode::FORBIDDEN, why);
+            }
+            merge_attributes(&mut attributes, options.attributes, ctx)?;
+        }
+        merge_attributes(&mut attributes, identity.attributes.clone(), ctx)?;
+        self.may_join(identity.rules_user(), &attributes, ctx)?;
 
         let id = self.members.next_id();
-        let member =
-            Member::new(id, request.session, request.wire, options.echo, request.user, attributes);
+        let member = Member::new(
+            id,
+            request.session,
+            request.wire,
+            options.echo,
+            (identity, rights),
+            attributes,
+        );
         if self.presence == PresenceMode::Full {
             if self.members.len() >= ctx.config.presence_full_max {
                 self.presence = PresenceMode::Count;
@@ -64,12 +81,13 @@ impl Room {
         attempt: u32,
         id: u32,
         (epoch, seq): (Epoch, Seq),
+        identity: Arc<Identity>,
         ctx: &mut Ctx<'_>,
     ) -> bool {
-        let Some(member) = self.members.get_mut(id).filter(|member| member.session == session)
-        else {
+        if !self.identify(session, id, identity, ctx) {
             return false;
-        };
+        }
+        let Some(member) = self.members.get_mut(id) else { return true };
         let was_away = std::mem::replace(&mut member.away, false);
         if was_away && self.presence == PresenceMode::Full {
             self.log_presence(PresenceEvent::Back(wire_member(id)), ctx);
@@ -77,6 +95,28 @@ impl Room {
         let since = Position { epoch, seq };
         let history = ctx.config.join_history_messages_max;
         self.admit(id, None, attempt, (Some(since), history), ctx);
+        true
+    }
+
+    /// A member brought a new credential: what it may do from now on is what that says. One that may not
+    /// be here any more is removed. False when there is no such member.
+    pub fn identify(
+        &mut self,
+        session: SessionRef,
+        id: u32,
+        identity: Arc<Identity>,
+        ctx: &mut Ctx<'_>,
+    ) -> bool {
+        let rights = identity.rights(&self.name);
+        let Some(member) = self.members.get_mut(id).filter(|member| member.session == session)
+        else {
+            return false;
+        };
+        member.identity = identity;
+        member.rights = rights;
+        if !rights.has(Rights::JOIN) {
+            self.remove_member(id, LeaveReason::Kicked, ctx);
+        }
         true
     }
 

@@ -66,6 +66,21 @@ impl History {
         }
     }
 
+    /// Bytes of all entries.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     /// Whether every entry after `seq` is still here.
     pub fn reaches_back_to(&self, seq: u64) -> bool {
         seq >= self.floor

@@ -5,6 +5,7 @@ use super::play::{NotMade, Play};
 use super::record::RecordEnd;
 use super::stateful::CLOSED;
 use super::{Ctx, Effect, Refusal, Room, refuse};
+use crate::access::{Rights, UserKey};
 use crate::config::{Kind, RoomConfig};
 use crate::output::Event;
 use crate::peer::JoinRequest;
@@ -37,6 +38,8 @@ pub struct Home {
     public: BTreeSet<u32>,
     free: VecDeque<(Time, u32)>,
     len: usize,
+    /// How many rooms each user has made.
+    made: BTreeMap<UserKey, usize>,
 }
 
 /// What a new room has that no other has.
@@ -69,6 +72,7 @@ impl Home {
             public: BTreeSet::new(),
             free: VecDeque::new(),
             len: 0,
+            made: BTreeMap::new(),
         }
     }
 
@@ -135,20 +139,56 @@ impl Home {
             (None, JoinMode::Join) => {
                 refuse(ErrorCode::NO_SUCH_ROOM, format!("there is no room {name:?}"))
             }
+            (None, _) if !request.identity.rights(name).has(Rights::CREATE) => {
+                let why = format!("there is no room {name:?}, and the session may not create it");
+                refuse(ErrorCode::FORBIDDEN, why)
+            }
             (None, _) => {
                 let options = request.join.options.create.clone().unwrap_or_default();
-                let extensions = &request.join.ext;
-                self.create((name, request.kind), options, extensions, fresh, now, ctx)
+                self.create_for(name, request, options, fresh, now, ctx)
             }
         }
     }
 
+    /// Creates a room for a join, as one of those that its user has made.
+    pub fn create_for(
+        &mut self,
+        name: &str,
+        request: &JoinRequest,
+        options: CreateOptions,
+        fresh: Fresh,
+        now: Time,
+        ctx: &mut Ctx<'_>,
+    ) -> Result<u32, Refusal> {
+        let (maker, most) = (request.identity.user_key(), ctx.config.user_rooms_max);
+        let made = maker.as_ref().and_then(|user| self.made.get(user)).copied().unwrap_or(0);
+        if made >= most {
+            let why =
+                format!("the user has made {most} rooms that are still there, as many as it may");
+            return refuse(ErrorCode::TOO_MANY_ROOMS, why);
+        }
+        let extensions = &request.join.ext;
+        let channel = self.create((name, request.kind), options, extensions, fresh, now, ctx)?;
+        if let Some(user) = maker
+            && let Some(room) = self.get_mut(channel)
+        {
+            room.maker = Some(user.clone());
+            *self.made.entry(user).or_default() += 1;
+        }
+        Ok(channel)
+    }
+
     /// A public room here that a match may enter and its session is not in, lowest number first.
-    pub fn find_match(&self, request: &JoinRequest) -> Option<u32> {
+    pub fn find_match(
+        &self,
+        request: &JoinRequest,
+        may_enter: impl Fn(&str) -> bool,
+    ) -> Option<u32> {
         let JoinTarget::Match { filter, .. } = &request.join.target else { return None };
         self.public.iter().copied().find(|channel| {
             self.get(*channel).is_some_and(|room| {
                 room.matches(request.kind, filter)
+                    && may_enter(&room.name)
                     && room.members.iter().all(|member| member.session != request.session)
             })
         })
@@ -217,6 +257,8 @@ impl Home {
             recording: None,
             failed: None,
             is_kept: false,
+            maker: None,
+            counted: 0,
             is_ticking: false,
             next_tick: now,
         };
@@ -243,6 +285,15 @@ impl Home {
         let Some(mut room) = self.rooms.get_mut(place).and_then(Option::take) else { return };
         room.end_recording(RecordEnd::Emptied, ctx);
         debug_assert!(room.members.is_empty());
+        ctx.stats.room_bytes -= room.counted;
+        if let Some(user) = room.maker.take()
+            && let Some(count) = self.made.get_mut(&user)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.made.remove(&user);
+            }
+        }
         self.by_name.remove(&room.name);
         self.public.remove(&channel);
         self.free.push_back((now, place as u32));
@@ -277,6 +328,9 @@ impl Home {
             assert_eq!(self.find(&room.name), Some(room.channel));
             assert_eq!(self.public.contains(&room.channel), room.public);
         }
+        let made = self.iter().filter(|room| room.maker.is_some()).count();
+        assert_eq!(made, self.made.values().sum::<usize>());
+        assert!(self.made.values().all(|count| (1..=config.user_rooms_max).contains(count)));
     }
 }
 

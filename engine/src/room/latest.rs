@@ -47,6 +47,18 @@ impl LatestValues {
         true
     }
 
+    /// Bytes of all values.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Forgets one value.
+    pub fn remove(&mut self, member: u32, key: u32) {
+        if let Some(current) = self.values.remove(&(member, key)) {
+            self.bytes -= current.frame.len();
+        }
+    }
+
     /// Whether there is a value of this sender and key.
     pub fn holds(&self, member: u32, key: u32) -> bool {
         self.values.contains_key(&(member, key))

@@ -1,9 +1,11 @@
 //! The members of a room, ascending by id.
 
+use crate::access::{Identity, Rights};
 use crate::id::SessionRef;
 use crate::peer::Wire;
 use madang_protocol::server::MemberInfo;
 use madang_protocol::value::Value;
+use std::sync::Arc;
 
 /// A session's presence in the room.
 #[derive(Clone, Debug)]
@@ -22,8 +24,10 @@ pub struct Member {
     gone: bool,
     /// The highest cseq dealt with.
     pub applied_cseq: u64,
-    /// The authenticated user.
-    pub user: Option<Box<str>>,
+    /// Who it is.
+    pub identity: Arc<Identity>,
+    /// What it may do in this room, as its identity says.
+    pub rights: Rights,
     /// Its attributes, in the order they were first set.
     pub attributes: Vec<(String, Value)>,
 }
@@ -35,7 +39,7 @@ impl Member {
         session: SessionRef,
         wire: Wire,
         echo: bool,
-        user: Option<Box<str>>,
+        (identity, rights): (Arc<Identity>, Rights),
         attributes: Vec<(String, Value)>,
     ) -> Self {
         Self {
@@ -46,16 +50,22 @@ impl Member {
             echo,
             gone: false,
             applied_cseq: 0,
-            user,
+            identity,
+            rights,
             attributes,
         }
+    }
+
+    /// The authenticated user.
+    pub fn user(&self) -> Option<&str> {
+        self.identity.user.as_deref()
     }
 
     /// The member as others see it.
     pub fn info(&self) -> MemberInfo {
         MemberInfo {
             id: super::wire_member(self.id),
-            user: self.user.as_deref().map(str::to_owned),
+            user: self.user().map(str::to_owned),
             away: self.away,
             attributes: self.attributes.clone(),
         }
@@ -113,7 +123,7 @@ impl Members {
         let at = self.position(id)?;
         let member = &mut self.list[at];
         let removed = Member {
-            user: member.user.take(),
+            identity: Arc::clone(&member.identity),
             attributes: std::mem::take(&mut member.attributes),
             ..*member
         };
@@ -167,7 +177,8 @@ mod tests {
         let session = SessionRef::default();
         for _ in 0..10 {
             let id = members.next_id();
-            members.add(Member::new(id, session, Wire::Native, true, None, Vec::new()));
+            let who = (Identity::anonymous(Rights::ALL), Rights::ALL);
+            members.add(Member::new(id, session, Wire::Native, true, who, Vec::new()));
         }
         for id in [2, 4, 6, 8, 10, 1] {
             assert_eq!(members.remove(id).map(|member| member.id), Some(id));

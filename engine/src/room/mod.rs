@@ -2,16 +2,18 @@
 //! whatever it wants done comes out as [`Effect`]s.
 //!
 //! The parts: [`members`], [`history`], [`latest`], entering and leaving in `entry.rs`, what
-//! members do in `ops.rs`, what backends publish in `publish.rs`, what the room answers in
+//! members do in `ops.rs`, what managers do in `manage.rs`, what backends publish in `publish.rs`, what the room answers in
 //! `requests.rs`, the table of a shard's rooms in [`home`].
 
+pub mod bans;
 pub mod entry;
 pub mod history;
 pub mod home;
 pub mod latest;
 pub mod logic;
+mod manage;
 pub mod members;
-mod ops;
+pub(crate) mod ops;
 pub mod play;
 mod publish;
 pub mod record;
@@ -22,15 +24,18 @@ pub mod shared;
 pub mod state;
 mod stateful;
 
+use crate::access::UserKey;
 use crate::config::{Kind, RoomConfig};
 use crate::encode::Encoder;
 use crate::id::ShardId;
+use crate::input::Shed;
 use crate::output::Event;
 use crate::peer::{Broadcast, Down, Echo, Wire};
 use crate::session::QueueClass;
 use crate::stats::Stats;
 use crate::time::Time;
 use crate::watch::{WatchEvent, WatchItem};
+use bans::Bans;
 use history::{Entry, EntryKind, History};
 use latest::LatestValues;
 use madang_protocol::client::PresenceMode;
@@ -108,8 +113,14 @@ pub enum Effect {
 pub struct Ctx<'a> {
     /// Bounds.
     pub config: &'a RoomConfig,
+    /// Monotonic time.
+    pub now: Time,
     /// Wall clock, milliseconds since 1970 UTC.
     pub wall_ms: u64,
+    /// Users that are kept out of rooms.
+    pub bans: &'a mut Bans,
+    /// How far things are given up for want of memory.
+    pub shed: Shed,
     /// Encodes frames.
     pub encoder: &'a mut Encoder,
     /// Takes what the room wants done.
@@ -190,6 +201,10 @@ pub struct Room {
     failed: Option<Box<str>>,
     /// Whether it goes on without members.
     pub(crate) is_kept: bool,
+    /// The user whose join made it.
+    pub(crate) maker: Option<UserKey>,
+    /// Its bytes as they were counted last.
+    pub(crate) counted: u64,
     /// Whether its next tick is due.
     is_ticking: bool,
     /// When it is.
@@ -221,7 +236,24 @@ pub fn refuse<T>(code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Resu
     Err((code, message.into()))
 }
 
+/// About what an entry of a log takes besides its bytes.
+const ENTRY_BYTES: u64 = 128;
+
 impl Room {
+    /// Bytes of its log, its current values and its state.
+    pub(crate) fn held_bytes(&self) -> u64 {
+        let state = self.play.as_ref().map_or(0, |play| play.state.bytes());
+        let log = self.history.bytes() as u64 + self.history.len() as u64 * ENTRY_BYTES;
+        log + (self.latest.bytes() + state) as u64
+    }
+
+    /// Counts what they are now.
+    pub(crate) fn count_held(&mut self, stats: &mut Stats) {
+        let held = self.held_bytes();
+        stats.room_bytes = stats.room_bytes + held - self.counted;
+        self.counted = held;
+    }
+
     /// Tells everyone an unlogged message.
     fn announce(&mut self, message: &ServerMessage<'_>, class: QueueClass, ctx: &mut Ctx<'_>) {
         let (_, frames) = ctx.encoder.encoded(message, self.json_members > 0, &self.types);
@@ -520,6 +552,7 @@ pub fn cseq_of(message: &ClientMessage<'_>) -> Option<(Channel, Cseq)> {
         ClientMessage::Request(op) => Some((op.channel, op.cseq)),
         ClientMessage::SetAttributes(op) => Some((op.channel, op.cseq)),
         ClientMessage::Edit(op) => Some((op.channel, op.cseq)),
+        ClientMessage::Manage(op) => Some((op.channel, op.cseq)),
         _ => None,
     }
 }

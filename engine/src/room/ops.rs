@@ -3,8 +3,10 @@
 use super::entry::merge_attributes;
 use super::history::EntryKind;
 use super::{Ctx, Refusal, Room, refuse, wire_member};
+use crate::access::Rights;
 use crate::frame::Frame;
 use crate::id::SessionRef;
+use crate::input::Shed;
 use crate::peer::{Echo, Encoded, RoomOp};
 use crate::session::QueueClass;
 use crate::session::outbound::LatestKey;
@@ -12,7 +14,7 @@ use madang_protocol::ErrorCode;
 use madang_protocol::client::{Class, Direct, PresenceMode, Publish, SetAttributes};
 use madang_protocol::ids::{Cseq, Seq};
 use madang_protocol::server::{
-    Ack, DirectMessage, Durability, Ephemeral, Message, PresenceEvent, ServerMessage,
+    Ack, DirectMessage, Durability, Ephemeral, LeaveReason, Message, PresenceEvent, ServerMessage,
 };
 use madang_protocol::value::{Payload, TypeRef};
 
@@ -34,6 +36,10 @@ impl Room {
             return self.acknowledge_repeat(id, op, ctx);
         }
         member.applied_cseq = member.applied_cseq.max(cseq.0);
+        let (needed, name) = op.needs();
+        if !member.rights.has(needed) && !planted!(ctx, RightsIgnored) {
+            return self.reject(id, cseq, lacking(name), ctx);
+        }
         let result = match op {
             RoomOp::Publish(op) if self.play.is_some() => self.play_message(id, op, ctx),
             RoomOp::Publish(op) => self.publish(id, op, ctx),
@@ -41,6 +47,7 @@ impl Room {
             RoomOp::Request(op) => self.request(id, op, ctx),
             RoomOp::SetAttributes(op) => self.set_attributes(id, op, ctx),
             RoomOp::Edit(op) => self.edit(id, op, ctx),
+            RoomOp::Manage(op) => self.manage(id, op, ctx),
         };
         if let Err(refusal) = result {
             self.reject(id, cseq, refusal, ctx);
@@ -49,8 +56,10 @@ impl Room {
 
     /// Relays a message verbatim.
     pub fn raw(&mut self, id: u32, data: &[u8], text: bool, ctx: &mut Ctx<'_>) {
-        if self.members.get(id).is_none() {
-            return;
+        let Some(member) = self.members.get(id) else { return };
+        if !member.rights.has(Rights::PUBLISH) {
+            // There is no envelope to say it in.
+            return self.remove_member(id, LeaveReason::Kicked, ctx);
         }
         ctx.stats.published += 1;
         ctx.encoder.encodes += 1;
@@ -95,6 +104,10 @@ impl Room {
     ) -> Result<(), Refusal> {
         let (channel, from) = (self.wire_channel(), wire_member(id));
         let key = if let Class::Latest(key) = class { Some(key) } else { None };
+        if key.is_none() && ctx.shed >= Shed::Volatile {
+            ctx.stats.shed_volatile += 1;
+            return Ok(());
+        }
         let mut number = None;
         if let (Some(key), TypeRef::Id(id_of_type)) = (key, &r#type) {
             if self.latest.may_carry(id, key, *id_of_type) {
@@ -112,6 +125,10 @@ impl Room {
             // Rules may have removed the sender for this very message: nobody would ever take it back.
             let is_gone = id != 0 && self.members.get(id).is_none();
             if is_gone {
+                QueueClass::Volatile
+            } else if ctx.shed >= Shed::Latest {
+                ctx.stats.shed_latest += 1;
+                self.latest.remove(id, key);
                 QueueClass::Volatile
             } else if self.latest.set((id, key), number, &native, keys_max, bytes_max) {
                 QueueClass::Latest(LatestKey { channel: self.channel, member, key })
@@ -167,6 +184,12 @@ impl Room {
         ctx: &mut Ctx<'_>,
     ) -> Result<(), Refusal> {
         let Some(member) = self.members.get_mut(id) else { return Ok(()) };
+        let is_given =
+            |name: &str| member.identity.attributes.iter().any(|(given, _)| given == name);
+        if let Some((name, _)) = op.attributes.iter().find(|(name, _)| is_given(name)) {
+            let why = format!("the attribute {name:?} is what the member's credential says");
+            return refuse(ErrorCode::FORBIDDEN, why);
+        }
         merge_attributes(&mut member.attributes, op.attributes.clone(), ctx)?;
         if self.presence == PresenceMode::Full {
             let (cseq, changes) = (op.cseq, op.attributes.clone());
@@ -186,7 +209,7 @@ impl Room {
         }
     }
 
-    fn acknowledge(&self, id: u32, cseq: Cseq, seq: Option<u64>, ctx: &mut Ctx<'_>) {
+    pub(super) fn acknowledge(&self, id: u32, cseq: Cseq, seq: Option<u64>, ctx: &mut Ctx<'_>) {
         let Some(member) = self.members.get(id) else { return };
         let ack = ServerMessage::Ack(Ack {
             channel: self.wire_channel(),
@@ -212,7 +235,24 @@ impl Room {
     }
 }
 
+/// What a session is told that lacks a right.
+pub(crate) fn lacking(right: &str) -> Refusal {
+    (ErrorCode::FORBIDDEN, format!("the session has no right to {right} in this room").into())
+}
+
 impl RoomOp<'_> {
+    /// The right that a member needs for it. What may be asked is for the one who answers to say.
+    fn needs(&self) -> (Rights, &'static str) {
+        match self {
+            RoomOp::Publish(_) | RoomOp::Direct(_) | RoomOp::SetAttributes(_) => {
+                (Rights::PUBLISH, "publish")
+            }
+            RoomOp::Edit(_) => (Rights::STATE, "state"),
+            RoomOp::Manage(_) => (Rights::MANAGE, "manage"),
+            RoomOp::Request(_) => (Rights::NONE, ""),
+        }
+    }
+
     /// The client's number for it.
     pub fn cseq(&self) -> Cseq {
         match self {
@@ -221,6 +261,7 @@ impl RoomOp<'_> {
             RoomOp::Request(op) => op.cseq,
             RoomOp::SetAttributes(op) => op.cseq,
             RoomOp::Edit(op) => op.cseq,
+            RoomOp::Manage(op) => op.cseq,
         }
     }
 }

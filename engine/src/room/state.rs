@@ -147,6 +147,11 @@ impl State {
         Self::on_plane(schema, None, limits)
     }
 
+    /// Its bytes, about as it is in memory.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// As [`Self::new`], with entities in the cells of a plane.
     ///
     /// # Errors

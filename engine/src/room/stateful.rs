@@ -7,10 +7,12 @@
 
 use super::history::EntryKind;
 use super::logic::{Action, Audience};
+use super::ops::lacking;
 use super::play::{Answer, Call, Failure, Play, SNAPSHOTS_MAX, SnapshotFrames, Ticked};
 use super::record::RecordEnd;
 use super::state::{Part, PartDelta};
 use super::{Ctx, Effect, Refusal, Room, refuse};
+use crate::access::Rights;
 use crate::frame::Frame;
 use crate::id::SessionRef;
 use crate::output::Event;
@@ -41,12 +43,11 @@ impl Room {
     /// Whether a session may enter, as far as the room's rules say.
     pub(super) fn may_join(
         &mut self,
-        user: Option<&str>,
+        user: Option<Cow<'_, str>>,
         attributes: &[(String, madang_protocol::value::Value)],
         ctx: &mut Ctx<'_>,
     ) -> Result<(), Refusal> {
         if self.play.is_some() {
-            let user = user.map(Cow::Borrowed);
             let call = Call::MayJoin { user, attributes: Cow::Borrowed(attributes) };
             if let Some(Answer::Refused(words)) = self.call(&call, ctx) {
                 return refuse(ErrorCode::REFUSED, words);
@@ -67,8 +68,8 @@ impl Room {
             return;
         }
         let Some(member) = self.members.get(id) else { return };
-        let (user, attributes) = (member.user.clone(), member.attributes.clone());
-        let user = user.as_deref().map(Cow::Borrowed);
+        let user = member.identity.rules_user().map(|user| Cow::Owned(user.into_owned()));
+        let attributes = member.attributes.clone();
         self.call(&Call::Join { member: id, user, attributes: Cow::Owned(attributes) }, ctx);
         self.start_ticks(ctx);
     }
@@ -137,6 +138,11 @@ impl Room {
         op: &Request<'_>,
         ctx: &mut Ctx<'_>,
     ) -> Result<(), Refusal> {
+        if self.play.is_some()
+            && !self.members.get(id).is_some_and(|m| m.rights.has(Rights::PUBLISH))
+        {
+            return Err(lacking("publish"));
+        }
         let name = self.type_name(&op.r#type).to_owned();
         let call =
             Call::Request { member: id, r#type: Cow::Owned(name), payload: op.payload.borrowed() };
@@ -579,7 +585,7 @@ impl Room {
     }
 
     /// Removes one member, and tells it.
-    fn remove_member(&mut self, id: u32, reason: LeaveReason, ctx: &mut Ctx<'_>) {
+    pub(super) fn remove_member(&mut self, id: u32, reason: LeaveReason, ctx: &mut Ctx<'_>) {
         let Some(member) = self.members.get(id) else { return };
         let to = member.session.shard;
         self.flush_held(ctx);
@@ -590,7 +596,7 @@ impl Room {
 
     /// Removes every member, tells them, and ends the room; one that failed stays for a while, so that
     /// nobody walks into the same failure again at once.
-    fn close(&mut self, reason: LeaveReason, ctx: &mut Ctx<'_>) {
+    pub(super) fn close(&mut self, reason: LeaveReason, ctx: &mut Ctx<'_>) {
         self.flush_held(ctx);
         self.end_recording(RecordEnd::Closed, ctx);
         self.play = None;

@@ -6,6 +6,7 @@ pub mod rate;
 
 pub use outbound::{Pushed, QueueClass};
 
+use crate::access::{Identity, UserKey};
 use crate::config::SessionConfig;
 use crate::id::{ConnId, SessionRef, ShardId};
 use crate::peer::Wire;
@@ -15,6 +16,8 @@ use outbound::Queue;
 use rate::Allowance;
 use slab::Slab;
 use smallvec::SmallVec;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Why reading from a client is paused; bits of [`Session::pauses`].
 pub mod pause {
@@ -59,6 +62,12 @@ pub struct Session {
     pub pauses: u8,
     /// Whether a ping is unanswered.
     pub pinged: bool,
+    /// Whether the client has been asked for a new credential.
+    pub is_asked: bool,
+    /// Counts its credentials, so that what is due for an earlier one means nothing.
+    pub credentials: u16,
+    /// Who it belongs to, and what it may do.
+    pub identity: Arc<Identity>,
     /// Rooms it is in.
     pub rooms: SmallVec<[Membership; 1]>,
     /// Joins without an answer, by `ref`, with the name where one was given.
@@ -94,8 +103,8 @@ pub struct Resumable {
     pub secret: [u8; 16],
     /// The secret of the key that the newest replaced, until the client shows that it has the new.
     pub old_secret: Option<[u8; 16]>,
-    /// The authenticated user.
-    pub user: Option<Box<str>>,
+    /// The client's number for the new credential that is being checked.
+    pub renewing: Option<u32>,
     /// Times it was resumed.
     pub resumes: u32,
 }
@@ -126,6 +135,8 @@ impl Session {
 pub struct Sessions {
     shard: ShardId,
     slab: Slab<Session>,
+    /// How many each user has.
+    by_user: BTreeMap<UserKey, usize>,
     next_generation: u32,
     /// Sessions without a connection.
     pub away: usize,
@@ -134,7 +145,7 @@ pub struct Sessions {
 impl Sessions {
     /// None.
     pub fn new(shard: ShardId) -> Self {
-        Self { shard, slab: Slab::new(), next_generation: 0, away: 0 }
+        Self { shard, slab: Slab::new(), by_user: BTreeMap::new(), next_generation: 0, away: 0 }
     }
 
     /// How many there are.
@@ -152,16 +163,22 @@ impl Sessions {
         &mut self,
         conn: ConnId,
         wire: Wire,
-        resumable: Option<Box<Resumable>>,
+        (identity, resumable): (Arc<Identity>, Option<Box<Resumable>>),
         config: &SessionConfig,
         now: Time,
     ) -> u32 {
         self.next_generation = self.next_generation.wrapping_add(1);
+        if let Some(user) = identity.user_key() {
+            *self.by_user.entry(user).or_default() += 1;
+        }
         let session = Session {
             generation: self.next_generation,
             attempt: 1,
             conn: Some(conn),
             wire,
+            identity,
+            is_asked: false,
+            credentials: 0,
             pauses: 0,
             pinged: false,
             queue: Queue::default(),
@@ -200,7 +217,21 @@ impl Sessions {
 
     /// Ends a session.
     pub fn remove(&mut self, slot: u32) -> Option<Session> {
-        self.slab.try_remove(slot as usize)
+        let session = self.slab.try_remove(slot as usize)?;
+        if let Some(user) = session.identity.user_key()
+            && let Some(count) = self.by_user.get_mut(&user)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.by_user.remove(&user);
+            }
+        }
+        Some(session)
+    }
+
+    /// How many sessions a user has here.
+    pub fn of_user(&self, user: &UserKey) -> usize {
+        self.by_user.get(user).copied().unwrap_or(0)
     }
 
     /// Every session with its slot, by ascending slot.

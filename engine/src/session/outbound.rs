@@ -157,6 +157,8 @@ pub struct Pool {
     pub state_discarded: u64,
     /// Whether some queue got as much in this turn as a write call takes away.
     pub pressed: bool,
+    /// Bytes of what waits in all queues.
+    bytes: u64,
 }
 
 impl Default for Queue {
@@ -275,6 +277,7 @@ impl Pool {
             queue.wait_for(len, moment);
         }
         queue.charge(class, len);
+        self.bytes += u64::from(len);
         self.pressed |= queue.grow(class, len, moment.turn, limits);
         if let QueueClass::Latest(key) = class {
             self.latest.insert((slot, key), place);
@@ -327,6 +330,7 @@ impl Pool {
         while let Some(message) = self.chunks.pop(&mut queue.list) {
             if message.class == (QueueClass::State { channel }) {
                 queue.discharge(message.class, message.frame.len() as u32);
+                self.bytes -= message.frame.len() as u64;
                 discarded += 1;
                 continue;
             }
@@ -355,6 +359,11 @@ impl Pool {
                 message.class = QueueClass::Volatile;
             }
         });
+    }
+
+    /// Bytes of what waits in all queues.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     /// Messages that wait in all queues, for statistics and invariants.
@@ -399,6 +408,7 @@ impl Pool {
         if bytes > limits.outbound_bytes_max {
             return Pushed::Overflow;
         }
+        self.bytes = self.bytes - message.frame.len() as u64 + frame.len() as u64;
         queue.bytes = bytes;
         queue.conflated += 1;
         self.conflated += 1;
@@ -420,6 +430,7 @@ impl Pool {
     fn take_first(&mut self, queue: &mut Queue, slot: u32) -> Option<Waiting> {
         let message = self.chunks.pop(&mut queue.list)?;
         queue.discharge(message.class, message.frame.len() as u32);
+        self.bytes -= message.frame.len() as u64;
         if let QueueClass::Latest(key) = message.class {
             self.latest.remove(&(slot, key));
         }

@@ -4,8 +4,9 @@ use crate::helpers::{config, room_at, world};
 use crate::support::client::encode;
 use crate::support::socket::Gone;
 use crate::support::world::World;
+use madang_engine::access::{Identity, Rights};
 use madang_engine::id::{ConnId, ShardId};
-use madang_engine::input::{Entry, Identity};
+use madang_engine::input::Entry;
 use madang_engine::time::Time;
 use madang_engine::{Clock, Config, Engine, Input, Output};
 use madang_protocol::client::{Class, ClientMessage, Hello, Publish};
@@ -120,7 +121,11 @@ fn transcript(seed: u8) -> String {
         let hello = Hello { version_min: 1, version_max: 1, ..Hello::default() };
         let data = encode(is_json, &ClientMessage::Hello(hello));
         tell(&mut engine, Input::Message { conn, data: &data, text: is_json }, 1);
-        tell(&mut engine, Input::Authenticated { conn, result: Ok(Identity::default()) }, 2);
+        tell(
+            &mut engine,
+            Input::Authenticated { conn, result: Ok(Identity::anonymous(Rights::ALL)) },
+            2,
+        );
         for room in [room_at(0, 2), room_at(1, 2)] {
             let join = crate::support::client::join_named(&room);
             let data = encode(is_json, &ClientMessage::Join(join));

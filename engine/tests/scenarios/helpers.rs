@@ -25,6 +25,8 @@ pub(crate) fn config() -> Config {
     let mut config = Config::default();
     config.session.messages_per_second = 0;
     config.session.bytes_per_second = 0;
+    config.session.joins_per_second = 0;
+    config.session.requests_per_second = 0;
     config
 }
 

@@ -1,6 +1,7 @@
 //! What the engine does, in virtual time: one file for each topic, each test named for what it
 //! shows. Every test also fails when a client was told anything that SPEC.md does not allow.
 
+mod access;
 mod bursts;
 mod cost;
 mod delivery;
@@ -19,6 +20,7 @@ mod recording;
 mod requests;
 mod resume;
 mod shared;
+mod shed;
 mod state_failures;
 mod state_interest;
 mod state_links;

@@ -5,9 +5,10 @@
 use crate::helpers::config;
 use crate::support::client::{join_named, text};
 use crate::support::draw::Draw;
+use madang_engine::access::{Identity, Rights};
 use madang_engine::config::Kind;
 use madang_engine::id::ConnId;
-use madang_engine::input::{Entry, Identity};
+use madang_engine::input::Entry;
 use madang_engine::room::logic::{
     Audience, Context, EditOutcome, Incoming, LogicKind, MemberView, RoomLogic, RoomOptions,
 };
@@ -188,7 +189,7 @@ impl Bench {
         while let Some(output) = self.engine.poll_output() {
             match output {
                 Output::Authenticate { conn, .. } => {
-                    let result = Ok(Identity::default());
+                    let result = Ok(Identity::anonymous(Rights::ALL));
                     self.engine.handle_input(Input::Authenticated { conn, result }, self.clock());
                 }
                 Output::Flush(conn) => {

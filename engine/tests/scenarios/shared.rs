@@ -86,7 +86,7 @@ impl Painter {
         let hello = Hello {
             version_min: VERSION,
             version_max: VERSION,
-            token: self.token.clone(),
+            token: self.token.clone().map(Into::into),
             resume: self.key.map(|key| Resume { key, rooms: room.into_iter().collect() }),
             ..Hello::default()
         };

@@ -4,8 +4,9 @@ use crate::helpers::{create, hush, join_with, named_at, rules, world};
 use crate::support::client::{encode, join_named, text};
 use crate::support::copy::Came;
 use crate::support::socket::FromClient;
+use madang_engine::access::{Identity, Rights};
 use madang_engine::id::ConnId;
-use madang_engine::input::{Entry, Identity};
+use madang_engine::input::Entry;
 use madang_engine::output::Event;
 use madang_engine::room::Flush;
 use madang_engine::time::Time;
@@ -281,7 +282,7 @@ fn rules_that_remove_one_member_for_another_need_no_deeper_stack_for_more_of_the
         let conn = ConnId { slot, generation: 1 };
         tell(Input::Connected { conn, entry: Entry::Native });
         tell(Input::Message { conn, data: &hello, text: false });
-        tell(Input::Authenticated { conn, result: Ok(Identity::default()) });
+        tell(Input::Authenticated { conn, result: Ok(Identity::anonymous(Rights::ALL)) });
         tell(Input::Message { conn, data: &join, text: false });
     }
     let conn = ConnId { slot: 0, generation: 1 };

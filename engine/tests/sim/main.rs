@@ -5,6 +5,7 @@
 //! * `MADANG_SIM_SEED=n`, `MADANG_SIM_STEPS=0,3,7`: replays one seed, with only those steps;
 //!   `MADANG_SIM_BUG=DoubleApply` with a planted bug. Prints all that happens (`--nocapture`).
 
+mod access;
 mod backend;
 mod check;
 mod commands;

@@ -1,9 +1,11 @@
 //! What a seed stands for: bounds, clients, a mix of faults, and a list of steps.
 
+use crate::access;
 use crate::support::draw::Draw;
 use crate::support::field;
 use madang_engine::Config;
 use madang_engine::bugs::Bug;
+use madang_engine::config::RoomConfig;
 use madang_engine::room::Flush;
 use madang_engine::watch::WatchRule;
 
@@ -56,6 +58,9 @@ steps! {
     RawSend 4 false;
     RawCut 1 false;
     Backend 4 false;
+    Renew 6 false;
+    Manage 3 false;
+    Steal 2 false;
 }
 
 /// How a run ends before everybody goes.
@@ -74,6 +79,8 @@ pub(crate) struct Plan {
     pub(crate) config: Config,
     /// Whether each speaks JSON, and what the kernel takes for it.
     pub(crate) clients: Vec<(bool, usize)>,
+    /// What each brings to say who it is.
+    pub(crate) tokens: Vec<Option<String>>,
     pub(crate) raws: usize,
     /// The names of the rooms that they join.
     pub(crate) rooms: Vec<&'static str>,
@@ -97,7 +104,9 @@ impl Plan {
         let raws = [0, 0, 2, 3][pick(&mut draw, 4)];
         let rooms = rooms(&mut draw);
         let has_state = rooms.iter().any(|name| name.contains('-'));
-        let weights = weights(&mut draw, raws > 0, has_state);
+        let tokens = access::tokens(&mut config, &mut draw, clients.len());
+        let is_guarded = tokens.iter().any(Option::is_some);
+        let weights = weights(&mut draw, (raws > 0, has_state, is_guarded));
         let count = 60 + pick(&mut draw, 500);
         let arrival = arrival(&clients);
         let steps = arrival.into_iter().chain((0..count).map(|_| step(&mut draw, &weights)));
@@ -108,6 +117,7 @@ impl Plan {
             shards,
             config,
             clients,
+            tokens,
             raws,
             rooms,
             answers_at_once: pick(&mut draw, 3) > 0,
@@ -162,6 +172,13 @@ fn bounds(config: &mut Config, draw: &mut Draw) {
     session.messages_per_second = [0, 0, 100][pick(draw, 3)];
     session.messages_burst = 8;
     session.bytes_per_second = 0;
+    session.joins_per_second = [0, 0, 20][pick(draw, 3)];
+    session.joins_burst = 5;
+    session.requests_per_second = [0, 0, 20][pick(draw, 3)];
+    session.requests_burst = 5;
+    session.rate_close_ms = [0, 0, 300][pick(draw, 3)];
+    room_bounds_of_users(&mut config.room, draw);
+    let session = &mut config.session;
     session.rooms_max = [2, 8, 8][pick(draw, 3)];
     let room = &mut config.room;
     room.history_messages_max = [8, 16, 200][pick(draw, 3)];
@@ -186,14 +203,22 @@ fn bounds(config: &mut Config, draw: &mut Draw) {
     session.state_wait_ms = [5, 40, 250][pick(draw, 3)];
 }
 
+fn room_bounds_of_users(room: &mut RoomConfig, draw: &mut Draw) {
+    room.user_rooms_max = [1, 2, 100][pick(draw, 3)];
+}
+
 /// Each seed has its own mix: some kinds of step not at all, some often.
-fn weights(draw: &mut Draw, has_raw: bool, has_state: bool) -> Vec<(What, u64)> {
+fn weights(
+    draw: &mut Draw,
+    (has_raw, has_state, is_guarded): (bool, bool, bool),
+) -> Vec<(What, u64)> {
     let weigh = |(what, weight, is_needed): &(What, u64, bool)| {
         let is_raw = matches!(what, What::RawConnect | What::RawSend | What::RawCut);
         let is_state = matches!(what, What::Command | What::Resync | What::Tick);
         let factor = [0, 1, 1, 2, 4][pick(draw, 5)];
         let factor = if *is_needed { factor.max(1) } else { factor };
-        let is_out = (is_raw && !has_raw) || (is_state && !has_state);
+        let is_access = matches!(what, What::Renew | What::Manage | What::Steal);
+        let is_out = (is_raw && !has_raw) || (is_state && !has_state) || (is_access && !is_guarded);
         (*what, if is_out { 0 } else { weight * factor })
     };
     KINDS.iter().map(weigh).collect()

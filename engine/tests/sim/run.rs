@@ -1,5 +1,6 @@
 //! Does the steps of a plan, ends it, and judges it.
 
+use crate::access::{self, Access};
 use crate::backend::Backend;
 use crate::plan::{Ending, Plan, Step, What, pick};
 use crate::support::client::{Client, Phase, join_named, text};
@@ -85,6 +86,7 @@ struct Run<'p> {
     plan: &'p Plan,
     world: World,
     backend: Backend,
+    access: Access,
     /// For what happens after the steps.
     draw: Draw,
 }
@@ -93,12 +95,14 @@ impl<'p> Run<'p> {
     fn new(plan: &'p Plan) -> Self {
         let mut world = World::new(&plan.config, plan.shards, plan.seed);
         world.node.answers_at_once = plan.answers_at_once;
-        for (is_json, capacity) in &plan.clients {
-            world.add(*is_json, *capacity);
+        for ((is_json, capacity), token) in plan.clients.iter().zip(&plan.tokens) {
+            let client = world.add(*is_json, *capacity);
+            world.clients[client].token.clone_from(token);
         }
         world.raws = (0..plan.raws).map(RawClient::new).collect();
         let backend = Backend::default();
-        Self { plan, world, backend, draw: Draw::new(plan.seed ^ 0xe4d) }
+        let access = Access::default();
+        Self { plan, world, backend, access, draw: Draw::new(plan.seed ^ 0xe4d) }
     }
 
     fn all(&mut self, steps: &[usize]) {
@@ -108,6 +112,7 @@ impl<'p> Run<'p> {
                 println!("{index}: {step:?}");
             }
             self.step(*step);
+            self.access.check(&mut self.world);
             if count % CHECK_EVERY == 0 {
                 self.world.node.check_invariants();
             }
@@ -232,11 +237,13 @@ impl<'p> Run<'p> {
             What::WallStep => {
                 let step = u64::from(b % 3_600) * 1_000_000;
                 node.wall_us = if a % 2 == 0 { node.wall_us + step } else { node.wall_us - step };
+                node.expiries.clear();
                 node.reach("wall clock stepped");
             }
             // Rarer than the least weight.
             What::Crash if b % 4 == 0 => {
                 node.crash(a as usize % shards);
+                self.access.forget();
                 node.reach("shard crash");
             }
             What::Answer if !node.asked.is_empty() => node.answer(y),
@@ -255,6 +262,13 @@ impl<'p> Run<'p> {
                 let room = rooms.get(y / 1024 % (rooms.len() + 1)).copied().unwrap_or("raw.x");
                 self.backend.publish(node, room, a, b);
             }
+            What::Renew => access::renew(node, client, b),
+            What::Manage => {
+                if let Some(channel) = held(client, x) {
+                    self.access.manage(node, client, channel, b);
+                }
+            }
+            What::Steal => access::steal(node, client, b),
             What::RawCut => {
                 let at = a as usize % raws.len();
                 raws[at].cut(node, if b % 2 == 0 { Gone::Noticed } else { Gone::Closed });
@@ -371,6 +385,7 @@ impl<'p> Run<'p> {
     /// Ends every fault and lets everybody come back.
     fn heal(&mut self) {
         self.world.node.answers_at_once = true;
+        access::keep(&mut self.world);
         for socket in &mut self.world.node.sockets {
             socket.is_stalled = false;
         }

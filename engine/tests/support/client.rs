@@ -4,7 +4,7 @@
 use super::copy::{Against, StateCopy};
 use super::log::What;
 use super::node::Node;
-use super::replica::{Before, Pending, Replica};
+use super::replica::{Before, Pending, Replica, carries_number};
 use super::socket::{FromClient, Gone, Incoming, SocketId};
 use madang_engine::frame::{Frame, FrameKind};
 use madang_engine::input::Entry;
@@ -57,6 +57,9 @@ pub(crate) struct Client {
     next_ref: u32,
     /// Counts what it said, for words that nobody else says.
     pub(crate) next_token: u64,
+    /// The newest number used in each channel, beyond memberships: what was sent to one that had ended
+    /// without the client's knowing is taken for the next.
+    cseqs: BTreeMap<u32, u64>,
     /// Sockets that the session is known to have been on.
     attached: Vec<SocketId>,
     /// How often each shard had crashed before the session began, and before the newest hello.
@@ -76,6 +79,8 @@ pub(crate) struct Client {
     pub(crate) stats: Vec<Stats>,
     pub(crate) pongs: Vec<u64>,
     pub(crate) draining: Option<u32>,
+    /// What was said of its credential.
+    pub(crate) told: Vec<ServerMessage<'static>>,
     pub(crate) pings: u32,
     /// Whether WebSocket pings are answered.
     pub(crate) answers_pings: bool,
@@ -99,6 +104,7 @@ impl Client {
             positions: BTreeMap::new(),
             next_ref: 1,
             next_token: 1,
+            cseqs: BTreeMap::new(),
             attached: Vec::new(),
             crashes: Vec::new(),
             crashes_before: Vec::new(),
@@ -114,6 +120,7 @@ impl Client {
             stats: Vec::new(),
             pongs: Vec::new(),
             draining: None,
+            told: Vec::new(),
             pings: 0,
             answers_pings: true,
             sessions_lost: 0,
@@ -146,7 +153,7 @@ impl Client {
             version_min: VERSION,
             version_max: VERSION,
             client: "model/1".to_owned(),
-            token: self.token.clone(),
+            token: self.token.clone().map(Into::into),
             resume: self.key.map(|key| Resume { key, rooms }),
             ..Hello::default()
         };
@@ -212,6 +219,7 @@ impl Client {
     }
 
     fn forget_rooms(&mut self) {
+        self.cseqs.clear();
         for (_, room) in std::mem::take(&mut self.rooms) {
             self.forget_room(room);
         }
@@ -312,7 +320,7 @@ impl Client {
         }
     }
 
-    fn operate(
+    pub(super) fn operate(
         &mut self,
         node: &mut Node,
         channel: u32,
@@ -321,8 +329,10 @@ impl Client {
     ) -> Option<u64> {
         let room = self.rooms.get_mut(&channel).filter(|room| room.is_ready())?;
         let id = self.socket.filter(|_| self.phase == Phase::Ready)?;
+        let is_heard = super::access::is_heard(self.token.as_deref());
         room.cseq += 1;
         let cseq = room.cseq;
+        self.cseqs.insert(channel, cseq);
         let message = build(Channel(channel), Cseq(cseq));
         let is_publication = matches!(message, ClientMessage::Publish(_));
         let is_input = is_publication && room.state.is_some();
@@ -331,6 +341,7 @@ impl Client {
         }
         let bytes = encode(self.is_json, &message);
         if is_answered {
+            let payload = payload.filter(|_| is_heard);
             let pending = Pending { bytes: bytes.clone(), payload, is_input, is_retried: false };
             room.unacked.insert(cseq, pending);
         }
@@ -489,14 +500,11 @@ impl Client {
                 self.retry(node, gap.channel.0, true);
                 Ok(())
             }
-            ServerMessage::Pong(pong) => {
-                self.pongs.push(pong.id);
-                Ok(())
+            ServerMessage::Pong(pong) => self.noted(|own| own.pongs.push(pong.id)),
+            ServerMessage::Expiring(_) | ServerMessage::Renewed(_) => {
+                self.noted(|own| own.told.push(message.clone().into_owned()))
             }
-            ServerMessage::Stats(stats) => {
-                self.stats.push(stats.clone());
-                Ok(())
-            }
+            ServerMessage::Stats(stats) => self.noted(|own| own.stats.push(stats.clone())),
             ServerMessage::Error(error) => {
                 self.errors.push((error.code, error.r#ref));
                 match error.r#ref {
@@ -685,6 +693,7 @@ impl Client {
         };
         room.unacked.values_mut().for_each(|pending| pending.is_retried = false);
         let mut result = room.joined(joined, before, log);
+        room.cseq = room.cseq.max(self.cseqs.get(&channel).copied().unwrap_or_default());
         result = result.and_then(|()| room.settle_applied(joined.applied_cseq.0, log));
         self.rooms.insert(channel, room);
         for situation in reached {
@@ -754,15 +763,6 @@ impl Client {
         };
         if is_own { Ok(()) } else { Err(format!("{ack:?} is not in the log")) }
     }
-}
-
-fn carries_number(message: &ServerMessage<'_>) -> bool {
-    let r#type = match message {
-        ServerMessage::Message(message) => &message.r#type,
-        ServerMessage::Direct(message) => &message.r#type,
-        _ => return false,
-    };
-    matches!(r#type, TypeRef::Id(_))
 }
 
 pub(crate) fn encode(is_json: bool, message: &ClientMessage<'_>) -> Vec<u8> {

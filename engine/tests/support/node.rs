@@ -5,9 +5,10 @@ use super::feed::Feed;
 use super::log::Logs;
 use super::projection::Projections;
 use super::socket::{FromClient, Gone, Incoming, Socket, SocketId};
+use super::who::identity;
 use madang_engine::frame::{Frame, FrameKind};
 use madang_engine::id::{ConnId, SessionRef, ShardId};
-use madang_engine::input::{Entry, Identity};
+use madang_engine::input::Entry;
 use madang_engine::output::Event;
 use madang_engine::peer::{Down, Encoded, PeerMsg, Up};
 use madang_engine::publish::{PublishRefusal, Receipt};
@@ -16,6 +17,7 @@ use madang_engine::time::Time;
 use madang_engine::watch::{WatchEvent, WatchItem};
 use madang_engine::{Clock, Config, Engine, Input, Output, Stats};
 use madang_protocol::codec;
+use madang_protocol::value::Token;
 use madang_protocol::{CloseCode, ServerMessage};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -38,7 +40,11 @@ pub(crate) struct Node {
     pub(crate) sockets: Vec<Socket>,
     slots: Vec<Vec<Slot>>,
     /// Connections whose credential is being checked, with their tokens.
-    pub(crate) asked: VecDeque<(usize, ConnId, Option<Box<str>>)>,
+    pub(crate) asked: VecDeque<(usize, ConnId, Option<Token>)>,
+    /// The credential of raw connections: it comes with their request.
+    pub(crate) raw_token: Option<String>,
+    /// When connections have to have ended for want of a new credential.
+    pub(crate) expiries: BTreeMap<(usize, ConnId), Time>,
     /// Whether credentials are answered at once.
     pub(crate) answers_at_once: bool,
     /// Whether the server reads from clients; not any more once it quiesces.
@@ -84,6 +90,8 @@ impl Node {
             sockets: Vec::new(),
             slots: (0..shards).map(|_| Vec::new()).collect(),
             asked: VecDeque::new(),
+            raw_token: None,
+            expiries: BTreeMap::new(),
             answers_at_once: true,
             is_reading: true,
             quiesced: vec![false; shards.into()],
@@ -155,6 +163,7 @@ impl Node {
         let clock = self.clock();
         self.engines[shard].handle_timeout(clock);
         self.after(shard);
+        self.check_expiries(shard);
     }
 
     fn after(&mut self, shard: usize) {
@@ -208,6 +217,11 @@ impl Node {
             }
             Output::Authenticate { conn, token } => {
                 self.mix(5);
+                let is_raw = |id: SocketId| matches!(self.sockets[id].entry, Entry::Raw { .. });
+                let token = match self.socket_of(shard, conn) {
+                    Some(id) if is_raw(id) => self.raw_token.clone().map(Token::from),
+                    _ => token,
+                };
                 self.asked.push_back((shard, conn, token));
                 if self.answers_at_once {
                     self.answer(usize::MAX);
@@ -280,7 +294,7 @@ impl Node {
         }
     }
 
-    fn socket_of(&self, shard: usize, conn: ConnId) -> Option<SocketId> {
+    pub(super) fn socket_of(&self, shard: usize, conn: ConnId) -> Option<SocketId> {
         let slot = self.slots[shard].get(conn.slot as usize)?;
         slot.socket.filter(|_| slot.generation == conn.generation)
     }
@@ -330,10 +344,13 @@ impl Node {
     pub(crate) fn answer(&mut self, index: usize) {
         let at = if index == usize::MAX { self.asked.len() - 1 } else { index % self.asked.len() };
         let Some((shard, conn, token)) = self.asked.remove(at) else { return };
-        let result = match token.as_deref() {
+        let result = match token.as_ref().map(Token::expose) {
             Some(BAD_TOKEN) => Err((CloseCode::UNAUTHORIZED, "no".to_owned())),
-            user => Ok(Identity { user: user.map(Box::from) }),
+            token => Ok(identity(token, self.wall_us / 1000)),
         };
+        if let Ok(identity) = &result {
+            self.note_expiry(shard, conn, identity.expires_ms);
+        }
         self.input(shard, Input::Authenticated { conn, result });
     }
 

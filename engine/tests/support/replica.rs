@@ -8,7 +8,7 @@ use madang_protocol::ids::{Channel, Epoch, Seq};
 use madang_protocol::server::{
     Ephemeral, Gap, Joined, MemberInfo, PresenceEvent, Roster, ServerMessage,
 };
-use madang_protocol::value::Value;
+use madang_protocol::value::{TypeRef, Value};
 use std::collections::BTreeMap;
 
 /// Something sent and not answered.
@@ -370,4 +370,14 @@ fn merge(attributes: &mut Vec<(String, Value)>, changes: &[(String, Value)]) {
             (None, value) => attributes.push((name.clone(), value.clone())),
         }
     }
+}
+
+/// Whether a message names its type by number.
+pub(crate) fn carries_number(message: &ServerMessage<'_>) -> bool {
+    let r#type = match message {
+        ServerMessage::Message(message) => &message.r#type,
+        ServerMessage::Direct(message) => &message.r#type,
+        _ => return false,
+    };
+    matches!(r#type, TypeRef::Id(_))
 }

@@ -1,7 +1,7 @@
 //! Messages from clients: each message, each variant of each enum, each integer width. Those about
 //! state stand in `state_cases.rs`.
 
-use super::state_cases;
+use super::{access_cases, state_cases};
 use madang_protocol::ClientMessage;
 use madang_protocol::client::*;
 use madang_protocol::ids::*;
@@ -11,8 +11,9 @@ use std::borrow::Cow;
 type Case = (&'static str, ClientMessage<'static>);
 
 pub(crate) fn all() -> Vec<Case> {
-    let state = state_cases::client();
-    [hellos(), joins(), publications(), requests(), attributes(), integers(), state].concat()
+    let (state, access) = (state_cases::client(), access_cases::client());
+    [hellos(), joins(), publications(), requests(), attributes(), integers(), state, access]
+        .concat()
 }
 
 fn hellos() -> Vec<Case> {
@@ -42,7 +43,7 @@ fn hellos() -> Vec<Case> {
         (
             "hello, resume without rooms, empty token",
             ClientMessage::Hello(Hello {
-                token: Some(String::new()),
+                token: Some(Token::default()),
                 resume: resume(Vec::new()),
                 ..hello.clone()
             }),

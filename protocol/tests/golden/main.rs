@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 mod accept;
+mod access_cases;
 mod batches;
 mod client_cases;
 mod files;
@@ -44,7 +45,7 @@ fn server_json(message: &ServerMessage<'_>) -> String {
 
 #[test]
 fn client_messages_have_these_bytes_and_this_json() {
-    let mut tags = [false; 11];
+    let mut tags = [false; 13];
     let rows = client_cases::all().into_iter().map(|(name, message)| {
         let (bytes, text) = (client_bytes(&message), client_json(&message));
         tags[usize::from(bytes[0])] = true;
@@ -53,12 +54,12 @@ fn client_messages_have_these_bytes_and_this_json() {
         Row::new(name).text("hex", &hex(&bytes)).raw("json", &text)
     });
     check("client.json", rows.collect());
-    assert_eq!(tags, [true; 11], "a message has no vector");
+    assert_eq!(tags, [true; 13], "a message has no vector");
 }
 
 #[test]
 fn server_messages_have_these_bytes_and_this_json() {
-    let mut tags = [false; 23];
+    let mut tags = [false; 25];
     let rows = server_cases::all().into_iter().map(|(name, message)| {
         let (bytes, text) = (server_bytes(&message), server_json(&message));
         tags[usize::from(bytes[0])] = true;
@@ -67,7 +68,7 @@ fn server_messages_have_these_bytes_and_this_json() {
         Row::new(name).text("hex", &hex(&bytes)).raw("json", &text)
     });
     check("server.json", rows.collect());
-    assert_eq!(tags, [true; 23], "a message has no vector");
+    assert_eq!(tags, [true; 25], "a message has no vector");
 }
 
 #[test]

@@ -17,9 +17,9 @@ pub(crate) fn binary() -> Vec<Case> {
     let mut cases = vec![
         case("no bytes", "client", "", "a message has at least a tag"),
         case("no bytes from the server", "server", "", "a message has at least a tag"),
-        case("unknown tag", "client", "0b", "tags end at 10"),
-        case("unknown tag of two bytes", "client", "fb0001 00", "tags end at 10"),
-        case("unknown tag from the server", "server", "17 00", "tags end at 22; a client skips it"),
+        case("unknown tag", "client", "0d", "tags end at 12"),
+        case("unknown tag of two bytes", "client", "fb0001 00", "tags end at 12"),
+        case("unknown tag from the server", "server", "19 00", "tags end at 24; a client skips it"),
         case("reserved byte 254 as tag", "client", "fe 00", "254 starts no integer"),
         case("reserved byte 255 as channel", "client", "02 ff", "255 starts no integer"),
         case("leave without channel", "client", "02", "the channel is missing"),

@@ -1,7 +1,7 @@
 //! Messages from the server: each message and each variant of each enum. Those about state stand in
 //! `state_cases.rs`, but for the schema that `Joined` carries.
 
-use super::state_cases;
+use super::{access_cases, state_cases};
 use madang_protocol::client::PresenceMode;
 use madang_protocol::ids::*;
 use madang_protocol::limits::Limits;
@@ -13,8 +13,8 @@ use std::borrow::Cow;
 type Case = (&'static str, ServerMessage<'static>);
 
 pub(crate) fn all() -> Vec<Case> {
-    let state = state_cases::server();
-    [sessions(), rooms(), messages(), presence(), answers(), clusters(), state].concat()
+    let (state, access) = (state_cases::server(), access_cases::server());
+    [sessions(), rooms(), messages(), presence(), answers(), clusters(), state, access].concat()
 }
 
 const EPOCH: Epoch = Epoch([0xe0, 0xe1, 0xe2, 0xe3, 0xe4, 0xe5, 0xe6, 0xe7]);

@@ -168,7 +168,7 @@ fn hello() -> BoxedStrategy<Hello> {
             version_max,
             features,
             client,
-            token,
+            token: token.map(Token::from),
             resume,
             ext,
         })
@@ -225,8 +225,24 @@ pub(crate) fn client() -> BoxedStrategy<ClientMessage<'static>> {
         1 => integer().prop_map(|id| ClientMessage::Ping(Ping { id })),
         1 => small().prop_map(|r#ref| ClientMessage::GetStats(GetStats { r#ref })),
         3 => state_strategies::from_client(),
+        1 => (small(), text())
+            .prop_map(|(r#ref, text)| Renew { r#ref, token: text.into() })
+            .prop_map(ClientMessage::Renew),
+        1 => manage().prop_map(ClientMessage::Manage),
     ]
     .boxed()
+}
+
+fn manage() -> BoxedStrategy<Manage> {
+    let action = prop_oneof![
+        member_id().prop_map(|member| ManageAction::Kick { member }),
+        (text(), small()).prop_map(|(user, seconds)| ManageAction::Ban { user, seconds }),
+        text().prop_map(|user| ManageAction::Unban { user }),
+        Just(ManageAction::Close),
+    ];
+    (channel(), cseq(), action)
+        .prop_map(|(channel, cseq, action)| Manage { channel, cseq, action })
+        .boxed()
 }
 
 fn member() -> BoxedStrategy<MemberInfo> {
@@ -411,6 +427,10 @@ fn answers() -> BoxedStrategy<ServerMessage<'static>> {
         error.prop_map(ServerMessage::Error),
         small().prop_map(|retry_after_ms| ServerMessage::Draining(Draining { retry_after_ms })),
         text().prop_map(|url| ServerMessage::Redirect(Redirect { url })),
+        small().prop_map(|close_ms| ServerMessage::Expiring(Expiring { close_ms })),
+        (small(), of(integer()))
+            .prop_map(|(r#ref, expires_ms)| Renewed { r#ref, expires_ms })
+            .prop_map(ServerMessage::Renewed),
     ]
     .boxed()
 }
@@ -421,7 +441,7 @@ pub(crate) fn server() -> BoxedStrategy<ServerMessage<'static>> {
         1 => welcome().prop_map(ServerMessage::Welcome),
         2 => joined().prop_map(ServerMessage::Joined),
         9 => in_rooms(),
-        7 => answers(),
+        9 => answers(),
         5 => state_strategies::from_server(),
     ]
     .boxed()

@@ -48,6 +48,8 @@ pub(crate) fn bounds() -> String {
         ("Names of attributes and labels", format!("1 to {NAME_BYTES_MAX} bytes")),
         ("Label values", format!("{LABEL_VALUE_BYTES_MAX} bytes")),
         ("Labels of a room", format!("{LABELS_MAX}")),
+        ("Names of users", format!("1 to {USER_BYTES_MAX} bytes")),
+        ("Bans", format!("1 to {BAN_SECONDS_MAX} seconds")),
         ("Changes in one `edit`", format!("{EDITS_MAX}")),
         ("Kinds of a schema", format!("1 to {KINDS_MAX}")),
         ("Fields of a kind", format!("{FIELDS_MAX}")),
@@ -199,6 +201,8 @@ fn client_messages() -> Vec<ClientMessage<'static>> {
         ClientMessage::GetStats(GetStats { r#ref: 1 }),
         ClientMessage::Resync(Resync { channel: CHANNEL, part: Part::Members, tick: 1, hash: 1 }),
         ClientMessage::Edit(Edit { channel: CHANNEL, cseq, edits: Vec::new() }),
+        ClientMessage::Renew(Renew { r#ref: 1, token: Token::default() }),
+        ClientMessage::Manage(Manage { channel: CHANNEL, cseq, action: ManageAction::Close }),
     ]
 }
 
@@ -289,6 +293,8 @@ fn messages_of_state() -> Vec<ServerMessage<'static>> {
             created: Vec::new(),
             refused: Vec::new(),
         }),
+        ServerMessage::Expiring(Expiring { close_ms: 1 }),
+        ServerMessage::Renewed(Renewed { r#ref: 1, expires_ms: None }),
     ]
 }
 
@@ -311,7 +317,7 @@ fn the_tables_of_fields_are_those_of_the_types() {
         let (name, fields) = message(&text);
         wanted.insert(format!("Server tag {tag}: `{name}`"), fields);
     }
-    assert_eq!(wanted.len(), 8 + 11 + 23);
+    assert_eq!(wanted.len(), 8 + 13 + 25);
     assert_eq!(tables_of_fields(&read()), wanted);
 }
 
@@ -392,6 +398,13 @@ fn the_table_of_enumerations_is_that_of_the_types() {
     let mut wanted = vec![(0, "join".to_owned(), Vec::new())];
     wanted.extend(variants(&events).into_iter().map(|(tag, name, fields)| (tag + 1, name, fields)));
     check("PresenceEvent", wanted);
+    let actions = [
+        ManageAction::Kick { member: id },
+        ManageAction::Ban { user: String::new(), seconds: 1 },
+        ManageAction::Unban { user: String::new() },
+        ManageAction::Close,
+    ];
+    check("ManageAction", variants(&actions));
 }
 
 #[test]

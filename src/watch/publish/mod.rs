@@ -11,12 +11,14 @@ mod body;
 
 use super::driver::WatchDriver;
 use super::feed::InFlight;
+use crate::auth::{self, Auth, Refusal, Ways};
 use crate::config::Secret;
 use crate::metrics::{Block, Counter};
 use crate::net::http::{Request, Response};
 use crate::net::{Answer, Io};
 use crate::shard::{Mailbox, Packet};
 use body::Terms;
+use madang_engine::access::Rights;
 use madang_engine::id::ConnId;
 use madang_engine::peer::home_of;
 use madang_engine::publish::{Publish, PublishRefusal, Receipt, Ticket};
@@ -82,6 +84,7 @@ impl Drop for Waiting {
 enum Reason {
     Off,
     Unauthorized,
+    Forbidden,
     Invalid,
     NoRoom,
     RawRoom,
@@ -92,9 +95,10 @@ enum Reason {
     Timeout,
 }
 
-const REASONS: [(Reason, Counter); 10] = [
+const REASONS: [(Reason, Counter); 11] = [
     (Reason::Off, Counter::PublishOff),
     (Reason::Unauthorized, Counter::PublishUnauthorized),
+    (Reason::Forbidden, Counter::PublishForbidden),
     (Reason::Invalid, Counter::PublishInvalid),
     (Reason::NoRoom, Counter::PublishNoRoom),
     (Reason::RawRoom, Counter::PublishRawRoom),
@@ -125,6 +129,11 @@ impl Publishing {
     /// Makes the players' shards known, each at the index of its number.
     pub(super) fn connect(&mut self, shards: Vec<Mailbox>) {
         self.shards = shards;
+    }
+
+    /// The players' shards.
+    pub(super) fn shards(&self) -> &[Mailbox] {
+        &self.shards
     }
 
     /// When an answer is overdue.
@@ -193,21 +202,22 @@ impl Publishing {
     }
 
     /// What a request's head says, if it may be listened to.
-    fn terms<'r>(&self, room: &'r str, request: &Request<'r>) -> Result<Terms<'r>, Refused> {
-        if self.settings.keys.is_empty() {
-            let text = "publishing is off here: the operator lists secrets in watch.publish_keys";
+    fn terms<'r>(
+        &self,
+        auth: &Auth,
+        room: &'r str,
+        request: &Request<'r>,
+    ) -> Result<Terms<'r>, Refused> {
+        if self.settings.keys.is_empty() && !auth.takes_tokens() {
+            let text = "publishing is off here: the operator lists secrets in watch.publish_keys, or \
+                        keys for tokens in auth.keys";
             return Err((Reason::Off, Response::text(404, text)));
         }
         if request.method != "POST" {
             let response = Response::text(405, "events are published with POST");
             return Err((Reason::Invalid, response.header("Allow", "POST")));
         }
-        if !self.may_publish(request) {
-            let text = "publishing needs a key of the server: Authorization: Bearer {key}";
-            let challenge = "Bearer realm=\"publish\"";
-            let response = Response::text(401, text).header("WWW-Authenticate", challenge);
-            return Err((Reason::Unauthorized, response));
-        }
+        let rights = self.rights(auth, room, request)?;
         if !is_room_name(room) {
             return Err(invalid(
                 400,
@@ -220,12 +230,42 @@ impl Publishing {
         if request.header("content-length").is_none() {
             return Err(invalid(411, "say how long the body is: Content-Length"));
         }
-        Terms::read(request).map_err(|(status, text)| invalid(status, text))
+        let mut terms = Terms::read(request).map_err(|(status, text)| invalid(status, text))?;
+        terms.may_create &= rights.has(Rights::CREATE);
+        Ok(terms)
+    }
+
+    /// What whoever asks may do in a room: everything with one of the keys, else what a token says.
+    fn rights(&self, auth: &Auth, room: &str, request: &Request<'_>) -> Result<Rights, Refused> {
+        if self.has_key(request) {
+            return Ok(Rights::ALL);
+        }
+        let unauthorized = |text: &str| {
+            let challenge = "Bearer realm=\"publish\"";
+            let response = Response::text(401, text).header("WWW-Authenticate", challenge);
+            (Reason::Unauthorized, response)
+        };
+        let missing = "publishing needs a key of the server or a token with the right to: \
+                       Authorization: Bearer {key or token}";
+        let token = match auth::find(request, Ways::Deliberate) {
+            Ok(Some(token)) if auth.takes_tokens() => token,
+            _ => return Err(unauthorized(missing)),
+        };
+        let identity = auth.check(&token).map_err(|refusal| match refusal {
+            Refusal::Banned | Refusal::Busy => (Reason::Unauthorized, auth::unauthorized(refusal)),
+            _ => unauthorized(&refusal.to_string()),
+        })?;
+        let rights = identity.rights(room);
+        if rights.has(Rights::PUBLISH) {
+            return Ok(rights);
+        }
+        let text = "the token gives no right to publish in this room";
+        Err((Reason::Forbidden, Response::text(403, text)))
     }
 
     /// Whether the request has one of the keys. How long that takes says nothing about them but
     /// their number and lengths.
-    fn may_publish(&self, request: &Request<'_>) -> bool {
+    fn has_key(&self, request: &Request<'_>) -> bool {
         let mut fields = request.raw_headers("authorization");
         let (Some(field), None) = (fields.next(), fields.next()) else { return false };
         let field = std::str::from_utf8(field).unwrap_or_default();
@@ -343,12 +383,15 @@ impl WatchDriver {
 
     /// What a request's head says, if it may be listened to and there is time for it.
     fn terms<'r>(&self, room: &'r str, request: &Request<'r>) -> Result<Terms<'r>, Refused> {
-        let terms = self.publishing.terms(room, request)?;
+        let terms = self.publishing.terms(&self.auth, room, request)?;
         if self.is_going_away() { Err(self.publishing.draining()) } else { Ok(terms) }
     }
 
     /// Whether to wait for a body: only whoever may publish sends one. The error is the answer.
     pub(super) fn expect_body(&mut self, request: &Request<'_>) -> Result<(), Response> {
+        if request.path == "/bans" {
+            return self.expect_ban(request).map(drop);
+        }
         let Some(room) = room_of(request) else {
             return match self.answer_without_body(request) {
                 Answer::Respond(response) => Err(response),

@@ -5,9 +5,11 @@ use super::{PATIENCE, Patience};
 use madang_protocol::client::{Class, Publish, Resume};
 use madang_protocol::client::{GetStats, Hello, Join, JoinMode, JoinOptions, JoinTarget, Ping};
 use madang_protocol::ids::{Channel, Cseq};
-use madang_protocol::server::{Joined, Stats, Welcome};
+use madang_protocol::server::{ErrorRef, Joined, Stats, Welcome};
 use madang_protocol::value::{Payload, TypeRef};
-use madang_protocol::{ClientMessage, SUBPROTOCOL, SUBPROTOCOL_JSON, ServerMessage, codec, json};
+use madang_protocol::{
+    ClientMessage, ErrorCode, SUBPROTOCOL, SUBPROTOCOL_JSON, ServerMessage, codec, json,
+};
 use socket2::{Domain, SockRef, Socket, Type};
 use std::collections::VecDeque;
 use std::io;
@@ -123,6 +125,44 @@ impl Client {
         };
         let socket = dial.into().websocket("/play", Some(subprotocol))?;
         Ok(Self { socket, wire, inbox: VecDeque::new(), pings: 0, next_ref: 1 })
+    }
+
+    /// Opens a connection by this path with further header lines, and says nothing yet.
+    pub(crate) fn dial_with(addr: SocketAddr, path: &str, lines: &str, wire: Wire) -> Self {
+        let subprotocol = if wire == Wire::Native { SUBPROTOCOL } else { SUBPROTOCOL_JSON };
+        let uri = format!("ws://{addr}{path}").parse().expect("a valid URI");
+        let mut request = ClientRequestBuilder::new(uri).with_sub_protocol(subprotocol);
+        for (name, value) in lines.lines().filter_map(|line| line.split_once(": ")) {
+            request = match name {
+                "Sec-WebSocket-Protocol" => request.with_sub_protocol(value),
+                _ => request.with_header(name, value),
+            };
+        }
+        let stream = Dial::from(addr).stream();
+        let (socket, _) =
+            client_with_config(request, stream, None).expect("the handshake succeeds");
+        Self { socket, wire, inbox: VecDeque::new(), pings: 0, next_ref: 1 }
+    }
+
+    /// Everything that comes until the end, as text.
+    pub(crate) fn last_words(mut self) -> String {
+        let mut words = String::new();
+        loop {
+            match self.socket.read() {
+                Ok(WsMessage::Close(Some(frame))) => words.push_str(&frame.reason),
+                Ok(message) => words.push_str(message.to_text().unwrap_or_default()),
+                Err(_) => return words,
+            }
+        }
+    }
+
+    /// Asks for a room and gives the code of the refusal.
+    pub(crate) fn refused_join(&mut self, room: &str) -> ErrorCode {
+        let r#ref = self.send_join(room, JoinOptions::default());
+        self.until(|message| match message {
+            ServerMessage::Error(error) if error.r#ref == ErrorRef::Join(r#ref) => Some(error.code),
+            _ => None,
+        })
     }
 
     /// Opens a connection with a new session.

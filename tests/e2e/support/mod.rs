@@ -68,6 +68,8 @@ pub(crate) fn config() -> Config {
     config.play.messages_burst = 1_000_000;
     config.play.bytes_per_second = 1 << 30;
     config.play.bytes_burst = 1 << 30;
+    config.play.joins_per_second = 0;
+    config.play.requests_per_second = 0;
     stream::seal(&mut config);
     config
 }

@@ -18,6 +18,11 @@ pub(crate) struct Process {
 impl Process {
     /// Starts it with `--set` for each setting.
     pub(crate) fn start(settings: &[&str]) -> Self {
+        Self::start_logging_to(settings, Stdio::piped())
+    }
+
+    /// The same with its log somewhere else than in the result of [`Self::wait`].
+    pub(crate) fn start_logging_to(settings: &[&str], log: Stdio) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_madang"));
         command.args(["serve", "--listen", "127.0.0.1:0", "--watch-listen", "127.0.0.1:0"]);
         if let Some(setting) = stream::sealing() {
@@ -26,12 +31,14 @@ impl Process {
         for setting in settings {
             command.args(["--set", setting]);
         }
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
         let mut child = command.spawn().expect("the program starts");
-        let mut stderr = child.stderr.take().expect("it is piped");
+        let stderr = child.stderr.take();
         let log = thread::spawn(move || {
             let mut text = String::new();
-            stderr.read_to_string(&mut text).expect("logs are UTF-8");
+            if let Some(mut stderr) = stderr {
+                stderr.read_to_string(&mut text).expect("logs are UTF-8");
+            }
             text
         });
         let stdout = BufReader::new(child.stdout.take().expect("it is piped"));

@@ -1,0 +1,175 @@
+//! Whose requests the side listener answers: tokens of spectators and backends, users that are kept out.
+
+use super::driver::WatchDriver;
+use super::feed::WatchPacket;
+use crate::auth::{self, Refusal, Ways};
+use crate::net::http::{Request, Response};
+use crate::shard::Packet;
+use madang_engine::access::{Identity, Rights, UserKey};
+use madang_engine::id::ConnId;
+use madang_engine::time::Time;
+use madang_protocol::limits::{BAN_SECONDS_MAX, USER_BYTES_MAX};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The wall clock is looked at again after this long at most: it may be set.
+const RECHECK_MS: u64 = 60_000;
+
+/// Streams that somebody with a token opened.
+#[derive(Debug, Default)]
+pub(super) struct Guests {
+    all: BTreeMap<ConnId, Arc<Identity>>,
+    /// Whose head is being written.
+    pub(super) opening: Option<Arc<Identity>>,
+}
+
+impl Guests {
+    /// A stream is open. Returns when it has to be looked at again.
+    pub(super) fn opened(
+        &mut self,
+        conn: ConnId,
+        (now, wall_ms): (Time, u64),
+        late_ms: u64,
+    ) -> Option<Time> {
+        let identity = self.opening.take().filter(|identity| identity.user.is_some())?;
+        self.all.insert(conn, identity);
+        self.next_look(conn, (now, wall_ms), late_ms)
+    }
+
+    /// When a stream has to be looked at again; none if never.
+    fn next_look(&self, conn: ConnId, (now, wall_ms): (Time, u64), late_ms: u64) -> Option<Time> {
+        let end_ms = self.all.get(&conn)?.expires_ms?.saturating_add(late_ms);
+        Some(now.plus_ms(end_ms.saturating_sub(wall_ms).clamp(1, RECHECK_MS)))
+    }
+
+    /// Looks at a stream: when to look next, or the error if its token is of the past.
+    pub(super) fn look(
+        &mut self,
+        conn: ConnId,
+        now: (Time, u64),
+        late_ms: u64,
+    ) -> Result<Option<Time>, ()> {
+        let Some(end_ms) = self.all.get(&conn).and_then(|identity| identity.expires_ms) else {
+            return Ok(None);
+        };
+        if end_ms.saturating_add(late_ms) <= now.1 {
+            return Err(());
+        }
+        Ok(self.next_look(conn, now, late_ms))
+    }
+
+    pub(super) fn left(&mut self, conn: ConnId) {
+        self.all.remove(&conn);
+    }
+
+    /// The streams of a user.
+    pub(super) fn of_user(&self, user: &UserKey) -> Vec<ConnId> {
+        let is_theirs = |identity: &Identity| {
+            identity.user.as_deref() == Some(&*user.user) && identity.app == user.app
+        };
+        self.all.iter().filter(|(_, identity)| is_theirs(identity)).map(|(conn, _)| *conn).collect()
+    }
+}
+
+/// The body of a request to keep a user out.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Ban {
+    user: String,
+    seconds: u32,
+}
+
+impl WatchDriver {
+    /// Who asks. A token is checked at once: these threads give way to the players'.
+    pub(super) fn who(
+        &self,
+        request: &Request<'_>,
+        ways: Ways<'_>,
+    ) -> Result<Arc<Identity>, Refusal> {
+        match auth::find(request, ways) {
+            Ok(Some(token)) => self.auth.check(&token),
+            Ok(None) => self.auth.anonymous(),
+            Err(refusal) => Err(self.auth.counted(refusal)),
+        }
+    }
+
+    /// Who watches, if it may: a room, or the directory.
+    pub(super) fn spectator(
+        &self,
+        room: Option<&str>,
+        request: &Request<'_>,
+    ) -> Result<Arc<Identity>, Response> {
+        let ways = Ways::All(self.auth.cookie());
+        let identity = self.who(request, ways).map_err(auth::unauthorized)?;
+        let may_watch = match room {
+            Some(room) => identity.rights(room).has(Rights::WATCH),
+            None => identity.has_anywhere(Rights::WATCH),
+        };
+        if may_watch { Ok(identity) } else { Err(lacking(&identity, "watch", &self.auth)) }
+    }
+
+    /// The answer to `POST /bans`; none when the path is another.
+    pub(super) fn answer_bans(&mut self, request: &Request<'_>) -> Option<Response> {
+        if request.path != "/bans" {
+            return None;
+        }
+        Some(self.ban(request).unwrap_or_else(|refused| refused))
+    }
+
+    /// Whether to wait for the body of such a request. The error is the answer.
+    pub(super) fn expect_ban(&self, request: &Request<'_>) -> Result<Arc<Identity>, Response> {
+        if request.method != "POST" {
+            return Err(Response::text(405, "users are kept out with POST").header("Allow", "POST"));
+        }
+        let identity = self.who(request, Ways::Deliberate).map_err(auth::unauthorized)?;
+        if !identity.everywhere().has(Rights::MANAGE) {
+            return Err(lacking(&identity, "manage (in all rooms: \"*\")", &self.auth));
+        }
+        Ok(identity)
+    }
+
+    fn ban(&mut self, request: &Request<'_>) -> Result<Response, Response> {
+        let manager = self.expect_ban(request)?;
+        // What the parser says may repeat what was written.
+        let ban: Ban = serde_json::from_slice(request.body).map_err(|_| {
+            Response::text(400, "the body is {\"user\": text, \"seconds\": number}; 0 seconds let the user in again")
+        })?;
+        if !(1..=USER_BYTES_MAX).contains(&ban.user.len()) || ban.seconds > BAN_SECONDS_MAX {
+            let text = format!(
+                "a user has 1 to {USER_BYTES_MAX} bytes, and a ban is for up to {BAN_SECONDS_MAX} seconds"
+            );
+            return Err(Response::text(400, &text));
+        }
+        let user = UserKey { app: manager.app.clone(), user: ban.user.into() };
+        if ban.seconds == 0 {
+            self.auth.unban(&user);
+            return Ok(Response::new(204));
+        }
+        if !self.auth.ban(user.clone(), u64::from(ban.seconds) * 1000) {
+            return Err(Response::text(
+                503,
+                "there is no place for another ban (auth.bans_max); lift some first",
+            ));
+        }
+        let shards =
+            self.publishing.shards().iter().map(|to| to.send(Packet::Expel(user.clone())).is_ok());
+        let watchers =
+            self.boxes.iter().map(|to| to.mailbox.send(WatchPacket::Expel(user.clone())).is_ok());
+        if shards.chain(watchers).fold(true, |all, one| all & one) {
+            Ok(Response::new(204))
+        } else {
+            let text =
+                "the user comes in no more, but may not have been sent away everywhere; try again";
+            Err(Response::text(503, text))
+        }
+    }
+}
+
+/// The answer to somebody who is known and may not, or is not known and has to be.
+pub(super) fn lacking(identity: &Identity, right: &str, auth: &auth::Auth) -> Response {
+    if identity.user.is_none() && auth.takes_tokens() {
+        return auth::unauthorized(auth.counted(Refusal::Missing));
+    }
+    Response::text(403, &format!("this needs the right to {right}"))
+}
