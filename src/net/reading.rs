@@ -265,7 +265,7 @@ impl<D: Driver> Core<D> {
                 self.driver.on_message(&mut io, id, &data, text);
             }
             Some(Event::Ping(payload)) => {
-                conn.tail.get_or_insert_default().set_pong(&payload);
+                conn.tail.get_or_insert_default().add_pong(&payload);
                 self.conns.queue_flush(id);
                 self.seen(id, rest.0);
             }

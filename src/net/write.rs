@@ -202,19 +202,22 @@ impl<'a> Outbound<'a> {
     }
 }
 
+/// Most bytes of answers to pings that wait.
+const PONGS_BYTES_MAX: usize = 4 << 10;
+
 /// What waits for a socket: the rest of a write call, answers, control frames.
 ///
 /// Bounded: `bytes` by [`super::NetConfig::fill_bytes_max`] and one frame that is too small to be
-/// shared, or by an HTTP head; `shared` is one frame or body; `pong` and `close` are control
-/// frames.
+/// shared, or by an HTTP head; `shared` is one frame or body; `pongs` by [`PONGS_BYTES_MAX`], and
+/// `close` is a control frame.
 #[derive(Debug, Default)]
 pub(super) struct Tail {
     /// First these,
     bytes: Vec<u8>,
     /// then this from its offset.
     shared: Option<(Shared, usize)>,
-    /// The newest ping's answer (RFC 6455 section 5.5.3), put behind `bytes` when it is its turn.
-    pong: Option<Box<[u8]>>,
+    /// The answers to pings, put behind `bytes` when it is their turn.
+    pongs: Vec<u8>,
     /// The Close frame, put behind everything when it is its turn.
     close: Option<Box<[u8]>>,
 }
@@ -256,13 +259,17 @@ impl Tail {
         }
     }
 
-    /// Answers a ping, instead of any earlier one that still waits.
-    pub(super) fn set_pong(&mut self, payload: &[u8]) {
-        self.pong = Some(control(PONG, payload));
+    /// Answers a ping. Where too many answers wait, instead of all of them (RFC 6455 section 5.5.3).
+    pub(super) fn add_pong(&mut self, payload: &[u8]) {
+        let pong = control(PONG, payload);
+        if self.pongs.len() + pong.len() > PONGS_BYTES_MAX {
+            self.pongs.clear();
+        }
+        self.pongs.extend_from_slice(&pong);
     }
 
     pub(super) fn has_pong(&self) -> bool {
-        self.pong.is_some()
+        !self.pongs.is_empty()
     }
 
     /// Ends the connection with a Close frame; without a code if there is none.
@@ -284,8 +291,9 @@ impl Tail {
         if self.shared.is_some() {
             return;
         }
-        for control in [self.pong.take(), self.close.take()].into_iter().flatten() {
-            self.bytes.extend_from_slice(&control);
+        self.bytes.append(&mut self.pongs);
+        if let Some(close) = self.close.take() {
+            self.bytes.extend_from_slice(&close);
         }
     }
 
@@ -310,7 +318,7 @@ impl Tail {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.has_no_bytes() && self.pong.is_none() && self.close.is_none()
+        self.has_no_bytes() && self.pongs.is_empty() && self.close.is_none()
     }
 
     /// Takes account of `written` bytes of a write call that was given [`Self::bytes`], `scratch`,
@@ -565,15 +573,29 @@ mod tests {
     fn control_frames_wait_until_a_shared_frame_is_written() {
         let mut tail = Tail::default();
         tail.advance(0, b"head", Some(Frame::new(b"frame")));
-        tail.set_pong(b"old");
-        tail.set_pong(b"new");
+        tail.add_pong(b"old");
+        tail.add_pong(b"new");
         tail.set_close(Some(1000), "bye");
         tail.load_controls();
         assert_eq!((tail.bytes(), tail.shared()), (&b"head"[..], &b"frame"[..]));
         assert_eq!(tail.room(100), 0);
         tail.advance(9, &[], None);
         tail.load_controls();
-        assert_eq!(parse(tail.bytes()), [(0x8a, b"new".to_vec()), (0x88, b"\x03\xe8bye".to_vec())]);
+        let pong = |payload: &[u8]| (0x8a, payload.to_vec());
+        let close = (0x88, b"\x03\xe8bye".to_vec());
+        assert_eq!(parse(tail.bytes()), [pong(b"old"), pong(b"new"), close]);
+    }
+
+    #[test]
+    fn answers_to_pings_are_bounded_and_the_newest_is_among_them() {
+        let mut tail = Tail::default();
+        for number in 0..1000_u32 {
+            tail.add_pong(&number.to_be_bytes());
+            assert!(tail.pongs.len() <= PONGS_BYTES_MAX);
+        }
+        tail.load_controls();
+        let newest = (0x8a, 999_u32.to_be_bytes().to_vec());
+        assert_eq!(parse(tail.bytes()).last(), Some(&newest));
     }
 
     #[test]

@@ -84,6 +84,8 @@ struct Partial {
     fragmented: Option<bool>,
     /// The payload of the message in progress so far, unmasked.
     message: Vec<u8>,
+    /// How much of it is known to be UTF-8, if it is text.
+    text_bytes: usize,
     /// Headers and payloads of the message in progress so far, as announced.
     wire_bytes: u64,
     /// The payload of the control frame in progress so far, unmasked.
@@ -130,8 +132,12 @@ impl Decoder {
                     Err((code, why)) => return Some(Event::Violation { code, why }),
                 },
             };
-            let payload = self.payload(frame, input, message_bytes_max)?;
-            match self.event(frame.kind, frame.is_final, payload) {
+            let event = match self.payload(frame, input, message_bytes_max) {
+                Ok(Some(payload)) => self.event(frame.kind, frame.is_final, payload),
+                Ok(None) => return None,
+                Err(violation) => Err(violation),
+            };
+            match event {
                 Ok(Some(event)) => return Some(event),
                 Ok(None) => {}
                 Err((code, why)) => return Some(Event::Violation { code, why }),
@@ -257,13 +263,13 @@ impl Decoder {
 
     /// The frame's payload, unmasked, when it is complete: lent from the input if it lies there
     /// whole and begins nothing longer. For a data frame of a longer message it is empty and the
-    /// bytes are in `message`.
+    /// bytes are in `message`. Text that cannot become UTF-8 any more is refused before its end.
     fn payload<'a>(
         &mut self,
         mut frame: Frame,
         input: &mut Unread<'a>,
         message_bytes_max: usize,
-    ) -> Option<Cow<'a, [u8]>> {
+    ) -> Result<Option<Cow<'a, [u8]>>, Violation> {
         let control = frame.kind.is_control();
         let alone = match &self.partial {
             None => control || frame.is_final,
@@ -275,7 +281,7 @@ impl Decoder {
         if alone && input.0.len() >= frame.left {
             let payload = input.take(frame.left);
             unmask(payload, frame.mask);
-            return Some(Cow::Borrowed(payload));
+            return Ok(Some(Cow::Borrowed(payload)));
         }
         let partial = self.partial.get_or_insert_default();
         let chunk = input.take(frame.left.min(input.0.len()));
@@ -286,18 +292,21 @@ impl Decoder {
             append(&mut partial.control, chunk, CONTROL_BYTES_MAX);
         } else {
             append(&mut partial.message, chunk, message_bytes_max);
+            if partial.fragmented.unwrap_or(frame.kind == Kind::Text) {
+                partial.check_text()?;
+            }
         }
         if frame.left > 0 {
             partial.frame = Some(frame);
-            return None;
+            return Ok(None);
         }
-        Some(if control {
+        Ok(Some(if control {
             Cow::Owned(std::mem::take(&mut partial.control))
         } else if frame.is_final {
             Cow::Owned(std::mem::take(&mut partial.message))
         } else {
             Cow::Borrowed(&[])
-        })
+        }))
     }
 
     /// What a complete frame means, with the state behind it updated.
@@ -328,6 +337,18 @@ impl Decoder {
             return Err((NOT_UTF8, "a text message is not UTF-8"));
         }
         Ok(Some(Event::Message { data: payload, text }))
+    }
+}
+
+impl Partial {
+    /// Looks at what has come of a text; a letter that is not whole yet may become so.
+    fn check_text(&mut self) -> Result<(), Violation> {
+        match std::str::from_utf8(&self.message[self.text_bytes..]) {
+            Ok(text) => self.text_bytes += text.len(),
+            Err(error) if error.error_len().is_none() => self.text_bytes += error.valid_up_to(),
+            Err(_) => return Err((NOT_UTF8, "a text message is not UTF-8")),
+        }
+        Ok(())
     }
 }
 

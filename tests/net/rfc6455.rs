@@ -173,9 +173,9 @@ fn clauses() -> Vec<(String, Vec<u8>, Heard)> {
     add("5.5.1: a reason that is not", close(1000, &[0xce]), Heard::Closed(1007));
     add("5.5.1: the longest reason", close(1000, &long[..123]), Heard::Closed(1000));
     add(
-        "5.5.2: the newest ping is answered",
-        frame(PING, b"payload"),
-        hears(&[(PONG, b"payload")]),
+        "5.5.2: every ping is answered, in order",
+        (0..10).flat_map(|n| frame(PING, &[n; 120])).collect(),
+        Heard::Frames((0..10).map(|n| (PONG, vec![n; 120])).collect()),
     );
     add(
         "5.5.3: a pong that nobody asked for",
@@ -220,6 +220,17 @@ fn clauses() -> Vec<(String, Vec<u8>, Heard)> {
         add(&format!("8.1: {what}"), frame(TEXT, bytes), Heard::Closed(1007));
         let cut = frames(&[(BEGIN_TEXT, b"fine"), (LAST, bytes)]);
         add(&format!("8.1: {what}, in a fragment"), cut, Heard::Closed(1007));
+    }
+    for (what, bytes) in [
+        ("a byte that is never there", &[0xff][..]),
+        ("a surrogate, cut", &[0xed, 0xa0]),
+        ("beyond the last letter, cut", &[b'a', 0xf4, 0x90]),
+    ] {
+        let begun = frame(BEGIN_TEXT, bytes);
+        add(&format!("8.1: at once, before the end: {what}"), begun, Heard::Closed(1007));
+        let mut long = frame(TEXT, &[bytes, &[b'x'; 60]].concat());
+        long.truncate(long.len() - 50);
+        add(&format!("8.1: and in the middle of a frame: {what}"), long, Heard::Closed(1007));
     }
     let header = [&[BINARY, 0xff], &((1_u64 << 20) + 1).to_be_bytes()[..]].concat();
     add("10.4: a message beyond the bound", headed(&header, b""), Heard::Closed(1009));

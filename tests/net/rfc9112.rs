@@ -57,7 +57,9 @@ fn cases() -> Vec<Case> {
         case("2.3: version 1.2", line("GET /path?x HTTP/1.2"), &[505]),
         case("2.3: version 2", line("GET /path?x HTTP/2.0"), &[505]),
         case("2.3: the preface of version 2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &[505]),
-        case("2.3: a version in small letters", line("GET /path?x http/1.1"), &[505]),
+        case("2.3: a version in small letters", line("GET /path?x http/1.1"), &[400]),
+        case("2.3: a version of two digits", line("GET /path?x HTTP/1.10"), &[400]),
+        case("2.3: something else for a version", line("GET /path?x ICY/1.0"), &[400]),
         case("2.3: no version at all", line("GET /path?x"), &[400]),
         case("3: two spaces", line("GET  /path?x HTTP/1.1"), &[400]),
         case("3: a tab", line("GET\t/path?x HTTP/1.1"), &[400]),
@@ -169,8 +171,14 @@ fn cases() -> Vec<Case> {
         case("9.3: requests in a row", format!("{NEXT}{NEXT}{NEXT}"), &[200, 200, 200]),
         case(
             "9.3: a body is not a request",
-            post("Content-Length: 37", "GET /path?smuggled HTTP/1.1\r\nHost: h\r\n"),
+            post("Content-Length: 40", "GET /path?smuggled HTTP/1.1\r\nHost: h\r\n\r\n"),
             &[200, 200],
+        ),
+        case(
+            "9.3: nor is one that is sent to where nothing is",
+            post("Content-Length: 40", "GET /path?smuggled HTTP/1.1\r\nHost: h\r\n\r\n")
+                .replace("/body", "/nothing"),
+            &[404, 200],
         ),
         case("10.1.1 of RFC 9110: another expectation", with("Expect: 200-ok"), &[417]),
     ]

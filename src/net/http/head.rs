@@ -7,6 +7,9 @@ use httparse::{EMPTY_HEADER, Header};
 /// Most header fields of a request; more are answered 431.
 const HEADERS_MAX: usize = 64;
 
+/// What is longer is no method that anybody knows.
+const METHOD_BYTES_MAX: usize = 32;
+
 /// Room for a head's fields, on the stack of the caller.
 pub(in super::super) type Fields<'a> = [Header<'a>; HEADERS_MAX];
 
@@ -36,6 +39,10 @@ pub(in super::super) fn find_end(
     config: &NetConfig,
 ) -> Result<Option<usize>, Response> {
     let within = &bytes[..bytes.len().min(config.head_bytes_max)];
+    // First, so that the answer is the same however much has come at once.
+    if scanned < METHOD_BYTES_MAX && !begins_like_http(within) {
+        return Err(refuse(400, "This is not HTTP; is it TLS on a plain port?"));
+    }
     for at in scanned..within.len() {
         match within[at] {
             b'\n' if at == 0 || within[at - 1] != b'\r' => {
@@ -44,9 +51,6 @@ pub(in super::super) fn find_end(
             b'\n' if within[..=at].ends_with(b"\r\n\r\n") => return Ok(Some(at + 1)),
             _ => {}
         }
-    }
-    if scanned < 32 && !begins_like_http(within) {
-        return Err(refuse(400, "This is not HTTP; is it TLS on a plain port?"));
     }
     if bytes.len() < config.head_bytes_max {
         return Ok(None);
@@ -69,7 +73,7 @@ pub(in super::super) fn parse<'a>(
         Ok(httparse::Status::Complete(used)) if used == bytes.len() => {}
         Ok(_) => return Err(refuse(400, "The HTTP head is malformed.")),
         Err(httparse::Error::TooManyHeaders) => return Err(too_many_fields(config)),
-        Err(httparse::Error::Version) => {
+        Err(httparse::Error::Version) if ends_in_version(bytes) => {
             return Err(refuse(505, "Only HTTP/1.0 and HTTP/1.1 are spoken here."));
         }
         Err(error) => {
@@ -121,13 +125,23 @@ fn target_too_long(config: &NetConfig) -> Response {
 /// Whether the first bytes can be those of a method: so that noise is refused at once, and not at
 /// the deadline.
 fn begins_like_http(bytes: &[u8]) -> bool {
-    let method = bytes.iter().take(32).take_while(|byte| **byte != b' ');
-    method.clone().count() < 32 && method.clone().all(|byte| is_token_byte(*byte))
+    let method = bytes.iter().take(METHOD_BYTES_MAX).take_while(|byte| **byte != b' ');
+    method.clone().count() < METHOD_BYTES_MAX && method.clone().all(|byte| is_token_byte(*byte))
 }
 
 /// RFC 9110 section 5.6.2.
 fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// Whether the first line ends in a version of HTTP, any version (RFC 9112 section 2.3), and not in
+/// something else that stands where a version is expected.
+fn ends_in_version(head: &[u8]) -> bool {
+    let line = head.split(|byte| *byte == b'\r').find(|line| !line.trim_ascii().is_empty());
+    let words: Vec<_> = line.unwrap_or_default().split(|byte| *byte == b' ').collect();
+    let [_, _, version] = words.as_slice() else { return false };
+    matches!(version.strip_prefix(b"HTTP/"), Some([major, b'.', minor])
+        if major.is_ascii_digit() && minor.is_ascii_digit())
 }
 
 /// Path and query of a target in origin, absolute or asterisk form (RFC 9112 section 3.2).
@@ -354,6 +368,9 @@ mod tests {
     fn noise_is_refused_before_its_end() {
         assert_eq!(status("\x16\x03\x01\x02"), 400);
         assert_eq!(status(&"a".repeat(33)), 400);
+        // Found by fuzzing: it was a method when its head came at once.
+        assert_eq!(status(&format!("{} / HTTP/1.1\r\nHost: h\r\n\r\n", "A".repeat(32))), 400);
+        assert_eq!(status(&format!("{} / HTTP/1.1\r\nHost: h\r\n\r\n", "A".repeat(31))), 200);
         assert_eq!(status("GE"), 0);
     }
 }

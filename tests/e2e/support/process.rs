@@ -9,7 +9,7 @@ use std::thread::{self, JoinHandle};
 
 /// `madang serve` on free ports; killed if it is still there when dropped.
 pub(crate) struct Process {
-    child: Child,
+    pub(crate) child: Child,
     pub(crate) play: SocketAddr,
     pub(crate) watch: SocketAddr,
     log: Option<JoinHandle<String>>,
