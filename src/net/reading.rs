@@ -16,6 +16,13 @@ use madang_protocol::CloseCode;
 /// Most reads from a peer that a stream is written to.
 const DISCARDED_READS_MAX: u16 = 64;
 
+/// How many messages a turn shares out among those who are ready, beside each one's own bound: where
+/// many send more than the shard can pass on, a turn stays short, and whoever sends little waits for
+/// one round of the others and not for all that they have sent.
+const MESSAGES_OF_A_TURN: usize = 512;
+/// But each gets so many.
+const MESSAGES_MIN: usize = 2;
+
 /// The first byte of a TLS connection.
 const TLS_HANDSHAKE: u8 = 0x16;
 
@@ -45,14 +52,17 @@ enum Left {
 impl<D: Driver> Core<D> {
     /// Reads every connection that was ready when this began, once.
     pub(super) fn read(&mut self, buffer: &mut [u8]) {
-        for _ in 0..self.conns.ready.len() {
+        let crowd = self.conns.ready.len();
+        let share = MESSAGES_OF_A_TURN / crowd.max(1);
+        let messages = share.max(MESSAGES_MIN).min(self.conns.config.read_messages_per_turn);
+        for _ in 0..crowd {
             if self.driver.is_pressed() {
                 break;
             }
             let Some(id) = self.conns.ready.pop_front() else { break };
             let Some(conn) = self.conns.get_mut(id) else { continue };
             conn.in_ready = false;
-            self.read_one(id, buffer);
+            self.read_one(id, buffer, messages);
             self.conns.queue_read(id);
         }
         self.shake_hands(buffer);
@@ -68,16 +78,13 @@ impl<D: Driver> Core<D> {
             let Some(id) = self.conns.handshakes.pop_front() else { break };
             let Some(conn) = self.conns.get_mut(id) else { continue };
             conn.in_ready = false;
-            self.read_one(id, buffer);
+            self.read_one(id, buffer, MESSAGES_MIN);
             self.conns.queue_read(id);
         }
     }
 
-    fn read_one(&mut self, id: ConnId, buffer: &mut [u8]) {
-        let mut budget = Budget {
-            bytes: self.conns.config.read_bytes_per_turn,
-            messages: self.conns.config.read_messages_per_turn,
-        };
+    fn read_one(&mut self, id: ConnId, buffer: &mut [u8], messages: usize) {
+        let mut budget = Budget { bytes: self.conns.config.read_bytes_per_turn, messages };
         if !self.read_preamble(id) {
             return;
         }
@@ -269,7 +276,7 @@ impl<D: Driver> Core<D> {
                 self.conns.queue_flush(id);
                 self.seen(id, rest.0);
             }
-            Some(Event::Pong) | None => self.seen(id, rest.0),
+            Some(Event::Pong | Event::Fragment) | None => self.seen(id, rest.0),
             Some(Event::Close(code)) => {
                 // RFC 6455 section 5.5.1: the answer carries the code that came.
                 let echo = Some(code).filter(|code| *code != ws::NO_CODE);

@@ -42,6 +42,9 @@ pub enum Event<'a> {
     Ping(Cow<'a, [u8]>),
     /// A pong.
     Pong,
+    /// A frame of a message that goes on: so that a flood of them, of no bytes each, is counted like
+    /// one of messages.
+    Fragment,
     /// A valid Close frame; 1005 when it had no code. What follows is to be ignored.
     Close(u16),
     /// The connection is to be failed with this code. The decoder must not be used any more.
@@ -122,27 +125,21 @@ impl Decoder {
         input: &mut Unread<'a>,
         message_bytes_max: usize,
     ) -> Option<Event<'a>> {
-        loop {
-            let kept = self.partial.as_mut().and_then(|partial| partial.frame.take());
-            let frame = match kept {
-                Some(frame) => frame,
-                None => match self.header(input, message_bytes_max) {
-                    Ok(Some(frame)) => frame,
-                    Ok(None) => return None,
-                    Err((code, why)) => return Some(Event::Violation { code, why }),
-                },
-            };
-            let event = match self.payload(frame, input, message_bytes_max) {
-                Ok(Some(payload)) => self.event(frame.kind, frame.is_final, payload),
+        let kept = self.partial.as_mut().and_then(|partial| partial.frame.take());
+        let frame = match kept {
+            Some(frame) => frame,
+            None => match self.header(input, message_bytes_max) {
+                Ok(Some(frame)) => frame,
                 Ok(None) => return None,
-                Err(violation) => Err(violation),
-            };
-            match event {
-                Ok(Some(event)) => return Some(event),
-                Ok(None) => {}
                 Err((code, why)) => return Some(Event::Violation { code, why }),
-            }
-        }
+            },
+        };
+        let event = match self.payload(frame, input, message_bytes_max) {
+            Ok(Some(payload)) => self.event(frame.kind, frame.is_final, payload),
+            Ok(None) => return None,
+            Err(violation) => Err(violation),
+        };
+        Some(event.unwrap_or_else(|(code, why)| Event::Violation { code, why }))
     }
 
     /// Takes a frame header off the input, with what is kept of it, and checks it.
@@ -315,14 +312,14 @@ impl Decoder {
         kind: Kind,
         is_final: bool,
         payload: Cow<'a, [u8]>,
-    ) -> Result<Option<Event<'a>>, Violation> {
+    ) -> Result<Event<'a>, Violation> {
         if kind.is_control() {
             // A box that only served this frame goes; one with a message in progress stays.
             self.partial = self.partial.take().filter(|partial| partial.fragmented.is_some());
             return match kind {
-                Kind::Ping => Ok(Some(Event::Ping(payload))),
-                Kind::Pong => Ok(Some(Event::Pong)),
-                _ => close_code(&payload).map(|code| Some(Event::Close(code))),
+                Kind::Ping => Ok(Event::Ping(payload)),
+                Kind::Pong => Ok(Event::Pong),
+                _ => close_code(&payload).map(Event::Close),
             };
         }
         let fragmented = self.partial.as_ref().and_then(|partial| partial.fragmented);
@@ -330,13 +327,13 @@ impl Decoder {
         if !is_final {
             let partial = self.partial.get_or_insert_default();
             partial.fragmented = Some(text);
-            return Ok(None);
+            return Ok(Event::Fragment);
         }
         self.partial = None;
         if text && std::str::from_utf8(&payload).is_err() {
             return Err((NOT_UTF8, "a text message is not UTF-8"));
         }
-        Ok(Some(Event::Message { data: payload, text }))
+        Ok(Event::Message { data: payload, text })
     }
 }
 
@@ -432,6 +429,7 @@ mod tests {
             }
             Event::Ping(data) => Event::Ping(Cow::Owned(data.into_owned())),
             Event::Pong => Event::Pong,
+            Event::Fragment => Event::Fragment,
             Event::Close(code) => Event::Close(code),
             Event::Violation { code, why } => Event::Violation { code, why },
         }
@@ -469,7 +467,9 @@ mod tests {
             let mut input = Unread(&mut chunk);
             while let Some(event) = decoder.next(&mut input, MAX) {
                 let last = matches!(event, Event::Close(_) | Event::Violation { .. });
-                events.push(own(event));
+                if event != Event::Fragment {
+                    events.push(own(event));
+                }
                 if last {
                     return events;
                 }
@@ -477,6 +477,16 @@ mod tests {
             assert!(input.0.is_empty());
         }
         events
+    }
+
+    #[test]
+    fn each_fragment_is_an_event_of_its_own() {
+        let mut stream = [frame(0x01, b""), frame(0x00, b"").repeat(1000)].concat();
+        let (mut decoder, mut input) = (Decoder::default(), Unread(&mut stream));
+        for _ in 0..=1000 {
+            assert_eq!(decoder.next(&mut input, MAX), Some(Event::Fragment));
+        }
+        assert_eq!(decoder.next(&mut input, MAX), None);
     }
 
     fn all(stream: &[u8]) -> Vec<Owned> {

@@ -152,8 +152,8 @@ fn a_proxys_header_says_who_comes_and_nobody_elses_does() {
     }
     server.seen[0].wait("the failures", |state| state.counters.preamble_failures == 3);
     let mut liar = from([127, 0, 0, 2], &server);
-    // As a request it is one of no version that anybody speaks.
-    assert_eq!(ask(&mut liar, &format!("{line}{}", request(""))).0, 505);
+    // As a request it is malformed.
+    assert_eq!(ask(&mut liar, &format!("{line}{}", request(""))).0, 400);
     drop(liar);
     // Whoever says half of one and nothing more ends at the head's deadline, or with its own end.
     let mut half = from(PROXY, &server);
