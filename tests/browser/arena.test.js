@@ -169,7 +169,7 @@ test('two play, and see each other move', { timeout: 180_000 }, async (t) => {
   });
 
   await t.test('a dropped connection comes back to the same dancer', async () => {
-    await fox.evaluate(() => window.arena.drop(1200));
+    await fox.evaluate(() => window.arena.drop(3000));
     await fox.locator('#pill[data-state="reconnecting"]').waitFor();
     await fox.locator('#away', { hasText: /Back in \d s/ }).waitFor();
     await fox.locator('#pill[data-state="open"]').waitFor();

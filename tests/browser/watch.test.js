@@ -78,6 +78,38 @@ test('tabs share one stream through the loss of the one that has it, and see wha
   assert.deepEqual(complaints, []);
 });
 
+test('delayed and from the past: the same state at every tick, later and earlier', { timeout: 120_000 }, async () => {
+  const context = await browser.newContext();
+  const live = await tab(context);
+  await eventually(live.seen, (seen) => count(seen) > 60, 'there is a past');
+  const [later, too] = [await tab(context, { delay: '1500ms' }), await tab(context, { delay: 1500 })];
+  const opened = Math.max(...Object.keys((await live.seen()).ticks));
+  const past = await tab(context, { from: '-2s' });
+  for (const it of [later, too, past]) {
+    await eventually(it.seen, (seen) => count(seen) > 60, 'everybody sees ticks');
+  }
+  assert.deepEqual([later, too].map(({ streams }) => streams.length), [1, 0], 'the same delay is one stream');
+  assert.deepEqual(live.streams.length, 1, 'and another one is not it');
+  assert.match(later.streams[0], /\?delay=1500ms$/);
+  // The delayed first: the live one can only have gone on meanwhile.
+  const ends = [];
+  for (const it of [later, live]) {
+    ends.push(Math.max(...Object.keys((await it.seen()).ticks)));
+  }
+  assert.ok(ends[0] < ends[1], `later shows ${ends[0]}, live ${ends[1]}`);
+  assert.ok(Math.min(...Object.keys((await past.seen()).ticks)) < opened, 'the past begins before it was asked for');
+  const truth = (await live.seen()).ticks;
+  for (const it of [later, too, past]) {
+    const { ticks, ids } = await it.seen();
+    const both = Object.keys(ticks).filter((tick) => tick in truth);
+    assert.ok(both.length > 20, `${both.length} ticks in common`);
+    assert.deepEqual(both.filter((tick) => ticks[tick] !== truth[tick]), [], 'the same at every tick');
+    assert.equal(new Set(ids).size, ids.length, 'nothing came twice');
+  }
+  await context.close();
+  assert.deepEqual(complaints, []);
+});
+
 test('a room that is not there, or may not be watched, is said to be so', { timeout: 60_000 }, async () => {
   const page = await (await browser.newContext()).newPage();
   await page.goto(new URL('/healthz', server.demo).href);

@@ -132,10 +132,12 @@ export class Client extends Emitter {
     this.#heartbeat = new Heartbeat(this.#link, pingMs);
     this.#places = new Places(this.#link);
     if (options.storage) {
-      this.#ready = this.#loadTickets().then((shelf) => {
+      const shelved = this.#loadTickets().then((shelf) => {
         this.#shelf = shelf;
         this.#takeUp();
       });
+      // What cannot be loaded costs the resume and nothing else.
+      this.#ready = Promise.allSettled([shelved]);
     }
     watchPage(this.#until.signal, () => this.#wake(), () => this.suspend(), () => this.#show());
     // The application gets to listen, and to join, before the first attempt.
@@ -244,7 +246,7 @@ export class Client extends Emitter {
   async reconnect(ticket, options) {
     const isInTime = this.#attempt === 0;
     const shelf = this.#loadTickets();
-    this.#ready = Promise.all([this.#ready, shelf]);
+    this.#ready = Promise.allSettled([this.#ready, shelf]);
     const found = (await shelf).readTicket(ticket);
     if (!found) {
       throw new MadangError('invalid', 'this is no ticket of a room');

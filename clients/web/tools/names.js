@@ -11,6 +11,9 @@ const JSON_READERS = ['watch', 'watchstate', 'statemodel', 'eventsource'];
 /** Ours, though the platform has properties of that name as well; none that this package asks the platform for. */
 const OURS = ['body', 'connection', 'done', 'features', 'ref', 'restore', 'tag'];
 
+/** Ours, though public declarations mention them: of what applications do not use themselves. */
+const HIDDEN = 'appliedCseq due ext first handle hold isOpen joinMessage meaning nextRef outbox position post release report resumable silent take wire'.split(' ');
+
 /**
  * @param {string} root of the package, with its declarations made
  * @returns {string[]}
@@ -35,7 +38,7 @@ export function internalNames(root) {
       .flatMap((file) => words(read(`node_modules/typescript/lib/${file}`))),
   );
   const used = new Set(sources.flatMap((text) => [...text.matchAll(/(?:\.|[{,(]\s*|^\s+(?:get |set |async |\*)?)([a-z]\w*)/gm)].map(([, name]) => name)));
-  return [...used].filter((name) => !taken.has(name) && (!platform.has(name) || OURS.includes(name))).sort();
+  return [...used].filter((name) => (!taken.has(name) || HIDDEN.includes(name)) && (!platform.has(name) || [...OURS, ...HIDDEN].includes(name))).sort();
 }
 
 /** @param {string} text */

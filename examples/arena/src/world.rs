@@ -225,9 +225,11 @@ impl World {
         let dashing = self.move_players(&inputs);
         self.part_players();
         if self.phase == Phase::Play {
+            // Before new ones: a bag is seen where it leaves the hand, even one that hits at once or flies into
+            // the wall.
+            self.fly_beans();
             self.act(&inputs);
             self.resolve_dashes(&dashing);
-            self.fly_beans();
             self.spring_traps();
             self.pick_up();
             self.hand_in();

@@ -162,6 +162,17 @@ fn a_bag_flies_to_the_first_in_its_way_and_not_through_posts() {
 }
 
 #[test]
+fn a_bag_thrown_into_the_wall_is_seen_for_a_tick() {
+    let mut world = members(1);
+    world.players[0].body.at = [REACH, 0.0];
+    send(&mut world, 1, Input { aim: [127, 0], buttons: THROW, ..Input::default() });
+    world.tick();
+    assert_eq!(world.beans.len(), 1);
+    world.tick();
+    assert!(world.beans.is_empty());
+}
+
+#[test]
 fn a_trap_springs_under_a_rival_and_never_under_its_owner() {
     let mut world = members(2);
     world.players[0].body.at = [0.0, -10.0];
