@@ -263,10 +263,12 @@ fn make_shards(
         let engine_config = shard::engine_config(config, (number, shards), &meter);
         let engine = Engine::new(engine_config, seed()?, Time(0));
         let block = metrics.shard(number);
-        let mut driver = Shard::new(engine, inbox, retry_ms(config), block, Arc::clone(&meter));
+        let net_config = shard::net_config(config, connections_max);
+        let lines = shard::line_settings(config, &net_config);
+        let (retry_ms, metered) = (retry_ms(config), Arc::clone(&meter));
+        let mut driver = Shard::new(engine, inbox, lines, retry_ms, block, metered);
         driver.open_rooms(config.rooms.open.iter().map(|name| name.0.clone()));
         meters.push(meter);
-        let net_config = shard::net_config(config, connections_max);
         let reactor = Reactor::new(net_config, Some(listener), shared.clone(), driver)
             .map_err(|error| StartError::System { what: "cannot make an event loop", error })?;
         mailboxes.push(Mailbox::new(sender, signal, reactor.waker()));

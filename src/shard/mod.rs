@@ -4,35 +4,42 @@
 //! input's outputs are done at once, except what goes to other shards, which is collected and leaves
 //! as one batch per peer at the end of the turn, with at most one wake.
 //!
-//! The parts: `routes.rs` (which URL is which way in), `mail.rs` (what threads send each other),
+//! The parts: `routes.rs` (which URL is which way in), `lines/` (clients without a WebSocket), `mail.rs` (what threads send each other),
 //! `drain.rs` (going away), `settings.rs` (the configuration in the engine's and the net's words).
 
 mod drain;
+mod lines;
 mod mail;
 mod origins;
 mod routes;
 mod settings;
 
+pub use lines::LineSettings;
 pub use mail::{Mailbox, Packet, Signal, inbox, mailbox};
 pub use origins::Origins;
-pub use settings::{access_settings, engine_config, net_config, record_settings, watch_rules};
+pub use settings::{
+    access_settings, engine_config, line_settings, net_config, record_settings, watch_rules,
+};
 
 use crate::metrics::{Block, Counter};
-use crate::net::http::Request;
+use crate::net::http::{Request, Response};
 use crate::net::{Answer, Detached, Driver, Ended, Io, Outbound};
 use crate::record::{self, Recorder};
 use crate::rooms::Meter;
 use crate::watch::Feed;
 use crossbeam_channel::Receiver;
 use drain::Drain;
+use lines::Lines;
 use madang_engine::id::{ConnId, ShardId};
 use madang_engine::input::{Entry, Identity};
 use madang_engine::output::Event;
 use madang_engine::peer::{PeerMsg, home_of};
 use madang_engine::time::Time;
 use madang_engine::{Clock, Engine, Input, Output};
+use madang_protocol::CloseCode;
 use madang_protocol::client::CreateOptions;
 use mail::Post;
+use routes::Route;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -63,6 +70,7 @@ pub struct Shard {
     opening: Option<Entry>,
     /// Ways in of connections, as long as they may still be handed over.
     entries: BTreeMap<ConnId, Entry>,
+    lines: Lines,
     /// Which pages may connect.
     origins: Origins,
     origins_refused: u64,
@@ -79,6 +87,7 @@ impl Shard {
     pub fn new(
         engine: Engine,
         inbox: (Receiver<Packet>, mail::Signal),
+        lines: LineSettings,
         retry_ms: (u32, u32),
         block: Arc<Block>,
         meter: Arc<Meter>,
@@ -95,6 +104,7 @@ impl Shard {
             recorder: Recorder::default(),
             opening: None,
             entries: BTreeMap::new(),
+            lines: Lines::new(lines),
             origins: Origins::default(),
             origins_refused: 0,
             retry_ms,
@@ -151,12 +161,19 @@ impl Shard {
     fn act(&mut self, io: &mut Io<'_>) {
         while let Some(output) = self.engine.poll_output() {
             match output {
+                Output::Flush(conn) if self.lines.owns(conn) => self.lines.flush(io, conn),
                 Output::Flush(conn) => io.flush(conn),
                 Output::Close { conn, code } => {
                     self.entries.remove(&conn);
-                    io.close(conn, code.code, code.name);
+                    self.close(io, conn, code);
+                }
+                Output::ReadPause(conn) if self.lines.owns(conn) => {
+                    self.pause_line(io, conn, true);
                 }
                 Output::ReadPause(conn) => io.pause_read(conn),
+                Output::ReadResume(conn) if self.lines.owns(conn) => {
+                    self.pause_line(io, conn, false);
+                }
                 Output::ReadResume(conn) => io.resume_read(conn),
                 Output::Authenticate { conn, token: _ } => {
                     // Everyone is anonymous; the engine is built for an answer that takes time.
@@ -181,8 +198,22 @@ impl Shard {
         }
     }
 
+    /// Ends a connection that the engine has forgotten.
+    fn close(&mut self, io: &mut Io<'_>, conn: ConnId, code: CloseCode) {
+        if self.lines.owns(conn) {
+            *io.counters().ws_closes.entry(code.code).or_default() += 1;
+            self.close_line(io, conn, code);
+        } else {
+            io.close(conn, code.code, code.name);
+        }
+    }
+
     /// Sends a connection to the shard of its session.
     fn hand_over(&mut self, io: &mut Io<'_>, conn: ConnId, to: ShardId, first: Box<[u8]>) {
+        if self.lines.owns(conn) {
+            // The request was sent to the right shard before there was a line.
+            return self.close_line(io, conn, CloseCode::INTERNAL);
+        }
         let Some(entry) = self.entries.remove(&conn) else { return };
         let Some(socket) = io.detach(conn) else { return };
         let packet = Packet::Session { socket: Box::new(socket), entry, first };
@@ -274,6 +305,13 @@ impl Shard {
         block.set_net(io.counters());
         for (counter, value) in [
             (Counter::Connections, stats.connections),
+            (Counter::Lines, self.lines.len() as u64),
+            (Counter::LinesOpened, self.lines.counts.opened),
+            (Counter::LinesIdle, self.lines.counts.idle),
+            (Counter::LineStreams, self.lines.counts.streams),
+            (Counter::LinePolls, self.lines.counts.polls),
+            (Counter::LineSends, self.lines.counts.sends),
+            (Counter::LineRepeats, self.lines.counts.repeats),
             (Counter::Sessions, stats.sessions),
             (Counter::SessionsAway, stats.sessions_away),
             (Counter::Rooms, stats.rooms),
@@ -314,7 +352,7 @@ impl Shard {
 }
 
 impl Driver for Shard {
-    fn on_request(&mut self, _: &mut Io<'_>, _: ConnId, request: &Request<'_>) -> Answer {
+    fn on_request(&mut self, io: &mut Io<'_>, conn: ConnId, request: &Request<'_>) -> Answer {
         let route = match routes::route(request, self.engine.config()) {
             Ok(route) => route,
             Err(refusal) => return Answer::Respond(refusal.0),
@@ -323,14 +361,46 @@ impl Driver for Shard {
             self.origins_refused += 1;
             return Answer::Respond(refusal);
         }
-        if let Some(home) = route.home.filter(|home| *home != self.number) {
+        let way_in = match route {
+            Route::Socket(way_in) => way_in,
+            Route::Line(verb) => return self.answer_line(io, conn, request, verb),
+        };
+        if self.drain.is_quiet() {
+            // Requests are read for the sake of lines alone.
+            return Answer::Respond(Response::text(503, "the server is going away").closing());
+        }
+        if let Some(home) = way_in.home.filter(|home| *home != self.number) {
             return Answer::Handoff { to: home.0 };
         }
-        self.opening = Some(route.entry);
-        Answer::Upgrade { subprotocol: route.subprotocol, framing: route.framing, tag: 0 }
+        self.opening = Some(way_in.entry);
+        Answer::Upgrade { subprotocol: way_in.subprotocol, framing: way_in.framing, tag: 0 }
     }
 
-    fn on_open(&mut self, io: &mut Io<'_>, conn: ConnId, _: u32) {
+    fn on_body(&mut self, _: &mut Io<'_>, request: &Request<'_>, _: usize) -> Result<(), Response> {
+        let route = routes::route(request, self.engine.config()).map_err(|refusal| refusal.0)?;
+        let Route::Line(verb) = route else { return Ok(()) };
+        if let Err(refusal) = self.origins.check(request) {
+            self.origins_refused += 1;
+            return Err(refusal);
+        }
+        self.check_line_body(request, verb)
+    }
+
+    fn goes_on(&self, request: &Request<'_>) -> bool {
+        matches!(
+            routes::route(request, self.engine.config()),
+            Ok(Route::Line(verb)) if verb != routes::Verb::Open
+        )
+    }
+
+    fn on_gone(&mut self, io: &mut Io<'_>, conn: ConnId) {
+        self.line_waiter_gone(io, conn);
+    }
+
+    fn on_open(&mut self, io: &mut Io<'_>, conn: ConnId, tag: u32) {
+        if tag == lines::STREAM {
+            return self.line_streams(io, conn);
+        }
         let Some(entry) = self.opening.take() else { return };
         if !matches!(entry, Entry::Raw { .. }) {
             self.entries.insert(conn, entry.clone());
@@ -348,12 +418,16 @@ impl Driver for Shard {
 
     fn on_ended(&mut self, io: &mut Io<'_>, conn: ConnId, why: Ended) {
         self.entries.remove(&conn);
+        self.line_stream_ended(io, conn);
         // 1000 says that the client is done; a broken framing is not resumed either.
         let ends_session = matches!(why, Ended::Close(1000) | Ended::Violation(_));
         self.input(io, Input::Disconnected { conn, ends_session });
     }
 
     fn fill(&mut self, conn: ConnId, out: &mut Outbound<'_>) -> bool {
+        if out.is_stream() {
+            return self.fill_line(conn, out);
+        }
         let more = self.engine.next_frames(conn, |frame, kind| {
             out.push(frame, kind);
             !out.is_full()
@@ -375,10 +449,12 @@ impl Driver for Shard {
         let clock = self.clock(now);
         self.engine.handle_timeout(clock);
         self.act(io);
+        self.expire_lines(io, now);
         self.go_on_draining(io);
         // Before anybody can hear of it, so that who does finds it when it watches.
         self.feed(io);
         self.recorder.flush();
+        self.answer_due(io);
         self.post_batches();
         // Before the writes, so that whoever has an answer finds what led to it counted.
         self.count(io);
@@ -400,7 +476,8 @@ impl Driver for Shard {
         }
         let retry = self.posts.iter().any(Post::is_waiting).then(|| now.plus_ms(RETRY_MS));
         let record = self.recorder.is_owing().then(|| now.plus_ms(record::RETRY_MS));
-        let timeouts = [self.engine.poll_timeout(), retry, self.feed.next_timeout(), record];
+        let lines = self.lines.next_timeout();
+        let timeouts = [self.engine.poll_timeout(), retry, self.feed.next_timeout(), record, lines];
         timeouts.into_iter().flatten().min()
     }
 }

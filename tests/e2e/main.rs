@@ -5,6 +5,7 @@ mod counted;
 mod drain;
 mod fairness;
 mod http;
+mod lines;
 mod liveness;
 mod raw;
 mod resume;
@@ -15,3 +16,6 @@ mod watch;
 
 /// Whether servers and clients speak TLS: not in this program.
 const SEALED: bool = false;
+
+/// By what clients are connected, where a test does not say.
+const WAY: support::line::Way = support::line::Way::Socket;
