@@ -21,12 +21,11 @@ export class Backoff {
   /**
    * The next waiting time.
    *
-   * @param {number | null} [hintMs] what the server asked for; it is jittered already and taken as it is
+   * @param {number} [hintMs] what the server asked for; it is jittered already and taken as it is
    * @returns {number} milliseconds
    */
-  next(hintMs = null) {
-    const ceiling = Math.min(CEILING_MAX_MS, CEILING_FIRST_MS * 2 ** this.#attempt);
-    this.#attempt += 1;
+  next(hintMs) {
+    const ceiling = Math.min(CEILING_MAX_MS, CEILING_FIRST_MS * 2 ** this.#attempt++);
     return hintMs ?? this.#random() * ceiling;
   }
 

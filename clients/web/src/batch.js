@@ -8,7 +8,7 @@
 import { Reader, Writer } from './wire.js';
 
 /** Longest length prefix of a message, in bytes. */
-export const PREFIX_BYTES_MAX = 9;
+const PREFIX_BYTES_MAX = 9;
 
 /**
  * The messages of a batch, as parts of it. Throws `DecodeError` when a length does not fit what

@@ -13,16 +13,15 @@ import { Due, REAL_TIMERS } from './due.js';
 import { Emitter } from './emitter.js';
 import { ClosedError, DroppedError, MadangError, RefusedError, SessionGoneError, closeRule } from './errors.js';
 import { Heartbeat } from './heartbeat.js';
-import { isOnline, watchPage } from './page.js';
+import { watchPage } from './page.js';
 import { Places } from './places.js';
 import { Room } from './room.js';
-import { putTickets, readTicket, takeTickets, writeTicket } from './tickets.js';
 import { webSocket } from './websocket.js';
 
 /** @typedef {import('./codec.js').ClientMessage} ClientMessage */
 /** @typedef {import('./codec.js').ServerMessage} ServerMessage */
 /** @typedef {import('./codec.js').Welcome} Welcome */
-/** @typedef {import('./codec.js').Stats} Stats */
+/** @typedef {import('./stats.js').Stats} Stats */
 /** @typedef {import('./types.js').JoinOptions} JoinOptions */
 /** @typedef {import('./types.js').Target} Target */
 /** @typedef {import('./types.js').RoomStats} RoomStats */
@@ -31,12 +30,7 @@ import { webSocket } from './websocket.js';
 /** @typedef {import('./types.js').ClientEvents} ClientEvents */
 /** @typedef {import('./types.js').ClientOptions} ClientOptions */
 
-const VERSION = 1;
 const CLIENT_NAME = 'madang-web/0.2.0';
-const CONNECT_TIMEOUT_MS = 10_000;
-const PENDING_MAX = 1_000;
-const QUEUE_MAX = 100;
-const QUEUE_BYTES_MAX = 1024 * 1024;
 /** A connection that lasted so long was a good one: the next waiting time starts small again. */
 const SETTLED_MS = 10_000;
 /** Whoever hears at once that the network is back comes back within so long, each in its own time. */
@@ -61,6 +55,8 @@ export class Client extends Emitter {
   #baseUrl;
   #url;
   #options;
+  /** What the parts of a client need of it. @type {import('./room.js').Link} */
+  #link;
   #timers;
   #random;
   #backoff;
@@ -81,7 +77,7 @@ export class Client extends Emitter {
   #welcome = null;
   /** The newest key; outlives connections. @type {string | null} */
   #resumeKey = null;
-  /** @type {Map<number, { resolve: (stats: Stats) => void, reject: (error: Error) => void }>} */
+  /** Who waits for numbers of the server, and is told null when the connection is lost. @type {Map<number, (stats: Stats | null) => void>} */
   #statsAsked = new Map();
   #ref = 0;
   #redirects = 0;
@@ -90,7 +86,12 @@ export class Client extends Emitter {
   #hintAtMs = null;
   /** Counts attempts, so that a token that arrives late meets nothing. */
   #attempt = 0;
-  #forgetPage;
+  /** What is to be there before the first attempt. @type {Promise<any>} */
+  #ready = Promise.resolve();
+  /** What puts memberships aside, where there is a storage. @type {typeof import('./tickets.js') | null} */
+  #shelf = null;
+  /** Ends with the client. */
+  #until = new AbortController();
 
   /**
    * @param {string} url `ws://` or `wss://`, up to and including the path
@@ -98,35 +99,49 @@ export class Client extends Emitter {
    */
   constructor(url, options = {}) {
     super();
-    this.#baseUrl = url;
-    this.#url = url;
+    const { timers = REAL_TIMERS, random = Math.random, pingMs, pendingMax = 1_000, queueMax = 100, queueBytesMax = 2 ** 20, state } = options;
+    this.#baseUrl = this.#url = url;
     this.#options = options;
-    this.#timers = options.timers ?? REAL_TIMERS;
-    this.#random = options.random ?? Math.random;
-    this.#says = tableOf([...CLIENT_SECTIONS, ...(options.state?.client ?? [])]);
-    this.#hears = tableOf([...SERVER_SECTIONS, ...(options.state?.server ?? [])]);
-    this.#due = new Due(this.#timers);
-    this.#backoff = new Backoff(this.#random);
-    this.#heartbeat = new Heartbeat(this.#timers, this.#due, options.pingMs, {
-      ping: (id) => this.#send({ tag: 'ping', body: { id } }),
-      silent: () => {
-        this.#loseConnection('the server is silent');
-        this.#reconnect(null, 'lost');
-      },
-    });
-    this.#places = new Places({
-      send: (message) => this.#send(message),
-      isOpen: () => this.#isOpen,
-      nextRef: () => this.#nextRef(),
-      random: this.#random,
+    this.#timers = timers;
+    this.#random = random;
+    this.#says = tableOf([...CLIENT_SECTIONS, ...(state?.client ?? [])]);
+    this.#hears = tableOf([...SERVER_SECTIONS, ...(state?.server ?? [])]);
+    this.#due = new Due(timers);
+    this.#backoff = new Backoff(random);
+    this.#link = {
+      timers,
+      random,
       due: this.#due,
-    });
-    this.#takeUp();
-    this.#forgetPage = watchPage({ wake: () => this.#wake(), hide: () => this.suspend(), show: () => this.#show() });
+      pendingMax,
+      queueMax,
+      queueBytesMax,
+      state,
+      isOpen: () => this.#isOpen,
+      nextRef: () => ++this.#ref,
+      encode: (message) => encode(this.#says, message),
+      post: (encoded) => this.#connection?.send(encoded),
+      send: (message) => this.#send(message),
+      congested: () => this.#congested(),
+      messageBytesMax: () => this.#welcome?.limits.message_bytes_max ?? Infinity,
+      leave: (room) => this.#places.leave(room),
+      stats: (rooms) => this.#stats(rooms),
+      ticket: (room) => this.#ticket(room),
+      report: (error) => this.emit('error', error),
+      silent: () => this.#lose('the server is silent'),
+    };
+    this.#heartbeat = new Heartbeat(this.#link, pingMs);
+    this.#places = new Places(this.#link);
+    if (options.storage) {
+      this.#ready = this.#loadTickets().then((shelf) => {
+        this.#shelf = shelf;
+        this.#takeUp();
+      });
+    }
+    watchPage(this.#until.signal, () => this.#wake(), () => this.suspend(), () => this.#show());
     // The application gets to listen, and to join, before the first attempt.
     queueMicrotask(() => {
       if (this.#status === 'connecting') {
-        this.#setStatus({ status: 'connecting' });
+        this.#setStatus('connecting');
         void this.#connect();
       }
     });
@@ -226,13 +241,16 @@ export class Client extends Emitter {
    * @param {JoinOptions} [options] `history`: how much of what was seen before to receive again
    * @returns {Promise<Room>}
    */
-  reconnect(ticket, options = {}) {
-    const found = readTicket(ticket);
-    if (found === null) {
-      return Promise.reject(new MadangError('invalid', 'this is no ticket of a room'));
+  async reconnect(ticket, options) {
+    const isInTime = this.#attempt === 0;
+    const shelf = this.#loadTickets();
+    this.#ready = Promise.all([this.#ready, shelf]);
+    const found = (await shelf).readTicket(ticket);
+    if (!found) {
+      throw new MadangError('invalid', 'this is no ticket of a room');
     }
-    if (this.#attempt > 0 || (this.#resumeKey ?? found.key) !== found.key) {
-      return Promise.reject(new SessionGoneError());
+    if (!isInTime || (this.#resumeKey ?? found.key) !== found.key) {
+      throw new SessionGoneError();
     }
     this.#resumeKey = found.key;
     this.#places.tickets.push(found);
@@ -251,8 +269,8 @@ export class Client extends Emitter {
   /** Ends the session: the rooms are left, and nothing is resumed. */
   close() {
     if (this.#status !== 'closed') {
-      this.#connection?.drop(NORMAL, 'closed by the application');
-      this.#finish(new ClosedError(NORMAL, 'closed by the application'), 'left');
+      this.#connection?.drop(NORMAL, '');
+      this.#finish(closedError(), 'left');
     }
   }
 
@@ -262,9 +280,8 @@ export class Client extends Emitter {
    * @param {number} [forMs] how long to stay away; by default as long as after a real loss
    */
   drop(forMs) {
-    if (this.#connection !== null) {
-      this.#loseConnection('dropped by the application');
-      this.#reconnect(forMs ?? null, 'lost');
+    if (this.#connection) {
+      this.#lose('dropped by the application', forMs);
     }
   }
 
@@ -285,13 +302,9 @@ export class Client extends Emitter {
     if (this.#status === 'closed' || this.#status === 'suspended') {
       return;
     }
-    const { storage } = this.#options;
-    if (storage !== undefined) {
-      const tickets = this.rooms.map((room) => room.ticket).filter((it) => it !== null);
-      putTickets(storage, this.#baseUrl, tickets);
-    }
-    this.#loseConnection('suspended');
-    this.#setStatus({ status: 'suspended' });
+    this.#shelf?.putTickets(this.#options.storage, this.#baseUrl, this.rooms);
+    this.#cut('suspended');
+    this.#setStatus('suspended');
     this.rooms.forEach((room) => room.dropped({ retryInMs: null, reason: 'suspended' }));
   }
 
@@ -301,38 +314,32 @@ export class Client extends Emitter {
     return this.#connection !== null && this.#welcome !== null;
   }
 
-  /** What goes into a hello: where a refreshed one would come from as well. */
-  #token() {
-    const { token = null, getToken } = this.#options;
-    return getToken === undefined ? token : getToken();
-  }
-
   async #connect() {
     const attempt = ++this.#attempt;
+    const { token = null, getToken = () => token, transports = [webSocket], connectTimeoutMs = 10_000 } = this.#options;
     this.#hintAtMs = null;
     if (this.#status === 'suspended') {
-      this.#setStatus({ status: 'reconnecting' });
+      this.#setStatus('reconnecting');
     }
-    let token;
+    /** @type {string | null} */
+    let credential = null;
     try {
-      token = await this.#token();
+      await this.#ready;
+      credential = await getToken();
     } catch (cause) {
       if (attempt === this.#attempt) {
-        this.#reconnect(null, 'no token');
+        this.#lose('no token');
         this.emit('error', /** @type {Error} */ (cause));
       }
-      return;
     }
     if (attempt !== this.#attempt) {
       return;
     }
     this.#welcome = null;
     this.#heartbeat.heard();
-    const { transports = [webSocket], connectTimeoutMs = CONNECT_TIMEOUT_MS } = this.#options;
-    const transport = transports[this.#transport % transports.length];
     try {
-      this.#connection = new Connection((hears) => transport(this.#url, hears, this.#options), this.#hears, {
-        opened: () => this.#hello(token),
+      this.#connection = new Connection((hears) => transports[this.#transport % transports.length](this.#url, hears, this.#options), this.#hears, {
+        opened: () => this.#hello(credential),
         received: (message) => this.#receive(message),
         ended: () => this.rooms.forEach((room) => room.endBatch()),
         closed: (code, reason) => this.#closed(code, reason),
@@ -348,8 +355,7 @@ export class Client extends Emitter {
     }
     this.#due.start('connect', connectTimeoutMs, () => {
       this.#transport += 1;
-      this.#loseConnection('no welcome came in time');
-      this.#reconnect(null, 'no welcome');
+      this.#lose('no welcome');
     });
   }
 
@@ -357,37 +363,34 @@ export class Client extends Emitter {
   #hello(token) {
     const rooms = this.#places.positions();
     const { name } = this.#options;
-    this.#send({
+    this.#send(/** @type {any} */ ({
       tag: 'hello',
       body: {
-        version_min: VERSION,
-        version_max: VERSION,
-        features: [],
-        client: name === undefined ? CLIENT_NAME : `${CLIENT_NAME} ${name}`,
+        version_min: 1,
+        version_max: 1,
+        client: name ? `${CLIENT_NAME} ${name}` : CLIENT_NAME,
         token,
-        resume: this.#resumeKey === null ? null : { key: this.#resumeKey, rooms },
-        ext: [],
+        resume: this.#resumeKey && { key: this.#resumeKey, rooms },
       },
-    });
+    }));
   }
 
   /** @param {Welcome} welcome */
   #welcomed(welcome) {
+    const { resumed } = welcome;
     this.#due.stop('connect');
     this.#welcome = welcome;
     this.#resumeKey = welcome.resume_key;
     this.#redirects = 0;
-    if (this.#connection !== null) {
-      this.#connection.messageBytesMax = welcome.limits.message_bytes_max;
-    }
+    /** @type {Connection} */ (this.#connection).messageBytesMax = welcome.limits.message_bytes_max;
     this.#heartbeat.clock.guess(welcome.server_time_ms, this.#timers.now());
-    this.#resumes += Number(welcome.resumed);
-    this.#places.welcomed(welcome.resumed);
+    this.#resumes += Number(resumed);
+    this.#places.welcomed(resumed);
     // The first message under the new key is what retires the old one.
     this.#heartbeat.start(welcome.heartbeat_ms);
     this.#due.start('settled', SETTLED_MS, () => this.#backoff.reset());
-    this.#setStatus({ status: 'open' });
-    this.emit('session', { resumed: welcome.resumed });
+    this.#setStatus('open');
+    this.emit('session', { resumed });
   }
 
   /**
@@ -397,20 +400,18 @@ export class Client extends Emitter {
    * @param {string} reason
    */
   #closed(code, reason) {
-    const { name, resumable, meaning } = closeRule(code);
-    const wasWelcome = this.#welcome !== null;
-    this.#loseConnection('');
+    const { name, resumable, meaning } = closeRule(code, reason);
     if (!resumable) {
-      this.#finish(new ClosedError(code, reason === '' || reason === name ? meaning : `${meaning} (${reason})`), 'disconnected');
+      this.#finish(new ClosedError(code, name, meaning), 'disconnected');
       return;
     }
-    if (!wasWelcome) {
+    if (!this.#welcome) {
       // What does not work here may elsewhere: by another transport, or at the address that was given
       // first, where a redirect led astray.
       this.#transport += 1;
       this.#url = this.#baseUrl;
     }
-    this.#reconnect(null, name);
+    this.#lose(name);
   }
 
   /**
@@ -418,35 +419,32 @@ export class Client extends Emitter {
    *
    * @param {string} reason
    */
-  #loseConnection(reason) {
+  #cut(reason) {
     this.#connection?.drop(CLOSE_RESUMING, reason);
     this.#connection = null;
     this.#attempt += 1;
     this.#due.stopAll();
     this.#heartbeat.stop();
-    for (const room of this.rooms) {
-      room.suspend();
-    }
-    for (const { reject } of this.#statsAsked.values()) {
-      reject(offline());
-    }
+    this.rooms.forEach((room) => room.suspend());
+    this.#statsAsked.forEach((tell) => tell(null));
     this.#statsAsked.clear();
   }
 
   /**
-   * @param {number | null} afterMs what was asked for, by the server or the application
+   * The connection is gone, and another one is due.
+   *
    * @param {string} reason
+   * @param {number} [afterMs] what was asked for, by the server or the application
    */
-  #reconnect(afterMs, reason) {
-    const hintMs = this.#hintAtMs === null ? null : Math.max(0, this.#hintAtMs - this.#timers.now());
+  #lose(reason, afterMs) {
+    this.#cut(reason);
+    const hintMs = this.#hintAtMs === null ? undefined : Math.max(0, this.#hintAtMs - this.#timers.now());
     const waitMs = this.#backoff.next(afterMs ?? hintMs);
-    const retryInMs = isOnline() ? waitMs : Math.max(waitMs, this.#random() * OFFLINE_MS);
+    const retryInMs = globalThis.navigator?.onLine !== false ? waitMs : Math.max(waitMs, this.#random() * OFFLINE_MS);
     // Before anybody hears of it: a listener may close the client, and then nothing is due any more.
     this.#due.start('reconnect', retryInMs, () => void this.#connect());
-    this.#setStatus({ status: 'reconnecting', retryInMs });
-    for (const room of this.rooms) {
-      room.dropped({ retryInMs, reason });
-    }
+    this.#setStatus('reconnecting', { retryInMs });
+    this.rooms.forEach((room) => room.dropped({ retryInMs, reason }));
   }
 
   /** The network is back, or somebody looks at the page again. */
@@ -462,20 +460,19 @@ export class Client extends Emitter {
   /** The page was put away and is shown again; another one may have taken the session up meanwhile. */
   #show() {
     if (this.#status === 'suspended') {
-      if (this.#options.storage !== undefined) {
-        this.#resumeKey = null;
-        this.#takeUp();
-        this.#places.tickets = [];
-      }
+      this.#takeUp();
       this.reconnectNow();
     }
   }
 
+  #loadTickets() {
+    return import('./tickets.js');
+  }
+
   /** Takes what was put aside in the storage. */
   #takeUp() {
-    const { storage } = this.#options;
-    if (storage !== undefined) {
-      const tickets = takeTickets(storage, this.#baseUrl);
+    if (this.#shelf) {
+      const tickets = this.#shelf.takeTickets(this.#options.storage, this.#baseUrl);
       this.#places.tickets = tickets;
       this.#resumeKey = tickets[0]?.key ?? null;
     }
@@ -489,10 +486,10 @@ export class Client extends Emitter {
    */
   #finish(error, reason) {
     this.#connection = null;
-    this.#loseConnection('');
-    this.#forgetPage();
+    this.#cut('');
+    this.#until.abort();
     this.#resumeKey = null;
-    this.#places.close(error, reason, () => this.#setStatus({ status: 'closed', error }));
+    this.#places.close(error, reason, () => this.#setStatus('closed', { error }));
   }
 
   // --- Receiving ---
@@ -515,7 +512,7 @@ export class Client extends Emitter {
         this.#pong(body.id, body.server_time_us / 1000);
         break;
       case 'stats':
-        this.#statsAsked.get(body.ref)?.resolve(body);
+        this.#statsAsked.get(body.ref)?.(body);
         this.#statsAsked.delete(body.ref);
         break;
       case 'error':
@@ -529,7 +526,6 @@ export class Client extends Emitter {
         break;
       default:
         this.#places.room(body.channel)?.handle(message);
-        break;
     }
   }
 
@@ -545,29 +541,22 @@ export class Client extends Emitter {
     }
   }
 
-  /** @param {number} retryAfterMs */
-  #draining(retryAfterMs) {
-    this.#hintAtMs = this.#timers.now() + retryAfterMs;
-    this.#due.start('drain', retryAfterMs, () => {
-      this.#loseConnection('draining');
-      this.#reconnect(0, 'draining');
-    });
-    this.#setStatus({ status: 'draining', retryInMs: retryAfterMs });
+  /** @param {number} retryInMs */
+  #draining(retryInMs) {
+    this.#hintAtMs = this.#timers.now() + retryInMs;
+    this.#due.start('drain', retryInMs, () => this.#lose('draining', 0));
+    this.#setStatus('draining', { retryInMs });
   }
 
   /** @param {string} url */
   #redirect(url) {
-    this.#redirects += 1;
-    this.#loseConnection('redirected');
-    if (this.#redirects > REDIRECTS_MAX || !mayFollow(url, this.#baseUrl)) {
-      this.#url = this.#baseUrl;
+    const isFollowed = ++this.#redirects <= REDIRECTS_MAX && mayFollow(url, this.#baseUrl);
+    if (!isFollowed) {
       this.#redirects = 0;
-      this.#reconnect(null, 'redirected');
-      return;
     }
-    this.#url = url;
+    this.#url = isFollowed ? url : this.#baseUrl;
     this.#heartbeat.clock.forget();
-    this.#reconnect(0, 'redirected');
+    this.#lose('redirected', isFollowed ? 0 : undefined);
   }
 
   /**
@@ -591,37 +580,20 @@ export class Client extends Emitter {
    */
   #enterNew(target, options, onlyResumed = false) {
     const { signal } = options;
-    if (this.#status === 'closed') {
-      return Promise.reject(new ClosedError(NORMAL, 'the client is closed'));
+    if (signal?.aborted || this.#status === 'closed') {
+      return Promise.reject(signal?.reason ?? closedError());
     }
-    if (signal?.aborted) {
-      return Promise.reject(signal.reason);
-    }
-    const { pendingMax = PENDING_MAX, queueMax = QUEUE_MAX, queueBytesMax = QUEUE_BYTES_MAX, state } = this.#options;
-    const room = new Room(target, options, {
-      encode: (message) => encode(this.#says, message),
-      send: (encoded) => this.#connection?.send(encoded),
-      congested: () => this.#congested(),
-      messageBytesMax: () => this.#welcome?.limits.message_bytes_max ?? Infinity,
-      leave: (it) => this.#places.leave(it),
-      stats: (rooms) => this.#stats(rooms),
-      ticket: (it) => this.#ticket(it),
-      report: (error) => this.emit('error', error),
-      timers: this.#timers,
-      pendingMax,
-      queueMax,
-      queueBytesMax,
-      state,
-    });
-    return this.#places.enter(room, onlyResumed, signal);
+    return this.#places.enter(new Room(target, options, this.#link), onlyResumed, signal);
   }
 
   /** @param {Room} room */
   #ticket(room) {
-    const { position, channel } = room;
-    return this.#resumeKey === null || position === null || channel === null
-      ? null
-      : writeTicket({ key: this.#resumeKey, name: room.id, channel, ...position, cseq: room.outbox.cseq });
+    const { position, id, outbox } = room;
+    const { channel } = outbox;
+    // In the form that `readTicket` reads.
+    return this.#resumeKey && position && channel !== null
+      ? [this.#resumeKey, channel, position.epoch, position.seq, outbox.cseq, id].join('.')
+      : null;
   }
 
   /**
@@ -629,39 +601,28 @@ export class Client extends Emitter {
    * @returns {Promise<RoomStats>}
    */
   async #stats(rooms) {
-    if (!this.#isOpen) {
-      throw offline();
+    // Few ask, so few load it.
+    const { learnStats, summary } = await import('./stats.js');
+    learnStats(this.#says, this.#hears);
+    /** @type {Promise<Stats | null>} */
+    const answer = new Promise((resolve) => {
+      if (this.#isOpen) {
+        const ref = ++this.#ref;
+        this.#statsAsked.set(ref, resolve);
+        this.#send({ tag: 'get_stats', body: { ref } });
+      } else {
+        resolve(null);
+      }
+    });
+    const found = await answer;
+    if (!found) {
+      throw new DroppedError('offline', 'there is no connection');
     }
-    const ref = this.#nextRef();
-    this.#send({ tag: 'get_stats', body: { ref } });
-    const { ref: _, resumes: __, queued_messages: queuedMessages, queued_bytes: queuedBytes, ...classes } =
-      await /** @type {Promise<Stats>} */ (new Promise((resolve, reject) => this.#statsAsked.set(ref, { resolve, reject })));
-    const { rtt, offset: clockOffset } = this.#heartbeat.clock;
-    const stats = {
-      rtt,
-      clockOffset,
-      resumes: this.#resumes,
-      dropped: 0,
-      conflated: 0,
-      classes,
-      queuedMessages,
-      queuedBytes,
-      own: { dropped: 0, conflated: 0, unanswered: 0 },
-    };
-    for (const { dropped, conflated } of Object.values(classes)) {
-      stats.dropped += dropped;
-      stats.conflated += conflated;
-    }
-    for (const { outbox } of rooms) {
-      stats.own.dropped += outbox.dropped;
-      stats.own.conflated += outbox.conflated;
-      stats.own.unanswered += outbox.unanswered;
-    }
-    return stats;
+    return summary(found, this.#heartbeat.clock, this.#resumes, rooms);
   }
 
   #congested() {
-    const congested = (this.#connection?.bufferedAmount ?? 0) > CONGESTED_BYTES;
+    const congested = /** @type {Connection} */ (this.#connection).bufferedAmount > CONGESTED_BYTES;
     if (congested && !this.#due.has('congested')) {
       this.#due.start('congested', CONGESTED_RETRY_MS, () => this.rooms.forEach(({ outbox }) => outbox.flushLatest()));
     }
@@ -675,21 +636,18 @@ export class Client extends Emitter {
     this.#connection?.send(encode(this.#says, message));
   }
 
-  /** @param {StatusEvent} event */
-  #setStatus(event) {
-    this.#status = event.status;
-    this.emit('status', event);
-  }
-
-  #nextRef() {
-    this.#ref += 1;
-    return this.#ref;
+  /**
+   * @param {Status} status
+   * @param {Partial<StatusEvent>} [more]
+   */
+  #setStatus(status, more) {
+    this.#status = status;
+    this.emit('status', { status, ...more });
   }
 }
 
-/** What cannot be told without a connection. */
-function offline() {
-  return new DroppedError('offline', 'there is no connection');
+function closedError() {
+  return new ClosedError(NORMAL, 'normal', 'the client was closed');
 }
 
 /**

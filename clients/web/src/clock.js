@@ -11,22 +11,17 @@ const SAMPLES_MAX = 12;
 export class Clock {
   /** @type {{ rtt: number, offset: number }[]} */
   #samples = [];
-  /** @type {number | null} */
-  #firstOffset = null;
+  #firstOffset = 0;
 
   /** The newest round trip in milliseconds, `null` before the first. */
   get rtt() {
     return this.#samples.at(-1)?.rtt ?? null;
   }
 
-  /** The shortest of the recent round trips in milliseconds, `null` before the first. */
-  get rttMin() {
-    return this.#best()?.rtt ?? null;
-  }
-
   /** What to add to the local wall clock to get the server's, in milliseconds. */
   get offset() {
-    return this.#best()?.offset ?? this.#firstOffset ?? 0;
+    const best = [...this.#samples].sort((one, other) => one.rtt - other.rtt)[0];
+    return best?.offset ?? this.#firstOffset;
   }
 
   /**
@@ -48,28 +43,15 @@ export class Clock {
    */
   sample(sentMs, receivedMs, serverMs) {
     const rtt = receivedMs - sentMs;
-    if (rtt < 0) {
-      return; // The local clock was set back in between.
-    }
-    this.#samples.push({ rtt, offset: serverMs - (sentMs + receivedMs) / 2 });
-    if (this.#samples.length > SAMPLES_MAX) {
-      this.#samples.shift();
+    // Less than nothing: the local clock was set back in between.
+    if (rtt >= 0) {
+      this.#samples = [...this.#samples, { rtt, offset: serverMs - (sentMs + receivedMs) / 2 }].slice(-SAMPLES_MAX);
     }
   }
 
   /** Another server may have another clock. */
   forget() {
     this.#samples = [];
-    this.#firstOffset = null;
-  }
-
-  #best() {
-    let best = this.#samples.at(-1);
-    for (const sample of this.#samples) {
-      if (best !== undefined && sample.rtt < best.rtt) {
-        best = sample;
-      }
-    }
-    return best;
+    this.#firstOffset = 0;
   }
 }

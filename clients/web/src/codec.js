@@ -6,7 +6,7 @@
  * @module
  */
 
-import { DecodeError } from './errors.js';
+import { DecodeError, UnknownTagError } from './errors.js';
 import {
   bool,
   bytes,
@@ -28,8 +28,8 @@ import { Reader, Writer } from './wire.js';
 /** @template S @typedef {import('./schema.js').Shape<S>} Shape */
 /** @template S @typedef {import('./schema.js').Of<S>} Of */
 
-/** Largest message or batch, in bytes. */
-export const MESSAGE_BYTES_CAP = 16 * 1024 * 1024;
+/** Largest message or batch: 16 MiB. */
+const MESSAGE_BYTES_CAP = 2 ** 24;
 
 const epoch = fixed(8);
 const sessionId = fixed(16);
@@ -37,26 +37,16 @@ const resumeKey = fixed(24);
 
 const anyValue = oneOf({ null: null, bool, int, float, text, bytes });
 /** An attribute's value: scalars only. Those that JavaScript tells apart stand for themselves. @type {Shape<WireValue>} */
-const value = {
-  put(w, it) {
-    const kind = it === null ? 'null' : typeof it === 'boolean' ? { bool: it } : typeof it === 'string' ? { text: it } : it;
-    anyValue.put(w, kind);
-  },
-  get(r) {
-    const it = anyValue.get(r);
-    return it === 'null' ? null : 'bool' in it ? it.bool : 'text' in it ? it.text : it;
-  },
+const value = (io, it) => {
+  const kind = it === null ? 'null' : typeof it === 'boolean' ? { bool: it } : typeof it === 'string' ? { text: it } : it;
+  const got = anyValue(io, kind);
+  return got === 'null' ? null : 'bool' in got ? got.bool : 'text' in got ? got.text : got;
 };
 
 const anyTypeRef = oneOf({ id: u32, name: text });
 /** A type's name, or the number the room gave it. @type {Shape<string | number>} */
-const typeRef = {
-  put: (w, it) => anyTypeRef.put(w, typeof it === 'number' ? { id: it } : { name: it }),
-  get(r) {
-    const it = anyTypeRef.get(r);
-    return 'id' in it ? it.id : it.name;
-  },
-};
+const typeRef = (io, it) =>
+  Object.values(anyTypeRef(io, it === undefined ? it : typeof it === 'number' ? { id: it } : { name: it }))[0];
 
 const payload = oneOf({ bytes, text, json: text });
 const attributes = list(pair(text, value));
@@ -174,18 +164,6 @@ const ack = struct({
   seq: option(u53),
   durability: oneOf({ sequenced: null, durable: null }),
 });
-const counts = struct({ sent: u53, dropped: u53, conflated: u53 });
-const stats = struct({
-  ref: u32,
-  reliable: counts,
-  latest: counts,
-  volatile: counts,
-  control: counts,
-  queued_messages: u32,
-  queued_bytes: u53,
-  resumes: u32,
-  state: counts,
-});
 const errorRef = oneOf({
   session: null,
   join: u32,
@@ -202,7 +180,6 @@ const CLIENT = /** @type {const} */ ({
   request,
   set_attributes: setAttributes,
   ping: struct({ id: u53 }),
-  get_stats: struct({ ref: u32 }),
 });
 
 /** By tag. */
@@ -219,7 +196,10 @@ const SERVER = /** @type {const} */ ({
   reply: struct({ channel: u32, cseq: u53, payload }),
   gap: struct({ channel: u32, from_seq: u53, to_seq: u53 }),
   pong: struct({ id: u53, server_time_us: u53 }),
-  stats,
+});
+
+/** From tag 13 on: before it is what `stats.js` reads. */
+const SERVER_13 = /** @type {const} */ ({
   error: struct({ code: u16, ref: errorRef, message: text }),
   draining: struct({ retry_after_ms: u32 }),
   redirect: struct({ url: text }),
@@ -239,7 +219,7 @@ const SERVER_20 = /** @type {const} */ ({ input_ack: struct({ channel: u32, tick
 /** @type {Section[]} */
 export const CLIENT_SECTIONS = [[0, CLIENT]];
 /** @type {Section[]} */
-export const SERVER_SECTIONS = [[0, SERVER], [20, SERVER_20]];
+export const SERVER_SECTIONS = [[0, SERVER], [13, SERVER_13], [20, SERVER_20]];
 
 /** @typedef {null | boolean | string | { int: number } | { float: number } | { bytes: Uint8Array }} WireValue */
 /** @typedef {Of<typeof payload>} WirePayload */
@@ -257,8 +237,6 @@ export const SERVER_SECTIONS = [[0, SERVER], [20, SERVER_20]];
 /** @typedef {Of<typeof ephemeral>} Ephemeral */
 /** @typedef {Of<typeof presence>} Presence */
 /** @typedef {Of<typeof presenceEvent>} PresenceEvent */
-/** @typedef {Of<typeof counts>} Counts */
-/** @typedef {Of<typeof stats>} Stats */
 
 /**
  * A message: its name and its fields.
@@ -266,8 +244,8 @@ export const SERVER_SECTIONS = [[0, SERVER], [20, SERVER_20]];
  * @template {Record<string, Shape<any>>} M
  * @typedef {{ [K in keyof M]: { tag: K, body: Of<M[K]> } }[keyof M]} Tagged
  */
-/** @typedef {Tagged<typeof CLIENT> | import('./statecodec.js').StateClientMessage} ClientMessage */
-/** @typedef {Tagged<typeof SERVER> | Tagged<typeof SERVER_20> | import('./statecodec.js').StateServerMessage} ServerMessage */
+/** @typedef {Tagged<typeof CLIENT> | import('./stats.js').StatsClientMessage | import('./statecodec.js').StateClientMessage} ClientMessage */
+/** @typedef {Tagged<typeof SERVER> | Tagged<typeof SERVER_13> | Tagged<typeof SERVER_20> | import('./stats.js').StatsServerMessage | import('./statecodec.js').StateServerMessage} ServerMessage */
 
 /** The messages of one direction, by tag. @typedef {[name: string, shape: Shape<any>][]} Table */
 
@@ -296,16 +274,16 @@ export function tableOf(sections) {
 export function encode(table, it) {
   const tag = table.findIndex((entry) => entry?.[0] === it.tag);
   if (tag < 0) {
-    throw new RangeError(`no such message: ${it.tag}`);
+    throw new RangeError(`not known: ${it.tag}`);
   }
   const writer = new Writer();
   writer.u53(tag);
-  table[tag][1].put(writer, it.body);
+  table[tag][1](writer, it.body);
   return writer.finish();
 }
 
 /**
- * Decodes one message; `null` for a tag that is not in the table.
+ * Decodes one message; `null` for a tag that is not in the table, or a variant that is not.
  *
  * @param {Table} table
  * @param {Uint8Array} encoded
@@ -313,14 +291,21 @@ export function encode(table, it) {
  */
 export function decode(table, encoded) {
   if (encoded.length > MESSAGE_BYTES_CAP) {
-    throw new DecodeError(`the message is larger than ${MESSAGE_BYTES_CAP} bytes`);
+    throw new DecodeError('a message is too long');
   }
   const reader = new Reader(encoded);
-  const entry = table[reader.u32()];
-  if (entry === undefined) {
+  const [tag, shape] = table[reader.u32()] ?? [];
+  if (!shape) {
     return null;
   }
-  const body = entry[1].get(reader);
-  reader.end();
-  return { tag: entry[0], body };
+  try {
+    const body = shape(reader);
+    reader.end();
+    return { tag, body };
+  } catch (error) {
+    if (error instanceof UnknownTagError) {
+      return null;
+    }
+    throw error;
+  }
 }

@@ -10,7 +10,7 @@
 
 import { packBatches, splitBatch } from './batch.js';
 import { decode } from './codec.js';
-import { DecodeError, UnknownTagError } from './errors.js';
+import { DecodeError } from './errors.js';
 
 /** @typedef {import('./codec.js').ServerMessage} ServerMessage */
 /** @typedef {import('./codec.js').Table} Table */
@@ -113,52 +113,24 @@ export class Connection {
   #read(data) {
     let messages;
     try {
-      messages = this.#decode(data);
-    } catch (error) {
-      if (error instanceof DecodeError) {
-        this.#handlers.garbled(error);
-        return;
+      if (!(data instanceof ArrayBuffer)) {
+        throw new DecodeError('not binary');
       }
-      throw error;
+      // All of a batch before any of it is acted upon.
+      messages = splitBatch(new Uint8Array(data)).map((encoded) => decode(this.#table, encoded));
+    } catch (error) {
+      this.#handlers.garbled(/** @type {DecodeError} */ (error));
+      return;
     }
     for (const message of messages) {
-      // A message may be the reason to drop the connection: then the rest of its batch is void.
-      this.#unlessDropped(() => this.#handlers.received(message));
-    }
-    this.#unlessDropped(() => this.#handlers.ended());
-  }
-
-  /**
-   * All of a batch before any of it is acted upon, but for what a later version has put there.
-   *
-   * @param {unknown} data
-   */
-  #decode(data) {
-    if (!(data instanceof ArrayBuffer)) {
-      throw new DecodeError('the binary wire has no text messages');
-    }
-    const messages = [];
-    for (const encoded of splitBatch(new Uint8Array(data))) {
-      const message = this.#decodeKnown(encoded);
       if (message === null) {
         this.skipped += 1;
       } else {
-        messages.push(message);
+        // A message may be the reason to drop the connection: then the rest of its batch is void.
+        this.#unlessDropped(() => this.#handlers.received(message));
       }
     }
-    return messages;
-  }
-
-  /** @param {Uint8Array} encoded */
-  #decodeKnown(encoded) {
-    try {
-      return decode(this.#table, encoded);
-    } catch (error) {
-      if (error instanceof UnknownTagError) {
-        return null;
-      }
-      throw error;
-    }
+    this.#unlessDropped(() => this.#handlers.ended());
   }
 
   /** @param {() => void} action */

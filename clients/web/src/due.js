@@ -50,7 +50,7 @@ export class Due {
   }
 
   stopAll() {
-    for (const name of [...this.#due.keys()]) {
+    for (const name of this.#due.keys()) {
       this.stop(name);
     }
   }

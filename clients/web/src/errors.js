@@ -39,7 +39,7 @@ export class RefusedError extends MadangError {
    * @param {string} message for people
    */
   constructor(number, message) {
-    const code = ERROR_CODES[number] ?? 'unknown';
+    const code = ERROR_CODES[Math.floor(number / 100)]?.split(' ')[number % 100] ?? 'unknown';
     super(code, message || code);
     /** The number on the wire. */
     this.number = number;
@@ -52,11 +52,11 @@ export class RefusedError extends MadangError {
 export class ClosedError extends MadangError {
   /**
    * @param {number} number of the close; 1000 when the application closed the client itself
-   * @param {string} [message]
+   * @param {string} code
+   * @param {string} message
    */
-  constructor(number, message) {
-    const { name, meaning } = closeRule(number);
-    super(name, message ?? meaning ?? name);
+  constructor(number, code, message) {
+    super(code, message);
     /** The close code. */
     this.number = number;
   }
@@ -74,7 +74,7 @@ export class LeftError extends MadangError {
 /** A session that was to be taken up is not there any more (`session_gone`): join the room instead. */
 export class SessionGoneError extends MadangError {
   constructor() {
-    super('session_gone', 'the session is over, or was taken up elsewhere: join the room instead');
+    super('session_gone', 'the session is over, or was taken up elsewhere');
   }
 }
 
@@ -83,9 +83,8 @@ export class SessionGoneError extends MadangError {
  * with it cannot be known. Sending again may do it twice.
  */
 export class OutcomeUnknownError extends MadangError {
-  /** @param {string} message */
-  constructor(message) {
-    super('outcome_unknown', message);
+  constructor() {
+    super('outcome_unknown', 'the connection was lost before the answer came');
   }
 }
 
@@ -106,68 +105,49 @@ export class TimeoutError extends MadangError {
   }
 }
 
-/** @type {Record<number, string>} */
+/** The names of error codes, by their hundreds and in their order. @type {Record<number, string>} */
 const ERROR_CODES = {
-  100: 'invalid',
-  101: 'no_such_room',
-  102: 'room_exists',
-  103: 'wrong_kind',
-  104: 'not_a_member',
-  105: 'no_such_member',
-  106: 'unknown_request',
-  107: 'no_match',
-  108: 'already_joined',
-  109: 'unknown_type',
-  110: 'stale_cseq',
-  111: 'refused',
-  112: 'no_state',
-  200: 'room_full',
-  201: 'too_many_rooms',
-  202: 'server_full',
-  203: 'draining',
-  204: 'busy',
-  300: 'forbidden',
-  500: 'internal',
-  501: 'room_failed',
-};
-
-/** After these the client comes back: they need no words, for nobody is told that it ended. @type {Record<number, string>} */
-const RESUMABLE = {
-  1011: 'internal_error',
-  4007: 'rate_limited',
-  4008: 'slow_consumer',
-  4010: 'liveness_timeout',
-  4011: 'draining',
-  4013: 'control_overflow',
-  4017: 'busy',
-  4018: 'superseded',
-};
-
-/** @type {Record<number, [name: string, meaning: string]>} */
-const TERMINAL = {
-  1000: ['normal', 'The client closed with 1000: the session ended with it.'],
-  1002: ['protocol_error', 'The WebSocket framing was broken.'],
-  1007: ['invalid_payload', 'A text message was not UTF-8.'],
-  1009: ['message_too_big', 'A message was larger than the limit.'],
-  4001: ['unauthorized', 'The credential was missing or refused.'],
-  4003: ['hello_timeout', 'No hello came in time.'],
-  4004: ['bad_message', 'A message could not be decoded or was not allowed at this point.'],
-  4005: ['unsupported_version', 'Client and server share no protocol version.'],
-  4006: ['hello_too_big', 'Too many bytes came before the session was accepted.'],
-  4009: ['replaced', 'The session was resumed on another connection.'],
-  4012: ['kicked', 'The client was removed.'],
-  4014: ['room_closed', 'The raw room was closed.'],
-  4015: ['room_refused', 'The raw room could not be joined: it is full, or not a raw room.'],
+  1: 'invalid no_such_room room_exists wrong_kind not_a_member no_such_member unknown_request no_match already_joined unknown_type stale_cseq refused no_state',
+  2: 'room_full too_many_rooms server_full draining busy',
+  3: 'forbidden',
+  5: 'internal room_failed',
 };
 
 /**
- * What to do about a close code. One that is not listed is taken as a lost connection, also when
- * only a newer server can have meant it.
+ * After these close codes the client does not come back. One that is not listed is a lost connection, also
+ * when only a newer server can have meant it. Those that a program or its user can do something about have
+ * words; for the rest what the server says is more than enough.
+ *
+ * @type {Record<number, string>}
+ */
+const TERMINAL = {
+  1000: '',
+  1002: '',
+  1007: '',
+  1009: 'A message was larger than the limit.',
+  4001: 'The credential was missing or refused.',
+  4003: '',
+  4004: '',
+  4005: 'Client and server share no protocol version.',
+  4006: '',
+  4009: 'The session was resumed on another connection.',
+  4012: 'The client was removed.',
+  4014: '',
+  4015: '',
+};
+
+/**
+ * What to do about a close.
  *
  * @param {number} number
- * @returns {{ name: string, resumable: boolean, meaning: string | undefined }}
+ * @param {string} reason as the server gives it: the code's name, and behind a colon what was wrong
+ * @returns {{ name: string, resumable: boolean, meaning: string }}
  */
-export function closeRule(number) {
-  const [name, meaning] = TERMINAL[number] ?? [RESUMABLE[number] ?? (number >= 4000 ? 'unknown' : 'lost')];
-  return { name, resumable: meaning === undefined, meaning };
+export function closeRule(number, reason) {
+  const meaning = TERMINAL[number];
+  return {
+    name: reason.split(':')[0] || 'lost',
+    resumable: meaning === undefined,
+    meaning: [meaning, reason].filter(Boolean).join(' ') || `closed with ${number}`,
+  };
 }

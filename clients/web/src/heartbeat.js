@@ -7,27 +7,18 @@
 
 import { Clock } from './clock.js';
 
-/** @typedef {import('./types.js').Timers} Timers */
-/** @typedef {import('./due.js').Due} Due */
+/** @typedef {import('./room.js').Link} Link */
 
 /** How often to measure the round trip unless the application says otherwise. */
 const PING_MS = 10_000;
 /** How long the answer to a doubt may take. */
 const PROBE_MS = 4_000;
 /** Pings of a new connection in quick succession: the clock should be known soon. */
-const FIRST_PINGS_MS = [0, 300, 900];
-
-/**
- * @typedef {object} Pulse
- * @property {(id: number) => void} ping sends one
- * @property {() => void} silent the server did not answer in time
- */
+const FIRST_PINGS_MS = [300, 900];
 
 /** The pings of a client, over all its connections. */
 export class Heartbeat {
-  #timers;
-  #due;
-  #pulse;
+  #link;
   #pingMs;
   #heartbeatMs = PING_MS;
   #pingId = 0;
@@ -39,43 +30,34 @@ export class Heartbeat {
   clock = new Clock();
 
   /**
-   * @param {Timers} timers
-   * @param {Due} due
-   * @param {number | undefined} pingMs
-   * @param {Pulse} pulse
+   * @param {Link} link
+   * @param {number} [pingMs]
    */
-  constructor(timers, due, pingMs, pulse) {
-    this.#timers = timers;
-    this.#due = due;
-    this.#pingMs = pingMs ?? PING_MS;
-    this.#pulse = pulse;
+  constructor(link, pingMs = PING_MS) {
+    this.#link = link;
+    this.#pingMs = pingMs;
   }
 
   /** Something came from the server, or a connection to it begins. */
   heard() {
-    this.#receivedAt = this.#timers.now();
+    this.#receivedAt = this.#link.timers.now();
   }
 
   /** @param {number} heartbeatMs the server's own bound of silence */
   start(heartbeatMs) {
     this.#heartbeatMs = heartbeatMs;
-    FIRST_PINGS_MS.forEach((ms, index) => {
-      if (ms === 0) {
-        this.#ping();
-      } else {
-        this.#due.start(`first ping ${index}`, ms, () => this.#ping());
-      }
-    });
+    this.#ping();
+    FIRST_PINGS_MS.forEach((ms) => this.#link.due.start(`ping ${ms}`, ms, () => this.#ping()));
     this.#next();
   }
 
   /** The connection may be dead: it is lost unless the server says something soon. */
   probe() {
-    const askedAt = this.#timers.now();
+    const askedAt = this.#link.timers.now();
     this.#ping();
-    this.#due.start('probe', PROBE_MS, () => {
+    this.#link.due.start('probe', PROBE_MS, () => {
       if (this.#receivedAt < askedAt) {
-        this.#pulse.silent();
+        this.#link.silent();
       }
     });
   }
@@ -96,32 +78,32 @@ export class Heartbeat {
       return false;
     }
     // The server answers in order: an older ping without answer will have none.
-    for (const older of [...this.#pings.keys()]) {
+    for (const older of this.#pings.keys()) {
       if (older <= id) {
         this.#pings.delete(older);
       }
     }
-    this.clock.sample(sentMs, this.#timers.now(), serverMs);
+    this.clock.sample(sentMs, this.#link.timers.now(), serverMs);
     return true;
   }
 
   #next() {
-    this.#due.start('ping', Math.min(this.#pingMs, this.#heartbeatMs), () => {
+    this.#link.due.start('ping', Math.min(this.#pingMs, this.#heartbeatMs), () => {
       // A sleeping tab's timers sleep as well, so silence alone proves nothing: something must
       // have been asked and not been answered.
-      const silentMs = this.#timers.now() - this.#receivedAt;
+      const silentMs = this.#link.timers.now() - this.#receivedAt;
       if (this.#pings.size > 0 && silentMs > 2 * this.#heartbeatMs) {
-        this.#pulse.silent();
-        return;
+        this.#link.silent();
+      } else {
+        this.#ping();
+        this.#next();
       }
-      this.#ping();
-      this.#next();
     });
   }
 
   #ping() {
     const id = ++this.#pingId;
-    this.#pings.set(id, this.#timers.now());
-    this.#pulse.ping(id);
+    this.#pings.set(id, this.#link.timers.now());
+    this.#link.send({ tag: 'ping', body: { id } });
   }
 }

@@ -15,8 +15,8 @@ export const EXT_SCHEMA = 1;
 const EXT_ON_LEAVE = 2;
 const ON_LEAVE = ['keep', 'remove', 'hand_over'];
 
-/** @type {Set<string>} */
-const REFUSED_FOR_NOW = new Set(['busy', 'server_full', 'room_full']);
+/** Refusals of a join that may be tried again. */
+export const REFUSED_FOR_NOW = ['busy', 'server_full', 'room_full'];
 
 /**
  * The `join` that enters a room, or enters it again in a new session.
@@ -32,60 +32,26 @@ const REFUSED_FOR_NOW = new Set(['busy', 'server_full', 'room_full']);
  * @returns {ClientMessage}
  */
 export function joinMessage(ref, target, options, { name, entered, since, attributes }) {
-  const create = options.create;
-  // Whoever asked to create the room has done so: the second time it must only be entered.
-  const mode = options.mode === 'create' && entered ? 'either' : options.mode;
-  return {
+  const { create, echo = true, history = 0, mode, schema, onLeave } = options;
+  const ext = [
+    [EXT_SCHEMA, schema && new TextEncoder().encode(JSON.stringify(schema))],
+    // What a room of kind `shared` is made with.
+    [EXT_ON_LEAVE, onLeave && new Uint8Array([ON_LEAVE.indexOf(onLeave)])],
+  ];
+  return /** @type {any} */ ({
     tag: 'join',
     body: {
       ref,
-      target:
-        name !== '' || typeof target === 'string'
-          ? { name }
-          : { match: { kind: target.kind, filter: Object.entries(target.filter ?? {}) } },
-      mode: mode ?? 'either',
-      options: {
-        attributes: toAttributes(attributes),
-        echo: options.echo ?? true,
-        create: create
-          ? {
-              capacity: create.capacity ?? null,
-              presence: create.presence ?? null,
-              public: create.public ?? null,
-              labels: Object.entries(create.labels ?? {}),
-            }
-          : null,
-      },
+      target: typeof target === 'string' || name ? { name } : { match: { kind: target.kind, filter: pairs(target.filter) } },
+      // Whoever asked to create the room has done so: the second time it must only be entered.
+      mode: mode === 'create' && entered ? 'either' : mode,
+      options: { attributes: toAttributes(attributes), echo, create: create && { ...create, labels: pairs(create.labels) } },
       since,
-      history: options.history ?? 0,
-      ext: extensions(options),
+      history,
+      ext: ext.filter(([, bytes]) => bytes),
     },
-  };
+  });
 }
 
-/**
- * What a room of kind `shared` is made with.
- *
- * @param {JoinOptions} options
- * @returns {[number, Uint8Array][]}
- */
-function extensions({ schema, onLeave }) {
-  /** @type {[number, Uint8Array][]} */
-  const list = [];
-  if (schema !== undefined) {
-    list.push([EXT_SCHEMA, new TextEncoder().encode(JSON.stringify(schema))]);
-  }
-  if (onLeave !== undefined) {
-    list.push([EXT_ON_LEAVE, new Uint8Array([ON_LEAVE.indexOf(onLeave)])]);
-  }
-  return list;
-}
+const pairs = (/** @type {Record<string, string>} */ labels = {}) => Object.entries(labels);
 
-/**
- * Whether a join that was refused may be tried again.
- *
- * @param {import('./errors.js').RefusedError} error
- */
-export function mayRetryJoin(error) {
-  return REFUSED_FOR_NOW.has(error.code);
-}

@@ -1,6 +1,8 @@
 /**
  * What a member sends to its room: numbers it, keeps what must be answered until it is, and holds
- * back the newest of class latest while the connection takes no more. It outlives connections.
+ * back the newest of class latest while the connection takes no more. It outlives connections: after
+ * a resume the room says how far it got, and the rest is sent again under the same numbers, so that
+ * nothing is applied twice.
  *
  * Deliberately absent: what the messages say, and what the room answers to the application.
  *
@@ -8,11 +10,9 @@
  */
 
 import { DroppedError, LeftError, LimitError, OutcomeUnknownError } from './errors.js';
-import { Pending } from './pending.js';
 
 /** @typedef {import('./codec.js').ClientMessage} ClientMessage */
 /** @typedef {import('./codec.js').ServerMessage} ServerMessage */
-/** @typedef {import('./pending.js').Entry} Entry */
 /** @typedef {import('./types.js').Receipt} Receipt */
 
 /**
@@ -20,7 +20,7 @@ import { Pending } from './pending.js';
  *
  * @typedef {object} Wire
  * @property {(message: ClientMessage) => Uint8Array} encode
- * @property {(encoded: Uint8Array) => void} send
+ * @property {(encoded: Uint8Array) => void} post sends it
  * @property {() => boolean} congested whether the connection has more than it can take for now
  * @property {() => number} messageBytesMax
  * @property {number} pendingMax most unanswered sendings of a room
@@ -36,6 +36,21 @@ import { Pending } from './pending.js';
  */
 
 /**
+ * What was sent and is not answered yet.
+ *
+ * @typedef {object} Entry
+ * @property {number} cseq
+ * @property {'publish' | 'volatile' | 'direct' | 'request' | 'attributes' | 'edit'} kind
+ * @property {Build} build
+ * @property {any} local the application's own mark
+ * @property {number} bytes
+ * @property {boolean} sent whether it ever went into a connection
+ * @property {Promise<any>} done
+ * @property {(value: any) => void} resolve
+ * @property {(error: Error) => void} reject
+ */
+
+/**
  * Something sent: a promise of its answer that knows its number, 0 if it was not sent.
  *
  * @template T
@@ -45,7 +60,8 @@ import { Pending } from './pending.js';
 /** The sendings of one room. */
 export class Outbox {
   #wire;
-  #pending = new Pending();
+  /** By cseq, ascending. @type {Map<number, Entry>} */
+  #pending = new Map();
   /** @type {Map<number, Build>} */
   #latestWaiting = new Map();
 
@@ -85,10 +101,12 @@ export class Outbox {
     }
     if (!this.live) {
       if (!queue) {
-        return unsent(new DroppedError('offline', 'the room cannot be reached for now, and the message was not to wait (queue: true)'));
+        return unsent(new DroppedError('offline', 'not connected; queue: true waits'));
       }
-      if (this.#pending.waiting >= this.#wire.queueMax || this.#pending.waitingBytes + encoded.length > this.#wire.queueBytesMax) {
-        return unsent(new LimitError('queue_full', `${this.#pending.waiting} messages wait for the connection already`));
+      const waiting = [...this.#pending.values()].filter(({ sent }) => !sent);
+      const bytes = waiting.reduce((sum, it) => sum + it.bytes, encoded.length);
+      if (waiting.length >= this.#wire.queueMax || bytes > this.#wire.queueBytesMax) {
+        return unsent(queueFull(waiting.length));
       }
     }
     return this.#add(kind, build, encoded, local);
@@ -108,12 +126,12 @@ export class Outbox {
     }
     if (!this.live || this.#wire.congested()) {
       this.dropped += 1;
-      return unsent(new DroppedError('dropped', 'the room cannot be reached for now'));
+      return unsent(new DroppedError('dropped', 'not connected'));
     }
     if (isAnswered) {
-      return this.#add('volatile', build, encoded, undefined);
+      return this.#add('volatile', build, encoded);
     }
-    this.#wire.send(encoded);
+    this.#wire.post(encoded);
     return sent(++this.cseq);
   }
 
@@ -131,7 +149,7 @@ export class Outbox {
     }
     this.conflated += Number(this.#latestWaiting.delete(key));
     if (this.live && !this.#wire.congested()) {
-      this.#wire.send(encoded);
+      this.#wire.post(encoded);
       return sent(++this.cseq);
     }
     this.#latestWaiting.set(key, build);
@@ -142,7 +160,7 @@ export class Outbox {
   flushLatest() {
     if (this.live && !this.#wire.congested()) {
       for (const build of this.#latestWaiting.values()) {
-        this.#wire.send(this.#wire.encode(build(this.#head(++this.cseq))));
+        this.#post(build, ++this.cseq);
       }
       this.#latestWaiting.clear();
     }
@@ -154,16 +172,10 @@ export class Outbox {
    * @param {number} appliedCseq
    */
   sendAgain(appliedCseq) {
-    for (const { reject } of this.#pending.takeAll(({ cseq, kind }) => kind === 'volatile' && cseq > appliedCseq)) {
-      reject(new DroppedError('dropped', 'the connection was lost'));
-    }
-    for (const entry of this.#pending.all()) {
-      if (entry.cseq > appliedCseq) {
-        this.#sendEntry(entry);
-      }
-    }
+    this.#reject(({ cseq, kind }) => kind === 'volatile' && cseq > appliedCseq, new DroppedError('dropped', 'not connected'));
+    this.#pending.forEach((entry) => entry.cseq > appliedCseq && this.#sendEntry(entry));
     // Answers are not in the log, so a request that was dealt with is simply asked anew.
-    for (const entry of this.#pending.takeAll(({ cseq, kind }) => kind === 'request' && cseq <= appliedCseq)) {
+    for (const entry of this.#takeAll(({ cseq, kind }) => kind === 'request' && cseq <= appliedCseq)) {
       this.#askAnew(entry);
     }
     this.flushLatest();
@@ -175,7 +187,7 @@ export class Outbox {
    * @param {number} appliedCseq
    */
   settle(appliedCseq) {
-    for (const entry of this.#pending.takeAll(({ cseq }) => cseq <= appliedCseq)) {
+    for (const entry of this.#takeAll(({ cseq }) => cseq <= appliedCseq)) {
       settleRepeated(entry, { seq: null, repeated: true });
     }
   }
@@ -188,7 +200,7 @@ export class Outbox {
   covered({ cseq, tick }) {
     const isCovered = (/** @type {Entry} */ entry) =>
       entry.cseq <= cseq && (entry.kind === 'publish' || entry.kind === 'volatile');
-    for (const entry of this.#pending.takeAll(isCovered)) {
+    for (const entry of this.#takeAll(isCovered)) {
       entry.resolve({ seq: null, repeated: false, tick });
     }
   }
@@ -199,12 +211,14 @@ export class Outbox {
    * @param {number} cseq
    */
   take(cseq) {
-    return this.#pending.take(cseq);
+    const entry = this.#pending.get(cseq);
+    this.#pending.delete(cseq);
+    return entry;
   }
 
   /** @param {Extract<ServerMessage, { tag: 'ack' }>['body']} body */
   ack({ cseq, seq, durability }) {
-    const entry = this.#pending.take(cseq);
+    const entry = this.take(cseq);
     if (entry?.kind === 'request') {
       this.#askAnew(entry);
     } else if (entry !== undefined) {
@@ -221,25 +235,17 @@ export class Outbox {
    * @param {Error} error
    */
   giveUp(sending, error) {
-    this.#pending.takeAll((entry) => entry.done === sending)[0]?.reject(error);
+    this.#reject(({ done }) => done === sending, error);
   }
 
-  /**
-   * What was sent and not answered has become unknown.
-   *
-   * @param {string} why
-   */
-  giveUpSent(why) {
-    for (const entry of this.#pending.takeAll(({ sent }) => sent)) {
-      entry.reject(new OutcomeUnknownError(why));
-    }
+  /** What was sent and not answered has become unknown. */
+  giveUpSent() {
+    this.#reject(({ sent }) => sent, new OutcomeUnknownError());
   }
 
   /** Edits name entities of the state that there was: in another they would mean something else. */
   dropEdits() {
-    for (const entry of this.#pending.takeAll(({ kind }) => kind === 'edit')) {
-      entry.reject(new DroppedError('dropped', 'the state that it was for is gone'));
-    }
+    this.#reject(({ kind }) => kind === 'edit', new DroppedError('dropped', 'its state is gone'));
   }
 
   /**
@@ -251,9 +257,26 @@ export class Outbox {
     this.live = false;
     this.channel = null;
     this.#latestWaiting.clear();
-    for (const entry of this.#pending.takeAll(() => true)) {
-      entry.reject(error);
-    }
+    this.#reject(() => true, error);
+  }
+
+  /**
+   * Takes out all for which `test` holds, ascending, to be settled by the caller.
+   *
+   * @param {(entry: Entry) => boolean} test
+   */
+  #takeAll(test) {
+    const taken = [...this.#pending.values()].filter(test);
+    taken.forEach(({ cseq }) => this.#pending.delete(cseq));
+    return taken;
+  }
+
+  /**
+   * @param {(entry: Entry) => boolean} test
+   * @param {Error} error
+   */
+  #reject(test, error) {
+    this.#takeAll(test).forEach(({ reject }) => reject(error));
   }
 
   /**
@@ -267,11 +290,11 @@ export class Outbox {
       return new LeftError('left');
     }
     if (this.#pending.size >= this.#wire.pendingMax) {
-      return new LimitError('queue_full', `${this.#pending.size} messages wait for their answers already`);
+      return queueFull(this.#pending.size);
     }
     const encoded = this.#wire.encode(build(this.#head(this.cseq + 1)));
     return encoded.length + 9 > this.#wire.messageBytesMax()
-      ? new LimitError('too_large', `a message of ${encoded.length} bytes is more than the server takes`)
+      ? new LimitError('too_large', `${encoded.length} bytes are more than the server takes`)
       : encoded;
   }
 
@@ -279,7 +302,7 @@ export class Outbox {
    * @param {Entry['kind']} kind
    * @param {Build} build
    * @param {Uint8Array} encoded under the next number
-   * @param {any} local
+   * @param {any} [local]
    * @returns {Sending<any>}
    */
   #add(kind, build, encoded, local) {
@@ -287,9 +310,9 @@ export class Outbox {
     /** @type {any} */
     const entry = { cseq, kind, local, build, bytes: encoded.length, sent: this.live };
     entry.done = new Promise((resolve, reject) => Object.assign(entry, { resolve, reject }));
-    this.#pending.add(entry);
+    this.#pending.set(cseq, entry);
     if (this.live) {
-      this.#wire.send(encoded);
+      this.#wire.post(encoded);
     }
     return numbered(entry.done, cseq);
   }
@@ -297,14 +320,22 @@ export class Outbox {
   /** @param {Entry} entry */
   #sendEntry(entry) {
     entry.sent = true;
-    this.#wire.send(this.#wire.encode(entry.build(this.#head(entry.cseq))));
+    this.#post(entry.build, entry.cseq);
   }
 
   /** @param {Entry} entry a request that is not pending any more */
   #askAnew(entry) {
     entry.cseq = ++this.cseq;
-    this.#pending.add(entry);
+    this.#pending.set(entry.cseq, entry);
     this.#sendEntry(entry);
+  }
+
+  /**
+   * @param {Build} build
+   * @param {number} cseq
+   */
+  #post(build, cseq) {
+    this.#wire.post(this.#wire.encode(build(this.#head(cseq))));
   }
 
   /** @param {number} cseq */
@@ -322,10 +353,15 @@ export class Outbox {
  */
 function settleRepeated(entry, receipt) {
   if (entry.kind === 'edit') {
-    entry.reject(new OutcomeUnknownError('the edit was dealt with, and the answer lost; the state shows what came of it'));
+    entry.reject(new OutcomeUnknownError());
   } else {
     entry.resolve(receipt);
   }
+}
+
+/** @param {number} count */
+function queueFull(count) {
+  return new LimitError('queue_full', `${count} messages wait already`);
 }
 
 /**

@@ -9,14 +9,14 @@
 
 import { Backoff } from './backoff.js';
 import { LeftError, RefusedError, SessionGoneError } from './errors.js';
-import { mayRetryJoin } from './joining.js';
+import { REFUSED_FOR_NOW } from './joining.js';
 
-/** @typedef {import('./codec.js').ClientMessage} ClientMessage */
 /** @typedef {import('./codec.js').Joined} Joined */
 /** @typedef {import('./codec.js').LeaveReason} LeaveReason */
-/** @typedef {import('./due.js').Due} Due */
+/** @typedef {import('./room.js').Link} Link */
 /** @typedef {import('./room.js').Room} Room */
 /** @typedef {import('./tickets.js').Ticket} Ticket */
+/** @typedef {import('./types.js').Leave} Leave */
 
 /**
  * A room and what is waited for.
@@ -31,20 +31,9 @@ import { mayRetryJoin } from './joining.js';
  * @property {(() => void) | null} left once it is left by the application's wish
  */
 
-/**
- * What it needs of the client.
- *
- * @typedef {object} Desk
- * @property {(message: ClientMessage) => void} send
- * @property {() => boolean} isOpen whether there is a connection that was welcomed
- * @property {() => number} nextRef
- * @property {() => number} random
- * @property {Due} due
- */
-
 /** The rooms of one client. */
 export class Places {
-  #desk;
+  #link;
   /** Entered, or offered to be taken up. @type {Map<number, Place>} */
   #entered = new Map();
   /** To be entered, by the `ref` of the join. @type {Map<number, Place>} */
@@ -53,9 +42,9 @@ export class Places {
   /** Memberships of an earlier page that may be taken up. @type {Ticket[]} */
   tickets = [];
 
-  /** @param {Desk} desk */
-  constructor(desk) {
-    this.#desk = desk;
+  /** @param {Link} link */
+  constructor(link) {
+    this.#link = link;
   }
 
   /** The rooms this client is in. */
@@ -70,11 +59,19 @@ export class Places {
 
   /** How far each room was seen that is to be taken up again, for a hello. */
   positions() {
+    for (const [ref, place] of this.#joins) {
+      const ticket = place.first && this.tickets.find(({ name }) => name === place.room.target);
+      if (ticket && !this.#entered.has(ticket.channel)) {
+        place.room.restore(ticket);
+        this.#joins.delete(ref);
+        this.#entered.set(ticket.channel, place);
+      }
+    }
     this.tickets = [];
     const rooms = [];
     for (const [channel, { room, left }] of this.#entered) {
       const position = room.position;
-      if (position !== null && left === null) {
+      if (position && !left) {
         rooms.push({ channel, ...position });
       }
     }
@@ -90,15 +87,9 @@ export class Places {
   enter(room, onlyResumed, signal) {
     return new Promise((resolve, reject) => {
       /** @type {Place} */
-      const place = { room, first: true, onlyResumed, backoff: new Backoff(this.#desk.random), resolve, reject, left: null };
+      const place = { room, first: true, onlyResumed, backoff: new Backoff(this.#link.random), resolve, reject, left: null };
       signal?.addEventListener('abort', () => this.#giveUp(place, signal.reason), { once: true });
-      const ticket = this.tickets.find(({ name }) => name === room.target);
-      if (ticket !== undefined && !this.#entered.has(ticket.channel)) {
-        room.restore(ticket);
-        this.#entered.set(ticket.channel, place);
-      } else {
-        this.#join(place);
-      }
+      this.#join(place);
     });
   }
 
@@ -108,13 +99,13 @@ export class Places {
    */
   leave(room) {
     const found = [...this.#entered].find(([, { room: it }]) => it === room);
-    if (found === undefined || found[1].left !== null) {
+    if (!found || found[1].left) {
       return Promise.resolve();
     }
     return new Promise((resolve) => {
       found[1].left = resolve;
-      if (this.#desk.isOpen()) {
-        this.#desk.send({ tag: 'leave', body: { channel: found[0] } });
+      if (this.#link.isOpen()) {
+        this.#leave(found[0]);
       }
     });
   }
@@ -122,15 +113,15 @@ export class Places {
   /** @param {boolean} resumed whether the session was taken up again; if not, every room is entered anew, and told so when it is */
   welcomed(resumed) {
     for (const [channel, place] of [...this.#entered]) {
-      if (place.left !== null) {
+      if (place.left) {
         // It was not asked for, or is gone with the old session.
         this.#end(channel, place, 'left');
       } else if (!resumed) {
         this.#forget(channel, place);
       }
     }
-    for (const [ref, { room }] of this.#joins) {
-      this.#desk.send(room.joinMessage(ref));
+    for (const ref of this.#joins.keys()) {
+      this.#ask(ref);
     }
   }
 
@@ -138,10 +129,10 @@ export class Places {
   joined(joined) {
     const { ref, channel } = joined;
     const place = ref === null ? this.#entered.get(channel) : this.#joins.get(ref);
-    if (place === undefined) {
+    if (!place) {
       if (ref !== null) {
         // Given up before it was entered.
-        this.#desk.send({ tag: 'leave', body: { channel } });
+        this.#leave(channel);
       }
       return;
     }
@@ -154,7 +145,7 @@ export class Places {
       // The room's past is behind this message, likely in the same batch, and the application
       // can only listen once its `await` has come back.
       room.hold();
-      this.#desk.due.start(`release ${channel}`, 0, () => room.release());
+      this.#link.due.start(`release ${channel}`, 0, () => room.release());
     }
     room.enter(joined, { first, resumed: ref === null });
     place.first = false;
@@ -169,14 +160,11 @@ export class Places {
    */
   left(channel, reason) {
     const place = this.#entered.get(channel);
-    if (place === undefined) {
+    if (!place) {
       return;
     }
-    if ((reason === 'lost' || place.first) && place.left === null) {
-      const ref = this.#forget(channel, place);
-      if (ref !== null) {
-        this.#desk.send(place.room.joinMessage(ref));
-      }
+    if ((reason === 'lost' || place.first) && !place.left) {
+      this.#ask(this.#forget(channel, place));
     } else {
       this.#end(channel, place, reason);
     }
@@ -190,18 +178,17 @@ export class Places {
    */
   refused(ref, error) {
     const place = this.#joins.get(ref);
-    if (place === undefined || error.code === 'draining') {
+    if (!place || error.code === 'draining') {
       return; // When it drains the join stays, and goes to the server that this one is replaced by.
     }
     this.#joins.delete(ref);
-    if (place.first || !mayRetryJoin(error)) {
+    if (place.first || !REFUSED_FOR_NOW.includes(error.code)) {
       place.reject(error);
       return;
     }
     // A room that was entered before is worth waiting for.
-    const next = this.#desk.nextRef();
-    this.#joins.set(next, place);
-    this.#desk.due.start(`join ${next}`, place.backoff.next(), () => this.#desk.send(place.room.joinMessage(next)));
+    const next = this.#await(place);
+    this.#link.due.start(`join ${next}`, place.backoff.next(), () => this.#ask(next));
   }
 
   /**
@@ -212,28 +199,47 @@ export class Places {
    * @param {() => void} said tells that it is, before the rooms do
    */
   close(error, reason, said) {
-    const places = [...this.#entered.values(), ...this.#joins.values()];
-    const entered = new Set(this.rooms);
+    const [entered, joins] = [[...this.#entered.values()], [...this.#joins.values()]];
     this.#entered.clear();
     this.#joins.clear();
     said();
-    for (const { room, first, reject, left } of places) {
-      if (entered.has(room) && !first) {
-        room.end({ reason, error });
-      } else {
-        reject(error);
-      }
-      left?.();
+    for (const place of entered) {
+      finish(place, { reason, error });
+    }
+    for (const { reject } of joins) {
+      reject(error);
     }
   }
 
   /** @param {Place} place */
   #join(place) {
-    const ref = this.#desk.nextRef();
-    this.#joins.set(ref, place);
-    if (this.#desk.isOpen()) {
-      this.#desk.send(place.room.joinMessage(ref));
+    const ref = this.#await(place);
+    if (this.#link.isOpen()) {
+      this.#ask(ref);
     }
+  }
+
+  /**
+   * @param {Place} place
+   * @returns {number} the `ref` of its join
+   */
+  #await(place) {
+    const ref = this.#link.nextRef();
+    this.#joins.set(ref, place);
+    return ref;
+  }
+
+  /** @param {number} ref of a join, if it still is one */
+  #ask(ref) {
+    const place = this.#joins.get(ref);
+    if (place) {
+      this.#link.send(place.room.joinMessage(ref));
+    }
+  }
+
+  /** @param {number} channel */
+  #leave(channel) {
+    this.#link.send({ tag: 'leave', body: { channel } });
   }
 
   /**
@@ -241,18 +247,16 @@ export class Places {
    *
    * @param {number} channel
    * @param {Place} place
-   * @returns {number | null} the `ref` of the join, null if there is none
+   * @returns {number} the `ref` of the join, 0 if there is none
    */
   #forget(channel, place) {
     this.#entered.delete(channel);
     place.room.forgetSession();
     if (place.onlyResumed) {
       place.reject(new SessionGoneError());
-      return null;
+      return 0;
     }
-    const ref = this.#desk.nextRef();
-    this.#joins.set(ref, place);
-    return ref;
+    return this.#await(place);
   }
 
   /**
@@ -262,12 +266,7 @@ export class Places {
    */
   #end(channel, place, reason) {
     this.#entered.delete(channel);
-    if (place.first) {
-      place.reject(new LeftError(reason));
-    } else {
-      place.room.end({ reason });
-    }
-    place.left?.();
+    finish(place, { reason });
   }
 
   /**
@@ -287,4 +286,19 @@ export class Places {
       place.reject(error);
     }
   }
+}
+
+/**
+ * A room is left for good, or it will never be entered.
+ *
+ * @param {Place} place
+ * @param {Leave} leave
+ */
+function finish({ room, first, reject, left }, leave) {
+  if (first) {
+    reject(leave.error ?? new LeftError(leave.reason));
+  } else {
+    room.end(leave);
+  }
+  left?.();
 }

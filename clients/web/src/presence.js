@@ -5,7 +5,7 @@
  */
 
 import { Emitter } from './emitter.js';
-import { applyAttributes, fromAttributes, toAttributes } from './values.js';
+import { changedAttributes, fromAttributes, toAttributes } from './values.js';
 
 /** @typedef {import('./codec.js').Joined} Joined */
 /** @typedef {import('./codec.js').PresenceEvent} PresenceEvent */
@@ -64,7 +64,7 @@ export class Presence extends Emitter {
    */
   update(changes, options) {
     const attributes = toAttributes(changes);
-    applyAttributes(this.attributes, attributes);
+    this.attributes = changedAttributes(this.attributes, attributes);
     return this.#outbox.send('attributes', (head) => ({ tag: 'set_attributes', body: { ...head, attributes } }), options);
   }
 
@@ -77,15 +77,11 @@ export class Presence extends Emitter {
   fill({ presence, roster }) {
     this.mode = presence;
     this.members.clear();
-    this.#count = 0;
-    if (roster !== 'none' && 'full' in roster) {
-      for (const info of roster.full) {
-        this.members.set(info.id, toMember(info));
-      }
-    } else if (roster !== 'none') {
-      this.#count = roster.count;
+    const { full = [], count = 0 } = /** @type {{ full?: MemberInfo[], count?: number }} */ (roster);
+    for (const info of full) {
+      this.members.set(info.id, toMember(info));
     }
-    this.emit('change', this);
+    this.counted(count);
   }
 
   /**
@@ -120,7 +116,7 @@ export class Presence extends Emitter {
       } else if (name === 'leave') {
         this.members.delete(id);
       } else if (name === 'attributes') {
-        applyAttributes(member.attributes, changes);
+        member.attributes = changedAttributes(member.attributes, changes);
       } else {
         member.away = name === 'away';
       }

@@ -38,9 +38,15 @@ import { fromPayload, toPayload } from './values.js';
 /** @template T @typedef {import('./outbox.js').Sending<T>} Sending */
 
 /**
- * What a room needs of its client.
+ * What a room, and every other part of a client, needs of it.
  *
  * @typedef {Wire & {
+ *   send: (message: ClientMessage) => void,
+ *   isOpen: () => boolean,
+ *   nextRef: () => number,
+ *   random: () => number,
+ *   due: import('./due.js').Due,
+ *   silent: () => void,
  *   leave: (room: Room) => Promise<void>,
  *   stats: (rooms: Room[]) => Promise<RoomStats>,
  *   ticket: (room: Room) => string | null,
@@ -60,14 +66,10 @@ export class Room {
   /** @type {Joined | null} */
   #joined = null;
   #epoch = '';
-  #seq = 0;
-  #outbox;
   /** By the type's name, and `message` and `*`. @type {Emitter<Record<string, RoomMessage>>} */
   #messages = new Emitter();
   /** @type {Emitter<{ drop: Drop, recover: Recovery, leave: Leave, gap: Gap, refuse: RefusedError }>} */
   #life = new Emitter();
-  /** @type {RoomMessage[]} */
-  #history = [];
   /** @type {string[]} */
   #types = [];
   /** @type {Map<string, number>} */
@@ -81,18 +83,36 @@ export class Room {
   #held = null;
   /** Member ids this client has had in this epoch. @type {Set<number>} */
   #ownIds = new Set();
-  /** @type {RoomState | null} */
-  #state = null;
   /** Why the room's rules failed, if they did. @type {RefusedError | null} */
   #failure = null;
   #isDropped = false;
 
+  /** The room's name, its id; for a match it is known once joined. */
+  id;
+  /** The room's kind, once joined. */
+  kind = '';
+  /** Most members. */
+  capacity = 0;
+  /** @type {Record<string, string>} */
+  labels = {};
+  /** The room's state; null where it has none, where the client has no plug-in for it, and before it is entered. @type {RoomState | null} */
+  state = null;
+  /** The newest logged messages, as many as the join asked for by `history` or `keep`; oldest first. @type {RoomMessage[]} */
+  history = [];
+  /** The highest seq seen. */
+  seq = 0;
   /** What was asked for. @type {Target} */
   target;
   /** @type {JoinOptions} */
   options;
   /** Who is here. */
   presence;
+  /**
+   * The sendings.
+   *
+   * @internal
+   */
+  outbox;
 
   /**
    * Use `client.joinOrCreate` and its like.
@@ -104,30 +124,11 @@ export class Room {
    */
   constructor(target, options, link) {
     this.target = target;
+    this.id = typeof target === 'string' ? target : '';
     this.options = options;
     this.#link = link;
-    this.#outbox = new Outbox(link);
-    this.presence = new Presence(this.#outbox, options.attributes);
-  }
-
-  /** The room's name, its id; for a match it is known once joined. */
-  get id() {
-    return this.#joined?.name ?? (typeof this.target === 'string' ? this.target : '');
-  }
-
-  /** The room's kind, once joined. */
-  get kind() {
-    return this.#joined?.kind ?? '';
-  }
-
-  /** Most members. */
-  get capacity() {
-    return this.#joined?.capacity ?? 0;
-  }
-
-  /** @returns {Record<string, string>} */
-  get labels() {
-    return Object.fromEntries(this.#joined?.labels ?? []);
+    this.outbox = new Outbox(link);
+    this.presence = new Presence(this.outbox, options.attributes);
   }
 
   /** Oneself. @returns {Member} */
@@ -137,29 +138,14 @@ export class Room {
     return members.get(id) ?? { id, user: null, away: !this.live, attributes: { ...attributes } };
   }
 
-  /** The room's state; null where it has none, where the client has no plug-in for it, and before it is entered. */
-  get state() {
-    return this.#state;
-  }
-
-  /** The newest logged messages, as many as the join asked for by `history` or `keep`; oldest first. @returns {readonly RoomMessage[]} */
-  get history() {
-    return this.#history;
-  }
-
-  /** The highest seq seen. */
-  get seq() {
-    return this.#seq;
-  }
-
   /** Whether what is sent now leaves at once. */
   get live() {
-    return this.#outbox.live;
+    return this.outbox.live;
   }
 
   /** Sendings that were not answered yet. */
   get unanswered() {
-    return this.#outbox.unanswered;
+    return this.outbox.unanswered;
   }
 
   /**
@@ -189,22 +175,16 @@ export class Room {
    * @returns {Sending<Receipt>}
    */
   send(type, payload = null, { class: deliveryClass = 'reliable', key = 0, to, ...options } = {}) {
-    const wire = toPayload(payload);
     if (to !== undefined) {
-      const member = typeof to === 'number' ? to : to.id;
-      return this.#outbox.send('direct', (head) => ({ tag: 'direct', body: { ...head, to: member, type: this.#typeRef(type), payload: wire } }), options);
+      return this.outbox.send('direct', this.#build('direct', type, payload, { to: typeof to === 'number' ? to : to.id }), options);
     }
-    const build = (/** @type {{ channel: number, cseq: number }} */ head) =>
-      /** @type {ClientMessage} */ ({
-        tag: 'publish',
-        body: { ...head, class: deliveryClass === 'latest' ? { latest: key } : deliveryClass, type: this.#typeRef(type), payload: wire },
-      });
+    const build = this.#build('publish', type, payload, { class: deliveryClass === 'latest' ? { latest: key } : deliveryClass });
     if (deliveryClass === 'latest') {
-      return this.#outbox.sendLatest(build, key);
+      return this.outbox.sendLatest(build, key);
     }
     return deliveryClass === 'volatile'
-      ? this.#outbox.sendVolatile(build, this.#hasRules)
-      : this.#outbox.send('publish', build, options);
+      ? this.outbox.sendVolatile(build, this.#hasRules)
+      : this.outbox.send('publish', build, options);
   }
 
   /**
@@ -219,11 +199,10 @@ export class Room {
     if (signal?.aborted) {
       return unsent(signal.reason);
     }
-    const wire = toPayload(payload);
-    const sending = this.#outbox.send('request', (head) => ({ tag: 'request', body: { ...head, type: this.#typeRef(type), payload: wire } }), { queue });
+    const sending = this.outbox.send('request', this.#build('request', type, payload), { queue });
     const { timers } = this.#link;
-    const timer = timers.setTimeout(() => this.#outbox.giveUp(sending, new TimeoutError(timeoutMs)), timeoutMs);
-    const abort = () => this.#outbox.giveUp(sending, signal?.reason);
+    const timer = timers.setTimeout(() => this.outbox.giveUp(sending, new TimeoutError(timeoutMs)), timeoutMs);
+    const abort = () => this.outbox.giveUp(sending, signal?.reason);
     signal?.addEventListener('abort', abort);
     const answered = () => {
       timers.clearTimeout(timer);
@@ -309,30 +288,12 @@ export class Room {
   // --- What follows is for the client, not for applications. ---
 
   /**
-   * The room's number, `null` while it has none.
-   *
-   * @internal
-   */
-  get channel() {
-    return this.#joined?.channel ?? null;
-  }
-
-  /**
    * How far the room was seen, `null` when it was not.
    *
    * @internal
    */
   get position() {
-    return this.#epoch === '' ? null : { epoch: this.#epoch, seq: this.#seq };
-  }
-
-  /**
-   * The sendings.
-   *
-   * @internal
-   */
-  get outbox() {
-    return this.#outbox;
+    return this.#epoch ? { epoch: this.#epoch, seq: this.seq } : null;
   }
 
   /**
@@ -345,7 +306,7 @@ export class Room {
   joinMessage(ref) {
     return joinMessage(ref, this.target, this.options, {
       name: this.id,
-      entered: this.#joined !== null,
+      entered: !!this.#joined,
       since: this.position,
       attributes: this.presence.attributes,
     });
@@ -360,8 +321,8 @@ export class Room {
    */
   restore({ epoch, seq, cseq }) {
     this.#epoch = epoch;
-    this.#seq = Math.max(0, seq - (this.options.history ?? 0));
-    this.#outbox.cseq = cseq;
+    this.seq = Math.max(0, seq - (this.options.history ?? 0));
+    this.outbox.cseq = cseq;
   }
 
   /**
@@ -379,12 +340,10 @@ export class Room {
    * @internal
    */
   release() {
-    const held = this.#held ?? [];
+    const held = this.#held;
     this.#held = null;
-    for (const message of held) {
-      this.handle(message);
-    }
-    this.#state?.endBatch();
+    held?.forEach((message) => this.handle(message));
+    this.state?.endBatch();
   }
 
   /**
@@ -393,8 +352,8 @@ export class Room {
    * @internal
    */
   endBatch() {
-    if (this.#held === null) {
-      this.#state?.endBatch();
+    if (!this.#held) {
+      this.state?.endBatch();
     }
   }
 
@@ -405,8 +364,8 @@ export class Room {
    */
   suspend() {
     this.release();
-    this.#state?.suspend();
-    this.#outbox.live = false;
+    this.state?.suspend();
+    this.outbox.live = false;
     this.#replayLeft = 0;
   }
 
@@ -429,7 +388,7 @@ export class Room {
    */
   forgetSession() {
     this.suspend();
-    this.#outbox.giveUpSent('the session was lost before the answer came');
+    this.outbox.giveUpSent();
   }
 
   /**
@@ -441,13 +400,17 @@ export class Room {
    */
   enter(joined, { first, resumed }) {
     if (joined.epoch !== this.#epoch) {
-      this.#newEpoch('the room was lost before the answer came', joined.epoch);
+      this.#newEpoch(joined.epoch);
     }
     this.#joined = joined;
+    this.id = joined.name;
+    this.kind = joined.kind;
+    this.capacity = joined.capacity;
+    this.labels = Object.fromEntries(joined.labels);
     this.#isDropped = false;
     this.#ownIds.add(joined.member);
-    this.#outbox.channel = joined.channel;
-    this.#outbox.cseq = Math.max(this.#outbox.cseq, joined.applied_cseq);
+    this.outbox.channel = joined.channel;
+    this.outbox.cseq = Math.max(this.outbox.cseq, joined.applied_cseq);
     this.#types = [];
     this.#typeIds.clear();
     this.#learnTypes(0, joined.types);
@@ -455,10 +418,10 @@ export class Room {
     this.#replayLeft = joined.replay;
     this.#replaySeq = joined.seq;
     this.#replayOrigin = first ? 'history' : 'missed';
-    this.#outbox.live = true;
+    this.outbox.live = true;
     // Before the application hears of it: whatever it sends from its listeners has higher numbers,
     // and the room takes the lower ones only before those.
-    this.#outbox.sendAgain(joined.applied_cseq);
+    this.outbox.sendAgain(joined.applied_cseq);
     if (!first) {
       this.#life.emit('recover', { recovered: joined.recovered, resumed, replay: joined.replay });
     }
@@ -475,11 +438,11 @@ export class Room {
    * @param {ServerMessage} message
    */
   handle(message) {
-    if (this.#held !== null) {
+    if (this.#held) {
       this.#held.push(message);
       return;
     }
-    if (!this.#outbox.live) {
+    if (!this.outbox.live) {
       return; // What comes before the room was found again is part of what comes after.
     }
     const { tag, body } = message;
@@ -498,21 +461,21 @@ export class Room {
         this.presence.counted(body.count);
         break;
       case 'ack':
-        this.#outbox.ack(body);
+        this.outbox.ack(body);
         break;
       case 'reply':
-        this.#outbox.take(body.cseq)?.resolve(fromPayload(body.payload).payload);
+        this.outbox.take(body.cseq)?.resolve(fromPayload(body.payload).payload);
         break;
       case 'gap':
-        this.#seq = Math.max(this.#seq, body.to_seq);
+        this.seq = Math.max(this.seq, body.to_seq);
         this.#life.emit('gap', { fromSeq: body.from_seq, toSeq: body.to_seq });
         break;
       case 'moved': {
         const { id } = this.me;
-        this.#newEpoch('the room moved before the answer came', body.epoch);
+        this.#newEpoch(body.epoch);
         this.#ownIds.add(id);
         this.#replayLeft = 0;
-        this.#state?.begin(null, 0);
+        this.state?.begin(null, 0);
         this.#life.emit('recover', { recovered: false, resumed: true, replay: 0 });
         break;
       }
@@ -521,9 +484,9 @@ export class Room {
         break;
       default:
         if (tag === 'input_ack') {
-          this.#outbox.covered(body);
+          this.outbox.covered(body);
         }
-        this.#state?.handle(message);
+        this.state?.handle(message);
         break;
     }
   }
@@ -536,15 +499,14 @@ export class Room {
    * @param {RefusedError} error
    */
   refuse(cseq, error) {
-    const entry = this.#outbox.take(cseq);
+    const entry = this.outbox.take(cseq);
     if (error.code === 'room_failed') {
       this.#failure = error; // What follows is that everybody is out.
     }
-    if (entry === undefined) {
+    if (!entry) {
       this.#life.emit('refuse', error);
-    } else {
-      entry.reject(error);
     }
+    entry?.reject(error);
   }
 
   /**
@@ -557,50 +519,56 @@ export class Room {
     this.suspend();
     this.#joined = null;
     const error = leave.error ?? (leave.reason === 'failed' ? this.#failure : null) ?? new LeftError(leave.reason);
-    this.#outbox.end(error);
+    this.outbox.end(error);
     this.#life.emit('leave', { ...leave, error });
   }
 
   /**
    * Numbers of before mean nothing any more.
    *
-   * @param {string} why
    * @param {string} epoch
    */
-  #newEpoch(why, epoch) {
+  #newEpoch(epoch) {
     this.#epoch = epoch;
-    this.#seq = 0;
+    this.seq = 0;
     this.#ownIds.clear();
-    this.#outbox.giveUpSent(why);
-    this.#outbox.dropEdits();
+    this.outbox.giveUpSent();
+    this.outbox.dropEdits();
   }
 
   get #hasRules() {
-    return this.#joined?.ext.some(([number]) => number === EXT_SCHEMA) ?? false;
+    return !!this.#joined?.ext.some(([number]) => number === EXT_SCHEMA);
   }
 
   /** @param {Joined} joined */
   #beginState({ ext, applied_cseq: appliedCseq }) {
     const schema = ext.find(([number]) => number === EXT_SCHEMA)?.[1];
     const { state, report } = this.#link;
-    if (schema === undefined) {
-      this.#state = null;
-    } else if (state === undefined) {
-      report(new MadangError('no_plugin', 'the room has a state, and this client was made without { state }'));
-    } else {
+    const old = this.state;
+    // The rest of the room is usable all the same.
+    this.state = null;
+    if (schema) {
       try {
-        this.#state = state.open(this.#state, schema, appliedCseq, { wire: this.#link, outbox: this.#outbox });
+        if (!state) {
+          throw new MadangError('no_plugin', 'the room has a state: new Client(url, { state })');
+        }
+        this.state = state.open(old, schema, appliedCseq, { wire: this.#link, outbox: this.outbox });
       } catch (error) {
-        // The rest of the room is usable all the same.
-        this.#state = null;
         report(/** @type {Error} */ (error));
       }
     }
   }
 
-  /** @param {string} type */
-  #typeRef(type) {
-    return this.#typeIds.get(type) ?? type;
+  /**
+   * @param {string} tag
+   * @param {string} type
+   * @param {unknown} payload as it is now
+   * @param {object} [more]
+   * @returns {import('./outbox.js').Build}
+   */
+  #build(tag, type, payload, more) {
+    const wire = toPayload(payload);
+    return (head) => /** @type {ClientMessage} */ ({ tag, body: { ...head, ...more, type: this.#typeIds.get(type) ?? type, payload: wire } });
   }
 
   /**
@@ -622,10 +590,10 @@ export class Room {
    */
   #log(seq) {
     const inReplay = this.#replayLeft > 0 && seq <= this.#replaySeq;
-    if (seq <= this.#seq) {
+    if (seq <= this.seq) {
       return null;
     }
-    this.#seq = seq;
+    this.seq = seq;
     return inReplay ? this.#replayOrigin : 'live';
   }
 
@@ -648,8 +616,8 @@ export class Room {
    * on the lost connection.
    */
   #endReplay() {
-    this.#seq = Math.max(this.#seq, this.#replaySeq);
-    this.#outbox.settle(this.#joined?.applied_cseq ?? 0);
+    this.seq = Math.max(this.seq, this.#replaySeq);
+    this.outbox.settle(this.#joined?.applied_cseq ?? 0);
   }
 
   /**
@@ -692,14 +660,14 @@ export class Room {
    */
   #onMessage(body, direct) {
     const origin = this.#log(body.seq);
-    if (origin !== null) {
+    if (origin) {
       // Only the present member's numbers are this session's.
-      const entry = 'cseq' in body && body.from === this.#joined?.member ? this.#outbox.take(body.cseq) : undefined;
+      const entry = 'cseq' in body && body.from === this.#joined?.member ? this.outbox.take(body.cseq) : undefined;
       const at = new Date((this.#joined?.epoch_at_ms ?? 0) + body.at);
       const message = { ...this.#toMessage(body), seq: body.seq, at, direct, local: entry?.local, origin };
-      this.#history.push(message);
+      this.history.push(message);
       const { history = 0, keep = Math.min(history, HISTORY_MAX) } = this.options;
-      this.#history.splice(0, this.#history.length - keep);
+      this.history.splice(0, this.history.length - keep);
       this.#say(message);
       entry?.resolve({ seq: body.seq, repeated: false });
       this.#logged(body.seq);
@@ -709,9 +677,9 @@ export class Room {
   /** @param {import('./codec.js').Presence} body */
   #onPresence({ seq, event }) {
     const origin = this.#log(seq);
-    if (origin !== null) {
+    if (origin) {
       if ('attributes' in event && event.attributes.id === this.#joined?.member) {
-        this.#outbox.take(event.attributes.cseq)?.resolve({ seq, repeated: false });
+        this.outbox.take(event.attributes.cseq)?.resolve({ seq, repeated: false });
       }
       this.presence.handle(event, { seq, origin });
       this.#logged(seq);

@@ -82,7 +82,7 @@ export class RoomState extends Emitter {
     this.#outbox = outbox;
     this.#remedy = {
       ask: (/** @type {Part} */ part, /** @type {number} */ tick, /** @type {number} */ hash) =>
-        wire.send(wire.encode({ tag: 'resync', body: { channel: outbox.channel ?? 0, part, tick, hash } })),
+        wire.post(wire.encode({ tag: 'resync', body: { channel: outbox.channel ?? 0, part, tick, hash } })),
       giveUp: () => this.emit('error', new DecodeError('the state that comes is wrong again and again')),
     };
     this.#parts = new Parts(model, this.#remedy);

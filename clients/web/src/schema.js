@@ -1,6 +1,7 @@
 /**
- * What messages are built of: each shape reads and writes itself, so a message is described once
- * for both directions, and its type follows from the description.
+ * What messages are built of. A shape is one function for both directions: given a writer and a value
+ * it writes the value, given a reader it reads one. So a message is described once, and its type
+ * follows from the description.
  *
  * @module
  */
@@ -11,8 +12,10 @@ import { DecodeError, UnknownTagError } from './errors.js';
 /** @typedef {import('./wire.js').Writer} Writer */
 
 /**
+ * Gives back the value, written or read.
+ *
  * @template T
- * @typedef {{ put(writer: Writer, value: T): void, get(reader: Reader): T }} Shape
+ * @typedef {(io: Reader | Writer, value?: T) => T} Shape
  */
 
 /**
@@ -44,7 +47,7 @@ export const float = primitive('float');
  * @returns {Shape<any>}
  */
 function primitive(name) {
-  return { put: (w, value) => w[name](/** @type {never} */ (value)), get: (r) => r[name]() };
+  return (io, value) => io[name](/** @type {never} */ (value)) ?? value;
 }
 
 /**
@@ -54,52 +57,36 @@ function primitive(name) {
  * @returns {Shape<string>}
  */
 export function fixed(length) {
-  return { put: (w, value) => w.hex(value, length), get: (r) => r.hex(length) };
+  return (io, value) => /** @type {string} */ (io.hex(length, /** @type {string} */ (value)) ?? value);
 }
 
 /**
- * A value or nothing (`null`).
+ * A value or nothing: `null`, and what is not given when it is written.
  *
  * @template T
  * @param {Shape<T>} shape
  * @returns {Shape<T | null>}
  */
 export function option(shape) {
-  return {
-    put(w, value) {
-      w.bool(value !== null);
-      if (value !== null) {
-        shape.put(w, value);
-      }
-    },
-    get: (r) => (r.bool() ? shape.get(r) : null),
-  };
+  return (io, value) => (bool(io, value != null) ? shape(io, /** @type {T} */ (value)) : null);
 }
 
 /**
- * Any number of the same.
+ * Any number of the same; none when they are not given.
  *
  * @template T
  * @param {Shape<T>} shape
  * @returns {Shape<T[]>}
  */
 export function list(shape) {
-  return {
-    put(w, values) {
-      w.u53(values.length);
-      for (const value of values) {
-        shape.put(w, value);
-      }
-    },
-    get(r) {
-      const length = r.u53();
-      // Every item takes at least a byte, so a length beyond that is a lie: refused before any
-      // memory is claimed for it.
-      if (length > r.left) {
-        throw new DecodeError('a list is longer than its message');
-      }
-      return Array.from({ length }, () => shape.get(r));
-    },
+  return (io, values) => {
+    const length = u53(io, values?.length ?? 0);
+    // Every item takes at least a byte, so a length beyond that is a lie: refused before any
+    // memory is claimed for it.
+    if (length > io.left) {
+      throw new DecodeError('a message is too short');
+    }
+    return Array.from({ length }, (_, index) => shape(io, values?.[index]));
   };
 }
 
@@ -112,13 +99,7 @@ export function list(shape) {
  * @returns {Shape<[A, B]>}
  */
 export function pair(first, second) {
-  return {
-    put(w, [a, b]) {
-      first.put(w, a);
-      second.put(w, b);
-    },
-    get: (r) => [first.get(r), second.get(r)],
-  };
+  return (io, value) => [first(io, value?.[0]), second(io, value?.[1])];
 }
 
 /**
@@ -129,20 +110,12 @@ export function pair(first, second) {
  * @returns {Shape<{ [K in keyof F]: Of<F[K]> }>}
  */
 export function struct(fields) {
-  const entries = Object.entries(fields);
-  return {
-    put(w, value) {
-      for (const [name, shape] of entries) {
-        shape.put(w, value[name]);
-      }
-    },
-    get(r) {
-      const value = /** @type {any} */ ({});
-      for (const [name, shape] of entries) {
-        value[name] = shape.get(r);
-      }
-      return value;
-    },
+  return (io, value) => {
+    const struct = /** @type {any} */ ({});
+    for (const name in fields) {
+      struct[name] = fields[name](io, value?.[name]);
+    }
+    return struct;
   };
 }
 
@@ -160,26 +133,14 @@ export function struct(fields) {
  * @returns {Shape<Variant<V>>}
  */
 export function oneOf(variants) {
-  const entries = Object.entries(variants);
-  const tags = new Map(entries.map(([name], tag) => [name, tag]));
-  return {
-    put(w, value) {
-      const name = typeof value === 'string' ? value : Object.keys(value)[0];
-      const tag = tags.get(name);
-      if (tag === undefined) {
-        throw new RangeError(`no such variant: ${name}`);
-      }
-      w.u53(tag);
-      entries[tag][1]?.put(w, /** @type {any} */ (value)[name]);
-    },
-    get(r) {
-      const tag = r.u32();
-      const entry = entries[tag];
-      if (entry === undefined) {
-        throw new UnknownTagError(`no variant has the tag ${tag}`);
-      }
-      const [name, shape] = entry;
-      return /** @type {any} */ (shape === null ? name : { [name]: shape.get(r) });
-    },
+  const names = Object.keys(variants);
+  return (io, /** @type {any} */ value) => {
+    const given = value && names.indexOf(typeof value === 'string' ? value : Object.keys(value)[0]);
+    const name = names[u32(io, given)];
+    if (name === undefined) {
+      throw new UnknownTagError('not known');
+    }
+    const shape = variants[name];
+    return /** @type {any} */ (shape ? { [name]: shape(io, value?.[name]) } : name);
   };
 }

@@ -100,12 +100,5 @@ export const STATE_SERVER_SECTIONS = [[18, SERVER_18], [21, SERVER_21]];
  * @returns {Shape<[A, B, C]>}
  */
 export function triple(first, second, third) {
-  return {
-    put(w, [a, b, c]) {
-      first.put(w, a);
-      second.put(w, b);
-      third.put(w, c);
-    },
-    get: (r) => [first.get(r), second.get(r), third.get(r)],
-  };
+  return (io, value) => [first(io, value?.[0]), second(io, value?.[1]), third(io, value?.[2])];
 }

@@ -5,6 +5,8 @@
  * In a storage they are written when the page goes and taken away when the next one starts: a tab
  * that is duplicated copies the storage, and two tabs must not fight over one session.
  *
+ * Loaded when a client has a storage or is given a ticket.
+ *
  * @module
  */
 
@@ -12,11 +14,6 @@
 /** @typedef {Pick<Storage, 'getItem' | 'setItem' | 'removeItem'>} StorageLike */
 
 const FORM = /^([0-9a-f]{48})\.(\d{1,10})\.([0-9a-f]{16})\.(\d{1,15})\.(\d{1,15})\.([^ ]{1,128})$/;
-
-/** @param {Ticket} ticket */
-export function writeTicket({ key, channel, epoch, seq, cseq, name }) {
-  return [key, channel, epoch, seq, cseq, name].join('.');
-}
 
 /**
  * @param {string} text
@@ -30,24 +27,24 @@ export function readTicket(text) {
 /**
  * Takes what was put aside, if anything was.
  *
- * @param {StorageLike} storage
+ * @param {StorageLike | undefined} storage
  * @param {string} url of the server
  * @returns {Ticket[]}
  */
 export function takeTickets(storage, url) {
-  const text = storage.getItem(itemName(url)) ?? '';
-  storage.removeItem(itemName(url));
+  const text = storage?.getItem(itemName(url)) ?? '';
+  storage?.removeItem(itemName(url));
   return text.split(' ').map(readTicket).filter((it) => it !== null);
 }
 
 /**
- * @param {StorageLike} storage
+ * @param {StorageLike | undefined} storage
  * @param {string} url
- * @param {string[]} tickets
+ * @param {{ ticket: string | null }[]} rooms
  */
-export function putTickets(storage, url, tickets) {
+export function putTickets(storage, url, rooms) {
   try {
-    storage.setItem(itemName(url), tickets.join(' '));
+    storage?.setItem(itemName(url), rooms.map(({ ticket }) => ticket ?? '').join(' '));
   } catch {
     // A full or forbidden storage costs the resume and nothing else.
   }

@@ -5,7 +5,7 @@
  */
 
 /** @typedef {import('./codec.js').LeaveReason} LeaveReason */
-/** @typedef {import('./codec.js').Counts} Counts */
+/** @typedef {import('./stats.js').Counts} Counts */
 /** @typedef {import('./codec.js').PresenceMode} PresenceMode */
 /** @typedef {import('./codec.js').Section} Section */
 /** @typedef {import('./errors.js').RefusedError} RefusedError */

@@ -26,10 +26,7 @@ export function toPayload(payload) {
     // A copy: it may wait for its acknowledgement while the caller fills the array anew.
     return { bytes: payload.slice() };
   }
-  if (payload instanceof ArrayBuffer) {
-    return { bytes: new Uint8Array(payload.slice(0)) };
-  }
-  return { json: JSON.stringify(payload ?? null) };
+  return payload instanceof ArrayBuffer ? { bytes: new Uint8Array(payload.slice(0)) } : { json: JSON.stringify(payload ?? null) };
 }
 
 /**
@@ -40,16 +37,11 @@ export function toPayload(payload) {
  * @returns {{ format: 'bytes' | 'text' | 'json', payload: any }}
  */
 export function fromPayload(payload) {
-  if ('bytes' in payload) {
-    return { format: 'bytes', payload: payload.bytes };
-  }
-  if ('text' in payload) {
-    return { format: 'text', payload: payload.text };
-  }
+  const [[format, value]] = /** @type {['bytes' | 'text' | 'json', any][]} */ (Object.entries(payload));
   try {
-    return { format: 'json', payload: JSON.parse(payload.json) };
+    return { format, payload: format === 'json' ? JSON.parse(value) : value };
   } catch {
-    return { format: 'text', payload: payload.json };
+    return { format: 'text', payload: value };
   }
 }
 
@@ -66,30 +58,22 @@ export function toAttributes(attributes) {
  * @returns {Attributes}
  */
 export function fromAttributes(attributes) {
-  return applyAttributes({}, attributes);
+  return changedAttributes({}, attributes);
 }
 
 /**
- * Applies changes in place; a null removes.
+ * The attributes with changes applied; a null removes. By entries, for a name like `__proto__` is data here.
  *
  * @param {Attributes} attributes
  * @param {WireAttributes} changes
+ * @returns {Attributes}
  */
-export function applyAttributes(attributes, changes) {
+export function changedAttributes(attributes, changes) {
+  const values = new Map(Object.entries(attributes));
   for (const [name, value] of changes) {
-    if (value === null) {
-      delete attributes[name];
-    } else {
-      // Defined, not assigned: a name like `__proto__` is data here.
-      Object.defineProperty(attributes, name, {
-        value: fromValue(value),
-        writable: true,
-        enumerable: true,
-        configurable: true,
-      });
-    }
+    values.set(name, fromValue(value));
   }
-  return attributes;
+  return Object.fromEntries([...values].filter(([, value]) => value !== null));
 }
 
 /**
@@ -108,11 +92,5 @@ function toValue(value) {
  * @returns {AttributeValue}
  */
 function fromValue(value) {
-  if (value === null || typeof value !== 'object') {
-    return value;
-  }
-  if ('int' in value) {
-    return value.int;
-  }
-  return 'float' in value ? value.float : value.bytes;
+  return value === null || typeof value !== 'object' ? value : Object.values(value)[0];
 }

@@ -13,8 +13,8 @@ export const SUBPROTOCOL = 'madang.v1';
 
 /** @type {Transport} */
 export const webSocket = (url, hears, { WebSocket = globalThis.WebSocket }) => {
-  if (WebSocket === undefined) {
-    throw new TypeError('there is no WebSocket here: pass a class, new Client(url, { WebSocket })');
+  if (!WebSocket) {
+    throw new TypeError('there is no WebSocket here: new Client(url, { WebSocket })');
   }
   const socket = new WebSocket(url, [SUBPROTOCOL]);
   socket.binaryType = 'arraybuffer';

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ClosedError, LimitError, OutcomeUnknownError, RefusedError } from '../src/errors.js';
 import { Client } from '../src/index.js';
-import { EPOCH, KEYS, ManualTimers, fakeWebSocket, inLobby, joined, nextSocket, said, settle, start, welcome } from './support/script.js';
+import { EPOCH, KEYS, ManualTimers, fakeWebSocket, inLobby, joined, nextSocket, said, settle, start, until, welcome } from './support/script.js';
 
 test('hello comes first, join after the welcome', async () => {
   const { client, sockets, states } = start({ token: 'secret' });
@@ -574,7 +574,7 @@ test('leaving and being removed', async () => {
 test('stats, round trip and the server\'s time', async () => {
   const { client, socket, timers } = await inLobby();
   const asked = client.stats();
-  await settle();
+  await until(() => socket.all('get_stats').length > 0);
   const counts = { sent: 1, dropped: 2, conflated: 3 };
   await socket.say({
     tag: 'stats',
@@ -617,11 +617,11 @@ test('the next page takes the session up, with the past that it asks for', async
   before.client.suspend();
   assert.notEqual(before.socket.closedByClient?.code, 1000);
   const { client, sockets, timers } = start({ storage });
-  assert.equal(items.size, 0, 'a duplicated tab finds nothing to fight over');
   const joining = client.joinOrCreate('lobby', { history: 3 });
-  await settle();
+  await until(() => sockets.length === 1);
   await sockets[0].open();
   assert.deepEqual(sockets[0].last('hello').resume, { key: KEYS[0], rooms: [{ channel: 3, epoch: EPOCH, seq: 6 }] });
+  assert.equal(items.size, 0, 'a duplicated tab finds nothing to fight over');
   await sockets[0].say(welcome({ resumed: true, resume_key: KEYS[1] }));
   assert.deepEqual(sockets[0].all('join'), []);
   void sockets[0].say(joined({ ref: null, recovered: true, seq: 9, replay: 1, applied_cseq: 1 }), said(9, 'nine'));
@@ -642,7 +642,7 @@ test('what was put aside and is gone by now costs a join', async () => {
   const storage = { getItem: () => item, setItem: () => {}, removeItem: () => { item = null; } };
   const { client, sockets } = start({ storage });
   const joining = client.joinOrCreate('lobby', { history: 2 });
-  await settle();
+  await until(() => sockets.length === 1);
   await sockets[0].open();
   await sockets[0].say(welcome({ resumed: false }));
   const join = sockets[0].last('join');

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MadangError, SessionGoneError, messages } from '../src/index.js';
-import { EPOCH, FakeSocket, KEYS, fakeWebSocket, inLobby, joined, nextSocket, said, settle, start, welcome } from './support/script.js';
+import { EPOCH, FakeSocket, KEYS, fakeWebSocket, inLobby, joined, nextSocket, said, settle, start, until, welcome } from './support/script.js';
 
 test('without a connection a message is refused unless it may wait, and what waits is bounded', async () => {
   const set = await inLobby({ queueMax: 3, queueBytesMax: 200 });
@@ -35,13 +35,13 @@ test('a drop is said once and will be retried; leaving is final', async () => {
   set.room.onDrop(({ retryInMs, reason }) => log.push(['drop', retryInMs, reason]));
   set.room.onRecover(({ recovered }) => log.push(['recover', recovered]));
   set.room.onLeave(({ reason, error }) => log.push(['leave', reason, /** @type {any} */ (error).code]));
-  await set.socket.lose(4008);
+  await set.socket.lose(4008, 'slow_consumer');
   const second = await nextSocket(set);
   await second.lose();
   const third = await nextSocket(set);
   await third.say(welcome({ resumed: true, resume_key: KEYS[1] }));
   await third.say(joined({ ref: null, recovered: true }));
-  await third.lose(4012);
+  await third.lose(4012, 'kicked: by the operator');
   assert.deepEqual(log, [['drop', 250, 'slow_consumer'], ['recover', true], ['leave', 'disconnected', 'kicked']]);
 });
 
@@ -113,7 +113,7 @@ test('a ticket takes a membership up elsewhere, with the numbers that were used'
   const ticket = before.room.ticket ?? '';
   const set = start();
   const reconnecting = set.client.reconnect(ticket, { history: 2 });
-  await settle();
+  await until(() => set.sockets.length === 1);
   await set.sockets[0].open();
   assert.deepEqual(set.sockets[0].last('hello').resume, { key: KEYS[0], rooms: [{ channel: 3, epoch: EPOCH, seq: 7 }] });
   await set.sockets[0].say(welcome({ resumed: true, resume_key: KEYS[1] }));
@@ -129,7 +129,7 @@ test('a ticket whose session is gone enters nothing', async () => {
   const reconnecting = client.reconnect(ticket);
   await assert.rejects(client.reconnect(`${KEYS[1]}.3.${EPOCH}.9.4.lobby`), SessionGoneError);
   await assert.rejects(client.reconnect('nothing'), MadangError);
-  await settle();
+  await until(() => sockets.length === 1);
   await sockets[0].open();
   const gone = assert.rejects(reconnecting, { code: 'session_gone' });
   await sockets[0].say(welcome({ resumed: false }));

@@ -42,19 +42,22 @@ test('the vectors hold every message there is', () => {
   assert.equal(seen('server').size, 23);
 });
 
-test('what must be rejected is rejected, and an unknown server tag is skipped', () => {
+test('what must be rejected is rejected, and what only a later server says is skipped', () => {
+  const skipped = [];
   for (const { name, direction, hex } of vectors('reject')) {
     if (hex === undefined) {
       continue; // A vector of the JSON twin, which this client does not speak.
     }
     const decode = CODECS[direction].decode;
     const bytes = fromHex(hex);
-    if (direction === 'server' && bytes.length > 0 && isUnknownServerTag(bytes)) {
+    try {
       assert.equal(decode(bytes), null, name);
-    } else {
-      assert.throws(() => decode(bytes), DecodeError, name);
+      skipped.push(name);
+    } catch (error) {
+      assert.ok(error instanceof DecodeError, name);
     }
   }
+  assert.deepEqual(skipped, ['unknown tag from the server', 'presence event 6', 'leave reason 6', 'snapshot, part 5', 'edited, refusal 6']);
 });
 
 test('unusual but valid forms are accepted', () => {
@@ -92,9 +95,3 @@ test('a message that is not of the wire cannot be encoded', () => {
   assert.throws(() => encodeClient({ tag: 'ping', body: { id: -1 } }), RangeError);
   assert.throws(() => encodeClient({ tag: 'leave', body: { channel: 2 ** 32 } }), RangeError);
 });
-
-/** @param {Uint8Array} bytes */
-function isUnknownServerTag(bytes) {
-  const wide = bytes[0] === 251 && bytes.length >= 3 ? bytes[1] + bytes[2] * 256 : bytes[0];
-  return bytes[0] <= 251 && wide > 22;
-}

@@ -1,35 +1,66 @@
-// Makes what is published beside the sources: declarations in types/, and one minified file for script tags
-// in dist/, where everything is in the global `Madang`.
+// Makes what is published beside the sources: declarations in types/; in dist/ the modules, minified, with what
+// is not public under short names, and one file for script tags, where everything is in the global `Madang`.
 //
 // node tools/build.js
 
 import { execFileSync } from 'node:child_process';
-import { readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
+import { minify } from 'terser';
+import { internalNames } from './names.js';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
-/** The file for script tags. @satisfies {import('esbuild').BuildOptions} */
-export const SCRIPT = /** @type {const} */ ({
-  absWorkingDir: root,
-  stdin: {
-    contents: "export * from './src/index.js'; export * from './src/state.js'; export * from './src/watch.js';",
-    resolveDir: root,
-  },
-  bundle: true,
-  minify: true,
-  format: 'iife',
-  globalName: 'Madang',
-  target: 'es2022',
-});
+/** @type {import('esbuild').BuildOptions} */
+const COMMON = { absWorkingDir: root, bundle: true, minify: true, format: 'esm', target: 'es2022', sourcemap: true, write: false };
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   for (const made of ['types', 'dist']) {
     rmSync(`${root}${made}`, { recursive: true, force: true });
   }
   declarations();
-  await build({ ...SCRIPT, sourcemap: true, outfile: 'dist/madang.min.js' });
+  mkdirSync(`${root}dist`);
+  const mangleProps = new RegExp(`^(?:${internalNames(root).join('|')})$`);
+  await write({
+    ...COMMON,
+    mangleProps,
+    // One namespace of short names, so that the entries fit each other; what they share is in a chunk.
+    entryPoints: { index: 'src/index.js', state: 'src/state.js', watch: 'src/watch.js', react: 'react/index.js' },
+    external: ['react'],
+    splitting: true,
+    chunkNames: '[name]-[hash]',
+  });
+  await write({
+    ...COMMON,
+    mangleProps,
+    stdin: {
+      contents: "export * from './src/index.js'; export * from './src/state.js'; export * from './src/watch.js';",
+      resolveDir: root,
+      sourcefile: 'madang.min.js',
+    },
+    format: 'iife',
+    globalName: 'Madang',
+  });
+}
+
+/** @param {import('esbuild').BuildOptions} options */
+async function write(options) {
+  const { outputFiles = [] } = await build({ ...options, outdir: 'dist' });
+  const texts = new Map(outputFiles.map(({ path, text }) => [basename(path).replace('stdin', 'madang.min'), text]));
+  for (const [name, text] of texts) {
+    if (name.endsWith('.js')) {
+      const { code, map } = await minify(text, {
+        ecma: 2020,
+        module: options.format === 'esm',
+        compress: { passes: 3, unsafe_arrows: true },
+        sourceMap: { content: texts.get(`${name}.map`), filename: name, url: `${name}.map` },
+      });
+      writeFileSync(`${root}dist/${name}`, code ?? '');
+      writeFileSync(`${root}dist/${name}.map`, String(map));
+    }
+  }
 }
 
 function declarations() {

@@ -6,6 +6,7 @@
 
 import { CLIENT_SECTIONS, SERVER_SECTIONS, decode, encode, tableOf } from '../../src/codec.js';
 import { DecodeError } from '../../src/errors.js';
+import { learnStats } from '../../src/stats.js';
 import { STATE_CLIENT_SECTIONS, STATE_SERVER_SECTIONS } from '../../src/statecodec.js';
 
 /** @typedef {import('../../src/codec.js').ClientMessage} ClientMessage */
@@ -13,6 +14,7 @@ import { STATE_CLIENT_SECTIONS, STATE_SERVER_SECTIONS } from '../../src/statecod
 
 const CLIENT = tableOf([...CLIENT_SECTIONS, ...STATE_CLIENT_SECTIONS]);
 const SERVER = tableOf([...SERVER_SECTIONS, ...STATE_SERVER_SECTIONS]);
+learnStats(CLIENT, SERVER);
 
 /** @param {ClientMessage} message */
 export const encodeClient = (message) => encode(CLIENT, message);

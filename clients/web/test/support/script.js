@@ -288,6 +288,7 @@ export async function inLobby(options = {}, joinOptions = {}, joinedWith = {}, h
   const set = start(options);
   const joining = set.client[how]('lobby', joinOptions);
   await settle();
+  await until(() => set.sockets.length === 1);
   const socket = set.sockets[0];
   await socket.open();
   await socket.say(welcome());
@@ -320,4 +321,15 @@ export async function nextSocket({ timers, sockets }, ms = 20_000) {
 /** Lets everything that waits in the event loop's current turn happen. */
 export function settle() {
   return new Promise((resolve) => setImmediate(resolve));
+}
+
+/**
+ * Lets things happen until something has.
+ *
+ * @param {() => boolean} reached
+ */
+export async function until(reached) {
+  while (!reached()) {
+    await settle();
+  }
 }

@@ -1,0 +1,17 @@
+/**
+ * Where what tests import of the sources is found in dist/.
+ *
+ * @module
+ */
+
+/** @type {Record<string, string>} */
+const BUILT = { index: 'index', errors: 'index', websocket: 'index', state: 'state', edits: 'state', watch: 'watch' };
+
+/** @type {import('node:module').ResolveHook} */
+export async function resolve(specifier, context, next) {
+  const [, name = ''] = /\/src\/(\w+)\.js$/.exec(specifier) ?? [];
+  const isTest = context.parentURL?.includes('/test/');
+  return isTest && name in BUILT
+    ? { url: new URL(`../../dist/${BUILT[name]}.js`, import.meta.url).href, shortCircuit: true }
+    : next(specifier, context);
+}
