@@ -260,6 +260,7 @@ fn each_wrong_request_is_answered_with_what_was_wrong_and_the_line_goes_on() {
         (post("/play/http", "", &hello), 415, "octet-stream"),
         (post("/play/http", "Content-Type: text/plain\r\n", &hello), 415, "madang.v1.json"),
         (post("/play/http", "Content-Type: application/json\r\n", &[0xff]), 400, "UTF-8"),
+        (post("/play/http", &native, &[]), 400, "hello"),
         (post("/play/http/", &native, &hello), 404, "/play"),
         (post("/play/http/eat", &named, &[]), 404, "/play"),
         (b"GET /play/http HTTP/1.1\r\nHost: test\r\n\r\n".to_vec(), 405, "POST"),

@@ -97,6 +97,9 @@ impl Shard {
                 return Err(Response::text(415, text));
             }
         };
+        if request.body.is_empty() {
+            return Err(bad_request("the body of the opening begins with hello").0);
+        }
         if is_json && std::str::from_utf8(request.body).is_err() {
             return Err(bad_request("the hello is not UTF-8").0);
         }
@@ -301,6 +304,9 @@ impl Shard {
             self.input(io, Input::Disconnected { conn: id, ends_session: code == 1000 });
             *io.counters().ws_closes.entry(code).or_default() += 1;
             self.close_line(io, id, CloseCode::NORMAL);
+        }
+        if let Some(line) = self.lines.get_mut(id) {
+            line.is_told = true;
         }
         Ok(Answer::Respond(open_to(Response::new(204), request.header("origin"))))
     }
