@@ -82,6 +82,19 @@ macro_rules! first {
 families! {
     Gauge "madang_connections" by "shard" { Connections, }
         "Open connections of players."
+    Gauge "madang_http_lines" by "shard" { Lines, }
+        "Connections that are made of HTTP requests."
+    Counter "madang_http_lines_opened_total" { LinesOpened, }
+        "Connections made of HTTP requests that began."
+    Counter "madang_http_lines_idle_total" { LinesIdle, }
+        "Connections made of HTTP requests that ended because no request waited for what comes."
+    Counter "madang_http_requests_total" by "kind" {
+        LineStreams = "events",
+        LinePolls = "poll",
+        LineSends = "send",
+    } "Streams begun, polls answered and sends applied, of connections made of HTTP requests."
+    Counter "madang_http_repeats_total" { LineRepeats, }
+        "Polls and sends that came again, and were answered without doing anything."
     Gauge "madang_sessions" by "shard" { Sessions, }
         "Sessions, those in grace included."
     Gauge "madang_sessions_away" by "shard" { SessionsAway, }

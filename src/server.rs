@@ -288,12 +288,13 @@ fn make_shards(
         let meter = Arc::new(Meter::new(slow_after));
         let engine_config = shard::engine_config(config, (number, shards), &meter);
         let engine = Engine::new(engine_config, seed()?, Time(0));
+        let net_config = shard::net_config(config, connections_max);
+        let lines = shard::line_settings(config, &net_config);
         let counts = (metrics.shard(number), Arc::clone(&meter));
-        let mut driver =
-            Shard::new(engine, inbox, retry_ms(config), counts, (checker.clone(), memory.share()));
+        let access = (checker.clone(), memory.share());
+        let mut driver = Shard::new(engine, inbox, lines, retry_ms(config), counts, access);
         driver.open_rooms(config.rooms.open.iter().map(|name| name.0.clone()));
         meters.push(meter);
-        let net_config = shard::net_config(config, connections_max);
         let reactor = Reactor::new(net_config, Some(listener), shared.clone(), driver)
             .map_err(|error| StartError::System { what: "cannot make an event loop", error })?;
         mailboxes.push(Mailbox::new(sender, signal, reactor.waker()));

@@ -177,6 +177,16 @@ configuration! {
         writes_per_turn: u32 = 1_024, in 1..=1_000_000;
         /// Most connections accepted in a turn.
         accepts_per_turn: u32 = 64, in 1..=65_536;
+        /// Whether clients that no WebSocket gets through to may use plain HTTP requests instead (`/play/http`).
+        http: bool = true;
+        /// Silence after which such a client is sent something: an empty answer, or a comment. Proxies on the way must wait longer.
+        http_wait_ms: u32 = 20_000, in 10..=3_600_000;
+        /// How long its connection lives without a request that waits for what comes.
+        http_idle_ms: u32 = 10_000, in 10..=3_600_000;
+        /// How long an HTTP connection without a request is kept.
+        http_keep_ms: u32 = 30_000, in 10..=3_600_000;
+        /// Most requests of one HTTP connection.
+        http_requests_max: u16 = 10_000, in 1..=65_535;
         /// Most bytes on their way from one shard to another.
         peer_window_bytes: u32 = 8_388_608, in 65_536..=QUEUE_BYTES_CAP;
     }

@@ -1,12 +1,10 @@
 //! Connections of proxies: who is behind them, and whether that one may be here.
 
 use super::access::{self, Preamble};
-use super::budget::Full;
 use super::conn::Phase;
 use super::conns::Refused;
 use super::driver::Driver;
-use super::http::{Request, Response};
-use super::reactor::{TOO_FAST, TOO_MANY};
+use super::http::Request;
 use super::reading::Core;
 use super::socket;
 use madang_engine::id::ConnId;
@@ -67,7 +65,7 @@ impl<D: Driver> Core<D> {
         if let Some(conn) = self.conns.get_mut(id) {
             conn.via_proxy = is_proxy;
         }
-        match self.conns.admit_behind(id, client) {
+        match self.conns.admit_behind(id, client, false) {
             Ok(()) => true,
             Err(why) => {
                 if self.conns.get(id).is_some_and(|conn| conn.socket.is_tls()) {
@@ -82,17 +80,7 @@ impl<D: Driver> Core<D> {
 
     /// Answers who may not be here, and lets the connection end.
     pub(super) fn turn_away(&mut self, id: ConnId, why: Refused) {
-        let response = match why {
-            Refused::Banned => Response::text(403, "Your address is banned."),
-            Refused::Full(Full::Rate) => Response::text(429, TOO_FAST),
-            Refused::Full(_) => Response::text(429, TOO_MANY),
-        };
-        let response = match why {
-            Refused::Banned => response,
-            Refused::Full(_) => {
-                response.header("Retry-After", self.conns.config.retry_after_s.to_string())
-            }
-        };
+        let response = self.conns.refusal(why);
         self.conns.respond(id, response.closing(), false, false);
     }
 
@@ -108,7 +96,10 @@ impl<D: Driver> Core<D> {
         let access = &self.conns.access;
         let is_proxy = |address| access.is_proxy(address);
         match access::forwarded_client(kind, request.list(field), is_proxy) {
-            Some(client) => self.conns.admit_behind(id, client),
+            Some(client) => {
+                let goes_on = self.driver.goes_on(request);
+                self.conns.admit_behind(id, client, goes_on)
+            }
             None => Ok(()),
         }
     }

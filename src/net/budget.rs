@@ -60,6 +60,11 @@ impl Budget {
 }
 
 impl Permit {
+    /// Takes a further place where this one is from.
+    pub(super) fn another(&self, connections_max: usize) -> Result<Permit, Full> {
+        self.budget.take(connections_max)
+    }
+
     /// Counts the place for an address, and no longer for the one before; without a bound it is only
     /// remembered whose it is.
     pub(super) fn hold(&mut self, address: IpAddr, bound: Option<u32>) -> Result<(), Full> {

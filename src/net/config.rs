@@ -54,6 +54,14 @@ pub struct NetConfig {
     pub accept_retry_ms: u64,
 }
 
+impl NetConfig {
+    /// No connection of a reactor has a slot of this number or above.
+    pub fn slots_max(&self) -> u32 {
+        u32::try_from(self.connections_max.saturating_add(super::conns::SHED_MAX))
+            .unwrap_or(u32::MAX)
+    }
+}
+
 impl Default for NetConfig {
     fn default() -> Self {
         Self {

@@ -23,6 +23,17 @@ pub(super) enum Phase {
     Ended,
 }
 
+/// What a reactor reads, besides what connections that are closing still say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// Requests and messages.
+    Everything,
+    /// Requests alone.
+    Requests,
+    /// Nothing.
+    Nothing,
+}
+
 /// Whether a request waits for an answer that the driver gives later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Owed {
@@ -140,17 +151,19 @@ impl Conn {
     }
 
     /// Whether its bytes may be looked at now.
-    pub(super) fn may_read(&self, reads_paused: bool) -> bool {
+    pub(super) fn may_read(&self, reading: Reading) -> bool {
         match self.phase {
             Phase::Ended => false,
             Phase::Closing => true,
             // The next request waits until the answer to the last one is written.
             Phase::Http => {
                 let is_answered = self.tail.is_none() && self.owed == Owed::Nothing;
-                !self.paused && !reads_paused && is_answered
+                !self.paused && reading != Reading::Nothing && is_answered
             }
             // A peer that does not read its pongs is not read either.
-            Phase::Open(_) => !self.paused && !reads_paused && !self.pong_is_stuck(),
+            Phase::Open(_) => {
+                !self.paused && reading == Reading::Everything && !self.pong_is_stuck()
+            }
         }
     }
 

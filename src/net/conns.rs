@@ -3,8 +3,9 @@
 
 use super::access::{Access, Barred};
 use super::budget::{Full, Permit};
-use super::conn::{Conn, Detached, Input, NEVER, Owed, Phase, Progress};
+use super::conn::{Conn, Detached, Input, NEVER, Owed, Phase, Progress, Reading};
 use super::http::Response;
+use super::reactor::{TOO_FAST, TOO_MANY};
 use super::tls::{self, Tls};
 use super::transport::{TlsFailure, Transport};
 use super::{Framing, NetConfig, NetCounters};
@@ -22,7 +23,7 @@ use std::sync::Arc;
 const TIMER_GRANULARITY_US: u64 = 10_000;
 /// Most connections that linger after a refusal for want of room: they take descriptors from the
 /// reserve.
-const SHED_MAX: usize = 64;
+pub(super) const SHED_MAX: usize = 64;
 
 /// Why a connection is not let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,8 +55,8 @@ pub(super) struct Conns {
     pub(super) counters: NetCounters,
     /// Connections without a permit, which only linger to hear a refusal.
     shed: usize,
-    /// Nothing is read but from those that are closing.
-    pub(super) reads_paused: bool,
+    /// What is read.
+    pub(super) reading: Reading,
     /// The listener is to be closed.
     pub(super) accepts_stopped: bool,
     /// The loop is to end.
@@ -79,7 +80,7 @@ impl Conns {
             access: Arc::default(),
             counters: NetCounters::default(),
             shed: 0,
-            reads_paused: false,
+            reading: Reading::Everything,
             accepts_stopped: false,
             stopped: false,
         }
@@ -161,17 +162,41 @@ impl Conns {
                 return Err(Refused::Full(Full::Rate));
             }
         }
+        self.hold(permit, address)
+    }
+
+    /// Counts a connection for an address that may be here already: its rate is not asked.
+    fn admit_known(&mut self, permit: &mut Permit, address: IpAddr) -> Result<(), Refused> {
+        if self.access.is_banned(address) {
+            self.counters.banned += 1;
+            return Err(Refused::Banned);
+        }
+        self.hold(permit, address)
+    }
+
+    fn hold(&self, permit: &mut Permit, address: IpAddr) -> Result<(), Refused> {
         let per_address_max = self.config.connections_per_ip_max;
         let bound = (!self.access.is_trusted(address)).then_some(per_address_max);
         permit.hold(address, bound).map_err(Refused::Full)
     }
 
-    /// A proxy says who is behind a connection. Nothing is done when that is known already.
-    pub(super) fn admit_behind(&mut self, id: ConnId, client: IpAddr) -> Result<(), Refused> {
+    /// A proxy says who is behind a connection. Nothing is done when that is known already. Of one
+    /// who goes on with what it began over another connection the rate is not asked.
+    pub(super) fn admit_behind(
+        &mut self,
+        id: ConnId,
+        client: IpAddr,
+        goes_on: bool,
+    ) -> Result<(), Refused> {
         let Some(conn) = self.get_mut(id) else { return Ok(()) };
         let Some(mut permit) = conn.permit.take() else { return Ok(()) };
-        let result =
-            if permit.holder() == Some(client) { Ok(()) } else { self.admit(&mut permit, client) };
+        let result = if permit.holder() == Some(client) {
+            Ok(())
+        } else if goes_on {
+            self.admit_known(&mut permit, client)
+        } else {
+            self.admit(&mut permit, client)
+        };
         if let Some(conn) = self.get_mut(id) {
             conn.permit = Some(permit);
         }
@@ -180,9 +205,9 @@ impl Conns {
 
     /// Puts a connection at the end of the list of those to be read, if it is due.
     pub(super) fn queue_read(&mut self, id: ConnId) {
-        let reads_paused = self.reads_paused;
+        let reading = self.reading;
         let Some(conn) = self.get_mut(id) else { return };
-        if !conn.in_ready && conn.has_unread() && conn.may_read(reads_paused) {
+        if !conn.in_ready && conn.has_unread() && conn.may_read(reading) {
             conn.in_ready = true;
             let list =
                 if conn.socket.is_handshaking() { &mut self.handshakes } else { &mut self.ready };
@@ -199,9 +224,14 @@ impl Conns {
         }
     }
 
+    /// Goes on reading requests, but no messages.
+    pub(super) fn pause_messages(&mut self) {
+        self.reading = Reading::Requests;
+    }
+
     /// Stops reading everywhere; what has not become a WebSocket will not any more.
     pub(super) fn pause_all_reads(&mut self) {
-        self.reads_paused = true;
+        self.reading = Reading::Nothing;
         let all: Vec<ConnId> = self.ids().collect();
         for id in all {
             let Some(conn) = self.get_mut(id) else { continue };
@@ -273,7 +303,7 @@ impl Conns {
 
     /// Lets reading go on everywhere.
     pub(super) fn resume_all_reads(&mut self) {
-        self.reads_paused = false;
+        self.reading = Reading::Everything;
         let all: Vec<ConnId> = self.ids().collect();
         for id in all {
             self.queue_read(id);
@@ -316,6 +346,44 @@ impl Conns {
             }
         }
         None
+    }
+
+    /// Ends a stream with a last piece of its body.
+    pub(super) fn finish(&mut self, id: ConnId, last: Vec<u8>) {
+        let Some(conn) = self.get_mut(id) else { return };
+        if conn.phase == Phase::Open(Framing::Stream) {
+            conn.tail.get_or_insert_default().set_last(last);
+            self.begin_closing(id);
+        }
+    }
+
+    /// Takes a place for something that lasts longer than a connection, for the client that is
+    /// behind this one. The answer is what that one is told when it may not have it.
+    pub(super) fn admit_another(&mut self, id: ConnId) -> Result<Permit, Response> {
+        let connections_max = self.config.connections_max;
+        let Some(conn) = self.get(id) else { return Err(self.refusal(Refused::Banned)) };
+        let holder = conn.permit.as_ref().and_then(Permit::holder);
+        let peer = || Some(conn.socket.tcp().peer_addr().ok()?.ip());
+        let address = holder.or_else(peer);
+        let taken = conn.permit.as_ref().map(|permit| permit.another(connections_max));
+        let Some(taken) = taken else { return Err(self.refusal(Refused::Banned)) };
+        let mut permit = taken.map_err(|why| self.refusal(Refused::Full(why)))?;
+        if let Some(address) = address {
+            self.admit(&mut permit, address).map_err(|why| self.refusal(why))?;
+        }
+        Ok(permit)
+    }
+
+    /// What who may not be here is told.
+    pub(super) fn refusal(&self, why: Refused) -> Response {
+        let (status, text) = match why {
+            Refused::Banned => return Response::text(403, "Your address is banned."),
+            Refused::Full(Full::Process) => (503, "The server is full; try again later."),
+            Refused::Full(Full::Rate) => (429, TOO_FAST),
+            Refused::Full(Full::Address) => (429, TOO_MANY),
+        };
+        let retry_after_s = self.config.retry_after_s.to_string();
+        Response::text(status, text).header("Retry-After", retry_after_s)
     }
 
     /// Ends a WebSocket connection with a Close frame, or a stream; nothing is delivered after it.
@@ -477,7 +545,9 @@ impl Conns {
                 self.set_deadline(id, deadline);
             }
         }
-        if self.reads_paused && self.get(id).is_some_and(|conn| conn.phase == Phase::Http) {
+        if self.reading == Reading::Nothing
+            && self.get(id).is_some_and(|conn| conn.phase == Phase::Http)
+        {
             // Nothing is answered any more: it would only hold up the end.
             self.end(id);
         }

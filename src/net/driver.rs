@@ -85,6 +85,17 @@ pub trait Driver {
         Ok(())
     }
 
+    /// Whether a request goes on with what another connection has begun: it then does not count in
+    /// the rate at which its address may begin connections. Asked about those that come through a
+    /// proxy which says whose they are.
+    fn goes_on(&self, _request: &Request<'_>) -> bool {
+        false
+    }
+
+    /// The peer that an answer is owed ([`Answer::Later`]) has gone, or says that it will send
+    /// nothing more.
+    fn on_gone(&mut self, _io: &mut Io<'_>, _conn: ConnId) {}
+
     /// The WebSocket handshake is complete: messages may follow. Or a stream's head is on its way.
     fn on_open(&mut self, io: &mut Io<'_>, conn: ConnId, tag: u32);
 

@@ -1,5 +1,6 @@
 //! What a driver can do with connections.
 
+use super::budget::Permit;
 use super::conn::Phase;
 use super::conns::Conns;
 use super::http::Response;
@@ -16,6 +17,10 @@ pub struct Io<'a> {
     /// looking at.
     pub(super) current: Option<(ConnId, &'a [u8])>,
 }
+
+/// A place that [`Io::take_place`] took; given back when dropped.
+#[derive(Debug)]
+pub struct Place(#[expect(dead_code, reason = "what counts is when it is dropped")] Permit);
 
 impl<'a> Io<'a> {
     pub(super) fn new(conns: &'a mut Conns) -> Self {
@@ -52,6 +57,21 @@ impl<'a> Io<'a> {
             }
             Phase::Closing | Phase::Ended => {}
         }
+    }
+
+    /// Ends a stream behind a last piece of its body, as [`Self::close`] does without one.
+    pub fn finish(&mut self, conn: ConnId, last: Vec<u8>) {
+        self.conns.finish(conn, last);
+    }
+
+    /// Takes a place among the connections of the process and of the client behind this one, for
+    /// something that lasts longer than the connection does.
+    ///
+    /// # Errors
+    ///
+    /// The answer to who may not have it.
+    pub fn take_place(&mut self, conn: ConnId) -> Result<Place, Response> {
+        self.conns.admit_another(conn).map(Place)
     }
 
     /// Gives the answer that was promised with [`super::Answer::Later`].
@@ -130,6 +150,11 @@ impl<'a> Io<'a> {
     /// Connections at a request end: at once, or behind the answer that is being written.
     pub fn pause_all_reads(&mut self) {
         self.conns.pause_all_reads();
+    }
+
+    /// Reads no messages any more, but requests as before: a part of [`Self::pause_all_reads`].
+    pub fn pause_messages(&mut self) {
+        self.conns.pause_messages();
     }
 
     /// Undoes [`Self::pause_all_reads`].

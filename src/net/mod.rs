@@ -39,7 +39,7 @@ pub use config::NetConfig;
 pub use conn::Detached;
 pub use counters::NetCounters;
 pub use driver::{Answer, Driver, Ended, Framing};
-pub use io::Io;
+pub use io::{Io, Place};
 pub use reactor::{Reactor, Shared};
 pub use tls::Tls;
 pub use transport::TlsFailure;

@@ -1,7 +1,7 @@
 //! One thread's event loop.
 
 use super::budget::{Budget, Full, Permit};
-use super::conn::Phase;
+use super::conn::{Owed, Phase};
 use super::conns::{Conns, Refused, from_token};
 use super::driver::Driver;
 use super::http::Response;
@@ -204,8 +204,13 @@ impl<D: Driver> Reactor<D> {
                     // An error unblocks too: the next write call reports it.
                     conn.blocked &=
                         !(event.is_writable() || event.is_write_closed() || event.is_error());
+                    // What this one waits for will find nobody.
+                    let is_gone = conn.end_signalled && conn.owed != Owed::Nothing;
                     conns.queue_read(id);
                     conns.queue_flush(id);
+                    if is_gone {
+                        self.core.driver.on_gone(&mut Io::new(conns), id);
+                    }
                 }
             }
         }

@@ -90,9 +90,9 @@ impl<D: Driver> Core<D> {
         }
         self.handle_kept(id, &mut budget);
         loop {
-            let reads_paused = self.conns.reads_paused;
+            let reading = self.conns.reading;
             let Some(conn) = self.conns.get_mut(id) else { return };
-            if conn.unread || !conn.may_read(reads_paused) {
+            if conn.unread || !conn.may_read(reading) {
                 return;
             }
             if conn.eof {
@@ -228,13 +228,13 @@ impl<D: Driver> Core<D> {
     ) -> Left {
         let mut rest = Unread(bytes);
         loop {
-            let reads_paused = self.conns.reads_paused;
+            let reading = self.conns.reading;
             let Some(conn) = self.conns.get(id) else { return Left::Nothing };
             match conn.phase {
                 Phase::Closing | Phase::Ended => return Left::Nothing,
                 _ if rest.0.is_empty() => return Left::Nothing,
                 _ if budget.messages == 0
-                    || !conn.may_read(reads_paused)
+                    || !conn.may_read(reading)
                     || self.driver.is_pressed() =>
                 {
                     return Left::Unread(rest.0.len());

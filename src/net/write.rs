@@ -87,6 +87,11 @@ impl<'a> Outbound<'a> {
         }
     }
 
+    /// Whether it is part of an HTTP body: what is pushed is written as it is.
+    pub fn is_stream(&self) -> bool {
+        self.framing == Framing::Stream
+    }
+
     /// Whether the fill is over: push nothing more. False before the first push.
     pub fn is_full(&self) -> bool {
         self.full || self.room() == 0
@@ -284,6 +289,11 @@ impl Tail {
             payload.extend(&reason.as_bytes()[..end]);
         }
         self.close = Some(control(CLOSE, &payload));
+    }
+
+    /// Ends a stream with these bytes, in place of a Close frame.
+    pub(super) fn set_last(&mut self, last: Vec<u8>) {
+        self.close = Some(last.into_boxed_slice());
     }
 
     /// Moves the control frames behind the bytes, if they can be written now.

@@ -18,9 +18,11 @@ pub(super) struct Drain {
     stage: Stage,
     /// Connections whose queue was found empty since the last turn.
     drained: Vec<ConnId>,
+    /// There are no lines any more, so that nobody has to come again.
+    is_shut: bool,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 enum Stage {
     #[default]
     Serving,
@@ -39,6 +41,16 @@ impl Drain {
         self.stage = Stage::Quiesced;
     }
 
+    /// Whether no message of a client is taken any more.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.stage >= Stage::Quiescing
+    }
+
+    /// Whether connections are closed as they drain.
+    pub(super) fn is_closing(&self) -> bool {
+        self.stage == Stage::Closing
+    }
+
     /// A connection has nothing left to send.
     pub(super) fn drained(&mut self, conn: ConnId) {
         if self.stage == Stage::Closing {
@@ -50,22 +62,41 @@ impl Drain {
 impl Shard {
     pub(super) fn start_drain(&mut self, io: &mut Io<'_>) {
         self.drain.stage = Stage::Draining;
-        io.stop_accepting();
+        self.shut(io);
         let (retry_min_ms, retry_max_ms) = self.retry_ms;
         self.input(io, Input::Drain { retry_min_ms, retry_max_ms });
     }
 
     pub(super) fn start_quiesce(&mut self, io: &mut Io<'_>) {
         self.drain.stage = Stage::Quiescing;
-        io.pause_all_reads();
+        io.pause_messages();
+        self.drain.is_shut = false;
+        self.shut(io);
         self.input(io, Input::Quiesce);
+    }
+
+    /// Accepts nobody any more, and then reads no request either, as soon as there are no lines: their
+    /// clients come again for what is left.
+    fn shut(&mut self, io: &mut Io<'_>) {
+        if self.drain.is_shut || !self.lines.is_empty() {
+            return;
+        }
+        self.drain.is_shut = true;
+        io.stop_accepting();
+        if self.drain.is_quiet() {
+            io.pause_all_reads();
+        }
     }
 
     /// Closes what is drained; ends the thread when nothing is left.
     pub(super) fn go_on_draining(&mut self, io: &mut Io<'_>) {
+        if self.drain.stage >= Stage::Draining {
+            self.shut(io);
+        }
         match self.drain.stage {
             Stage::Quiesced => {
                 self.drain.stage = Stage::Closing;
+                self.lines.forget_told();
                 let empty = |conn: &ConnId| self.engine.next_frame_len(*conn).is_none();
                 let ready: Vec<ConnId> = self.engine.open_connections().filter(empty).collect();
                 self.drain.drained = ready;
@@ -76,11 +107,11 @@ impl Shard {
         for conn in std::mem::take(&mut self.drain.drained) {
             if self.engine.next_frame_len(conn).is_none() {
                 let code = CloseCode::DRAINING;
-                io.close(conn, code.code, code.name);
+                self.close(io, conn, code);
                 self.input(io, Input::Disconnected { conn, ends_session: false });
             }
         }
-        if io.connections() == 0 {
+        if io.connections() == 0 && self.lines.is_empty() {
             io.stop();
         }
     }

@@ -4,18 +4,22 @@
 //! input's outputs are done at once, except what goes to other shards, which is collected and leaves
 //! as one batch per peer at the end of the turn, with at most one wake.
 //!
-//! The parts: `routes.rs` (which URL is which way in), `mail.rs` (what threads send each other),
+//! The parts: `routes.rs` (which URL is which way in), `lines/` (clients without a WebSocket), `mail.rs` (what threads send each other),
 //! `drain.rs` (going away), `settings.rs` (the configuration in the engine's and the net's words).
 
 mod drain;
+mod lines;
 mod mail;
 mod origins;
 mod routes;
 mod settings;
 
+pub use lines::LineSettings;
 pub use mail::{Arrival, Mailbox, Packet, Signal, inbox, mailbox};
 pub use origins::Origins;
-pub use settings::{access_settings, engine_config, net_config, record_settings, watch_rules};
+pub use settings::{
+    access_settings, engine_config, line_settings, net_config, record_settings, watch_rules,
+};
 
 use crate::auth::{self, Checker, Refusal, Ways};
 use crate::memory::{Share, Shed};
@@ -27,6 +31,7 @@ use crate::rooms::Meter;
 use crate::watch::Feed;
 use crossbeam_channel::Receiver;
 use drain::Drain;
+use lines::Lines;
 use madang_engine::access::Identity;
 use madang_engine::id::{ConnId, ShardId};
 use madang_engine::input::Entry;
@@ -38,6 +43,7 @@ use madang_protocol::CloseCode;
 use madang_protocol::client::CreateOptions;
 use madang_protocol::value::Token;
 use mail::Post;
+use routes::Route;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -68,6 +74,7 @@ pub struct Shard {
     opening: Option<Arrival>,
     /// Connections that may still be handed over, or whose credential is still wanted.
     arrivals: BTreeMap<ConnId, Arrival>,
+    lines: Lines,
     /// Which pages may connect.
     origins: Origins,
     origins_refused: u64,
@@ -89,6 +96,7 @@ impl Shard {
     pub fn new(
         engine: Engine,
         inbox: (Receiver<Packet>, mail::Signal),
+        lines: LineSettings,
         retry_ms: (u32, u32),
         (block, meter): (Arc<Block>, Arc<Meter>),
         (checker, share): (Checker, Share),
@@ -105,6 +113,7 @@ impl Shard {
             recorder: Recorder::default(),
             opening: None,
             arrivals: BTreeMap::new(),
+            lines: Lines::new(lines),
             origins: Origins::default(),
             origins_refused: 0,
             retry_ms,
@@ -169,12 +178,19 @@ impl Shard {
     fn act(&mut self, io: &mut Io<'_>) {
         while let Some(output) = self.engine.poll_output() {
             match output {
+                Output::Flush(conn) if self.lines.owns(conn) => self.lines.flush(io, conn),
                 Output::Flush(conn) => io.flush(conn),
                 Output::Close { conn, code } => {
                     self.arrivals.remove(&conn);
-                    io.close(conn, code.code, code.name);
+                    self.close(io, conn, code);
+                }
+                Output::ReadPause(conn) if self.lines.owns(conn) => {
+                    self.pause_line(io, conn, true);
                 }
                 Output::ReadPause(conn) => io.pause_read(conn),
+                Output::ReadResume(conn) if self.lines.owns(conn) => {
+                    self.pause_line(io, conn, false);
+                }
                 Output::ReadResume(conn) => io.resume_read(conn),
                 Output::Authenticate { conn, token } => {
                     let arrival = self.arrivals.remove(&conn);
@@ -201,6 +217,16 @@ impl Shard {
         }
     }
 
+    /// Whether somebody new may come in; if not, the answer that says so.
+    fn check_memory(&mut self) -> Result<(), Response> {
+        if self.shed < Shed::Connections {
+            return Ok(());
+        }
+        self.turned_away += 1;
+        let response = Response::text(503, "the server is short of memory; try again");
+        Err(response.header("Retry-After", self.retry_after_s()).closing())
+    }
+
     /// Who a connection is, now, or none if that takes a while: then a packet says it.
     fn authenticate(
         &mut self,
@@ -224,8 +250,22 @@ impl Shard {
         (refusal.close_code(), refusal.to_string())
     }
 
+    /// Ends a connection that the engine has forgotten.
+    fn close(&mut self, io: &mut Io<'_>, conn: ConnId, code: CloseCode) {
+        if self.lines.owns(conn) {
+            *io.counters().ws_closes.entry(code.code).or_default() += 1;
+            self.close_line(io, conn, code);
+        } else {
+            io.close(conn, code.code, code.name);
+        }
+    }
+
     /// Sends a connection to the shard of its session.
     fn hand_over(&mut self, io: &mut Io<'_>, conn: ConnId, to: ShardId, first: Box<[u8]>) {
+        if self.lines.owns(conn) {
+            // The request was sent to the right shard before there was a line.
+            return self.close_line(io, conn, CloseCode::INTERNAL);
+        }
         let Some(arrival) = self.arrivals.remove(&conn) else { return };
         let Some(socket) = io.detach(conn) else { return };
         let packet = Packet::Session { socket: Box::new(socket), arrival, first };
@@ -333,6 +373,13 @@ impl Shard {
         block.set_net(io.counters());
         for (counter, value) in [
             (Counter::Connections, stats.connections),
+            (Counter::Lines, self.lines.len() as u64),
+            (Counter::LinesOpened, self.lines.counts.opened),
+            (Counter::LinesIdle, self.lines.counts.idle),
+            (Counter::LineStreams, self.lines.counts.streams),
+            (Counter::LinePolls, self.lines.counts.polls),
+            (Counter::LineSends, self.lines.counts.sends),
+            (Counter::LineRepeats, self.lines.counts.repeats),
             (Counter::Sessions, stats.sessions),
             (Counter::SessionsAway, stats.sessions_away),
             (Counter::Rooms, stats.rooms),
@@ -378,12 +425,7 @@ impl Shard {
 }
 
 impl Driver for Shard {
-    fn on_request(&mut self, _: &mut Io<'_>, _: ConnId, request: &Request<'_>) -> Answer {
-        if self.shed >= Shed::Connections {
-            self.turned_away += 1;
-            let response = Response::text(503, "the server is short of memory; try again");
-            return Answer::Respond(response.header("Retry-After", self.retry_after_s()).closing());
-        }
+    fn on_request(&mut self, io: &mut Io<'_>, conn: ConnId, request: &Request<'_>) -> Answer {
         let route = match routes::route(request, self.engine.config()) {
             Ok(route) => route,
             Err(refusal) => return Answer::Respond(refusal.0),
@@ -392,8 +434,19 @@ impl Driver for Shard {
             self.origins_refused += 1;
             return Answer::Respond(refusal);
         }
-        if let Some(home) = route.home.filter(|home| *home != self.number) {
+        let way_in = match route {
+            Route::Socket(way_in) => way_in,
+            Route::Line(verb) => return self.answer_line(io, conn, request, verb),
+        };
+        if self.drain.is_quiet() {
+            // Requests are read for the sake of lines alone.
+            return Answer::Respond(Response::text(503, "the server is going away").closing());
+        }
+        if let Some(home) = way_in.home.filter(|home| *home != self.number) {
             return Answer::Handoff { to: home.0 };
+        }
+        if let Err(refusal) = self.check_memory() {
+            return Answer::Respond(refusal);
         }
         let token = match auth::find(request, Ways::All(self.checker.auth().cookie())) {
             Ok(token) => token,
@@ -402,11 +455,35 @@ impl Driver for Shard {
                 return Answer::Respond(auth::unauthorized(refusal));
             }
         };
-        self.opening = Some(Arrival { entry: route.entry, token });
-        Answer::Upgrade { subprotocol: route.subprotocol, framing: route.framing, tag: 0 }
+        self.opening = Some(Arrival { entry: way_in.entry, token });
+        Answer::Upgrade { subprotocol: way_in.subprotocol, framing: way_in.framing, tag: 0 }
     }
 
-    fn on_open(&mut self, io: &mut Io<'_>, conn: ConnId, _: u32) {
+    fn on_body(&mut self, _: &mut Io<'_>, request: &Request<'_>, _: usize) -> Result<(), Response> {
+        let route = routes::route(request, self.engine.config()).map_err(|refusal| refusal.0)?;
+        let Route::Line(verb) = route else { return Ok(()) };
+        if let Err(refusal) = self.origins.check(request) {
+            self.origins_refused += 1;
+            return Err(refusal);
+        }
+        self.check_line_body(request, verb)
+    }
+
+    fn goes_on(&self, request: &Request<'_>) -> bool {
+        matches!(
+            routes::route(request, self.engine.config()),
+            Ok(Route::Line(verb)) if verb != routes::Verb::Open
+        )
+    }
+
+    fn on_gone(&mut self, io: &mut Io<'_>, conn: ConnId) {
+        self.line_waiter_gone(io, conn);
+    }
+
+    fn on_open(&mut self, io: &mut Io<'_>, conn: ConnId, tag: u32) {
+        if tag == lines::STREAM {
+            return self.line_streams(io, conn);
+        }
         let Some(arrival) = self.opening.take() else { return };
         let entry = arrival.entry.clone();
         self.arrivals.insert(conn, arrival);
@@ -423,12 +500,16 @@ impl Driver for Shard {
 
     fn on_ended(&mut self, io: &mut Io<'_>, conn: ConnId, why: Ended) {
         self.arrivals.remove(&conn);
+        self.line_stream_ended(io, conn);
         // 1000 says that the client is done; a broken framing is not resumed either.
         let ends_session = matches!(why, Ended::Close(1000) | Ended::Violation(_));
         self.input(io, Input::Disconnected { conn, ends_session });
     }
 
     fn fill(&mut self, conn: ConnId, out: &mut Outbound<'_>) -> bool {
+        if out.is_stream() {
+            return self.fill_line(conn, out);
+        }
         let more = self.engine.next_frames(conn, |frame, kind| {
             out.push(frame, kind);
             !out.is_full()
@@ -451,10 +532,12 @@ impl Driver for Shard {
         self.engine.handle_timeout(clock);
         self.act(io);
         self.account(io);
+        self.expire_lines(io, now);
         self.go_on_draining(io);
         // Before anybody can hear of it, so that who does finds it when it watches.
         self.feed(io);
         self.recorder.flush();
+        self.answer_due(io);
         self.post_batches();
         // Before the writes, so that whoever has an answer finds what led to it counted.
         self.count(io);
@@ -476,7 +559,8 @@ impl Driver for Shard {
         }
         let retry = self.posts.iter().any(Post::is_waiting).then(|| now.plus_ms(RETRY_MS));
         let record = self.recorder.is_owing().then(|| now.plus_ms(record::RETRY_MS));
-        let timeouts = [self.engine.poll_timeout(), retry, self.feed.next_timeout(), record];
+        let lines = self.lines.next_timeout();
+        let timeouts = [self.engine.poll_timeout(), retry, self.feed.next_timeout(), record, lines];
         timeouts.into_iter().flatten().min()
     }
 }

@@ -10,9 +10,33 @@ use madang_engine::peer::home_of;
 use madang_protocol::limits::{ROOM_NAME_BYTES_MAX, is_room_name};
 use madang_protocol::{SUBPROTOCOL, SUBPROTOCOL_JSON};
 
-/// A way in.
+/// Where a request leads.
 #[derive(Debug)]
-pub(super) struct Route {
+pub(super) enum Route {
+    /// To a WebSocket.
+    Socket(WayIn),
+    /// To a line: a connection that is made of HTTP requests.
+    Line(Verb),
+}
+
+/// What is asked of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verb {
+    /// A new one.
+    Open,
+    /// What comes down, as a stream of events.
+    Events,
+    /// To take what goes up.
+    Send,
+    /// What comes down, in one answer.
+    Poll,
+    /// To end.
+    Close,
+}
+
+/// A way in by WebSocket.
+#[derive(Debug)]
+pub(super) struct WayIn {
     pub(super) entry: Entry,
     pub(super) subprotocol: Option<&'static str>,
     pub(super) framing: Framing,
@@ -29,9 +53,23 @@ pub(super) fn route(request: &Request<'_>, config: &Config) -> Result<Route, Ref
     let segments: Vec<_> = request.segments().collect();
     let names: Option<Vec<&str>> = segments.iter().map(|name| name.as_deref().ok()).collect();
     let names = names.ok_or_else(|| bad_request("a percent-encoding in the path is broken"))?;
-    if !matches!(names.as_slice(), ["play"] | ["raw", _]) {
-        let text = "not found; here are /play and /raw/{room}";
-        return Err(Refusal(Response::text(404, text)));
+    let verb = match names.as_slice() {
+        ["play"] | ["raw", _] => None,
+        ["play", "http"] => Some(Verb::Open),
+        ["play", "http", "events"] => Some(Verb::Events),
+        ["play", "http", "send"] => Some(Verb::Send),
+        ["play", "http", "poll"] => Some(Verb::Poll),
+        ["play", "http", "close"] => Some(Verb::Close),
+        _ => return Err(not_found()),
+    };
+    if let Some(verb) = verb {
+        return match request.method {
+            "POST" | "OPTIONS" => Ok(Route::Line(verb)),
+            _ => {
+                let response = Response::text(405, "lines are made of POST requests");
+                Err(Refusal(response.header("Allow", "POST, OPTIONS")))
+            }
+        };
     }
     if request.method != "GET" {
         let response = Response::text(405, "a WebSocket handshake is a GET");
@@ -46,9 +84,22 @@ pub(super) fn route(request: &Request<'_>, config: &Config) -> Result<Route, Ref
         ["raw", room] => raw(request, room, config),
         _ => play(request, config.shards),
     }
+    .map(Route::Socket)
 }
 
-fn play(request: &Request<'_>, shards: u16) -> Result<Route, Refusal> {
+/// The answer where nothing is.
+pub(super) fn not_found() -> Refusal {
+    Refusal(Response::text(404, "not found; here are /play and /raw/{room}"))
+}
+
+/// The shard that a request's hint about its first room leads to.
+pub(super) fn hinted(request: &Request<'_>, shards: u16) -> Result<Option<ShardId>, Refusal> {
+    // A hint only: the session joins what it likes, and one in its room's shard saves the hop.
+    let hint = query(request, "room")?.filter(|room| is_room_name(room));
+    Ok(hint.map(|room| home_of(&room, shards)))
+}
+
+fn play(request: &Request<'_>, shards: u16) -> Result<WayIn, Refusal> {
     let offered = |name: &str| request.subprotocols().any(|offered| offered == name);
     let (entry, subprotocol, framing) = if offered(SUBPROTOCOL) {
         (Entry::Native, SUBPROTOCOL, Framing::Batched)
@@ -59,13 +110,11 @@ fn play(request: &Request<'_>, shards: u16) -> Result<Route, Refusal> {
             "offer the WebSocket subprotocol {SUBPROTOCOL} or {SUBPROTOCOL_JSON}"
         )));
     };
-    // A hint only: the session joins what it likes, and one in its room's shard saves the hop.
-    let hint = query(request, "room")?.filter(|room| is_room_name(room));
-    let home = hint.map(|room| home_of(&room, shards));
-    Ok(Route { entry, subprotocol: Some(subprotocol), framing, home })
+    let home = hinted(request, shards)?;
+    Ok(WayIn { entry, subprotocol: Some(subprotocol), framing, home })
 }
 
-fn raw(request: &Request<'_>, room: &str, config: &Config) -> Result<Route, Refusal> {
+fn raw(request: &Request<'_>, room: &str, config: &Config) -> Result<WayIn, Refusal> {
     if !is_room_name(room) {
         return Err(bad_request(&format!(
             "a room name has 1 to {ROOM_NAME_BYTES_MAX} characters out of letters, digits and -._~:@"
@@ -82,7 +131,7 @@ fn raw(request: &Request<'_>, room: &str, config: &Config) -> Result<Route, Refu
     };
     let home = Some(home_of(room, config.shards));
     let entry = Entry::Raw { room: room.into(), echo };
-    Ok(Route { entry, subprotocol: None, framing: Framing::Whole, home })
+    Ok(WayIn { entry, subprotocol: None, framing: Framing::Whole, home })
 }
 
 fn query(request: &Request<'_>, name: &str) -> Result<Option<String>, Refusal> {
@@ -92,6 +141,6 @@ fn query(request: &Request<'_>, name: &str) -> Result<Option<String>, Refusal> {
     }
 }
 
-fn bad_request(text: &str) -> Refusal {
+pub(super) fn bad_request(text: &str) -> Refusal {
     Refusal(Response::text(400, text))
 }

@@ -2,6 +2,7 @@
 
 use crate::config::{Config, FlushPolicy, ForwardedBy, Moment};
 
+use super::lines::LineSettings;
 use crate::net::access::{Ban, Forwarded};
 use crate::net::{AccessSettings, NetConfig};
 use crate::record::RecordSettings;
@@ -102,6 +103,19 @@ pub fn engine_config(
     engine
 }
 
+/// What clients without a WebSocket may do.
+pub fn line_settings(config: &Config, net: &NetConfig) -> LineSettings {
+    LineSettings {
+        is_on: config.play.http,
+        wait_ms: config.play.http_wait_ms.into(),
+        idle_ms: config.play.http_idle_ms.into(),
+        answer_bytes_max: config.play.batch_bytes_max as usize,
+        message_bytes_max: config.play.message_bytes_max as usize,
+        slots_from: net.slots_max(),
+        retry_after_s: net.retry_after_s,
+    }
+}
+
 /// Where recordings go, and how large they may become.
 pub fn record_settings(config: &Config) -> RecordSettings {
     let rooms = &config.rooms;
@@ -175,6 +189,11 @@ pub fn net_config(config: &Config, connections_max: u32) -> NetConfig {
         head_bytes_max: play.head_bytes_max as usize,
         head_ms: play.head_ms.into(),
         linger_ms: play.linger_ms.into(),
+        // The hello of a line is a body, and so is each message.
+        body_bytes_max: play.message_bytes_max.max(play.hello_bytes_max) as usize,
+        body_ms: play.head_ms.into(),
+        idle_ms: play.http_keep_ms.into(),
+        requests_max: play.http_requests_max,
         ..NetConfig::default()
     }
 }

@@ -69,6 +69,7 @@ assets! {
     "/client/eventsource.js" = "clients/web/src/eventsource.js",
     "/client/hash.js" = "clients/web/src/hash.js",
     "/client/heartbeat.js" = "clients/web/src/heartbeat.js",
+    "/client/http.js" = "clients/web/src/http.js",
     "/client/index.js" = "clients/web/src/index.js",
     "/client/joining.js" = "clients/web/src/joining.js",
     "/client/messages.js" = "clients/web/src/messages.js",
@@ -91,6 +92,7 @@ assets! {
     "/client/values.js" = "clients/web/src/values.js",
     "/client/watch.js" = "clients/web/src/watch.js",
     "/client/watchstate.js" = "clients/web/src/watchstate.js",
+    "/client/ways.js" = "clients/web/src/ways.js",
     "/client/websocket.js" = "clients/web/src/websocket.js",
     "/client/wire.js" = "clients/web/src/wire.js",
 }

@@ -2,6 +2,7 @@
 
 use crate::support::client::{Client, Closed, Dial, Wire, publish};
 use crate::support::http::get;
+use crate::support::line::Way;
 use crate::support::player::Player;
 use crate::support::process::Process;
 use crate::support::wait_for;
@@ -65,7 +66,10 @@ fn a_drain_under_load_tells_everyone_and_loses_nothing_that_was_acknowledged() {
         late.send_join("new", JoinOptions::default());
         assert_eq!(late.until(error).code, ErrorCode::DRAINING);
         assert_eq!(late.closed(), Closed::Code(CloseCode::DRAINING.code));
-        assert!(Dial::from(process.play).try_tcp().is_err(), "nobody new is let in");
+        // As long as lines have something to come, their clients may connect again.
+        if crate::WAY == Way::Socket {
+            assert!(Dial::from(process.play).try_tcp().is_err(), "nobody new is let in");
+        }
     });
 
     // The connections linger for clients that have not closed yet; ours end here.
@@ -162,7 +166,7 @@ fn a_second_signal_ends_the_process_at_once() {
 #[test]
 fn at_the_deadline_what_a_client_did_not_read_is_counted() {
     // One after the other they wait in the queue; as one batch they have left the queue, and what
-    // the socket does not take waits with it.
+    // the socket does not take waits with it. Without a poll they do not leave it.
     for (batches, messages, what) in [(300, 1, "unwritten_messages"), (1, 60, "unwritten_bytes")] {
         let process = Process::start(&[
             "server.shards=1",
@@ -171,7 +175,7 @@ fn at_the_deadline_what_a_client_did_not_read_is_counted() {
             "play.messages_per_second=100000",
             "play.messages_burst=100000",
         ]);
-        let slow = Dial { addr: process.play, receive_bytes: Some(2048) };
+        let slow = Dial::slow(process.play, 2048);
         let (mut slow, _) = Client::connect(slow, Wire::Native);
         slow.join("plaza");
         let (mut mate, _) = Client::connect(process.play, Wire::Native);
@@ -194,6 +198,7 @@ fn at_the_deadline_what_a_client_did_not_read_is_counted() {
         drop(mate);
         let (code, log) = process.wait();
         assert_eq!(code, 0, "{log}");
+        let what = if crate::WAY == Way::Polls { "unwritten_messages" } else { what };
         let said = log.split(&format!("{what}=")).nth(1);
         let digits = said.and_then(|rest| rest.split(|c: char| !c.is_ascii_digit()).next());
         let count = digits.and_then(|digits| digits.parse::<u64>().ok());

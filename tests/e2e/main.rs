@@ -7,6 +7,7 @@ mod drain;
 mod fairness;
 mod faults;
 mod http;
+mod lines;
 mod liveness;
 mod raw;
 mod resume;
@@ -18,3 +19,6 @@ mod watch;
 
 /// Whether servers and clients speak TLS: not in this program.
 const SEALED: bool = false;
+
+/// By what clients are connected, where a test does not say.
+const WAY: support::line::Way = support::line::Way::Socket;

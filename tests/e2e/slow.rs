@@ -1,6 +1,7 @@
 //! A client that stops reading: what it costs, whom, and what it is told.
 
 use crate::support::client::{Client, Closed, Dial, Wire, bytes, publish};
+use crate::support::line::Way;
 use crate::support::player::Player;
 use crate::support::{Running, config, config_with_long_history, wait_for};
 use madang::metrics::Counter;
@@ -20,7 +21,7 @@ fn a_slow_reader_is_closed_resumes_and_its_room_mates_notice_nothing() {
     config.play.linger_ms = 30_000;
     let server = Running::start(config);
     let addr = server.play_addr();
-    let mut slow = Player::connect(Dial { addr, receive_bytes: Some(4096) }, Wire::Native);
+    let mut slow = Player::connect(Dial::slow(addr, 4096), Wire::Native);
     let channel = slow.join(&["plaza"]);
     let mut mates: Vec<Player> = (0..3)
         .map(|_| {
@@ -76,7 +77,7 @@ fn under_pressure_latest_keeps_the_newest_and_volatile_is_dropped() {
     config.play.outbound_bytes_max = QUEUE_BYTES;
     let server = Running::start(config);
     let addr = server.play_addr();
-    let (mut slow, _) = Client::connect(Dial { addr, receive_bytes: Some(4096) }, Wire::Native);
+    let (mut slow, _) = Client::connect(Dial::slow(addr, 4096), Wire::Native);
     slow.join("plaza");
     let (mut fast, _) = Client::connect(addr, Wire::Native);
     let at_fast = fast.join("plaza");
@@ -153,7 +154,7 @@ fn who_asks_without_reading_the_answers_is_closed() {
     config.play.linger_ms = 30_000;
     let server = Running::start(config);
     let addr = server.play_addr();
-    let (mut greedy, _) = Client::connect(Dial { addr, receive_bytes: Some(4096) }, Wire::Json);
+    let (mut greedy, _) = Client::connect(Dial::slow(addr, 4096), Wire::Json);
     greedy.join("plaza");
     let (mut mate, _) = Client::connect(addr, Wire::Native);
     mate.join("plaza");
@@ -169,7 +170,8 @@ fn who_asks_without_reading_the_answers_is_closed() {
         let text = server.metrics().exposition();
         text.contains("madang_closed_total{code=\"control_overflow\"} 1\n").then_some(())
     });
-    assert!(asked > 256);
+    // Where no socket takes answers only the queue does.
+    assert!(asked > if crate::WAY == Way::Polls { 64 } else { 256 });
     assert_eq!(greedy.closed(), Closed::Code(CloseCode::CONTROL_OVERFLOW.code));
     mate.round_trip(2);
 }

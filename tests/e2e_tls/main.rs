@@ -8,6 +8,8 @@ mod counted;
 mod drain;
 #[path = "../e2e/fairness.rs"]
 mod fairness;
+#[path = "../e2e/lines.rs"]
+mod lines;
 #[path = "../e2e/liveness.rs"]
 mod liveness;
 mod program;
@@ -25,3 +27,6 @@ mod talk;
 
 /// Whether servers and clients speak TLS: in this program they do.
 const SEALED: bool = true;
+
+/// By what clients are connected.
+const WAY: support::line::Way = support::line::Way::Socket;

@@ -17,3 +17,6 @@ mod support;
 
 /// Whether servers and clients speak TLS: in this program they do.
 const SEALED: bool = true;
+
+/// By what clients are connected, where a test does not say.
+const WAY: support::line::Way = support::line::Way::Socket;

@@ -16,7 +16,7 @@ import { Heartbeat } from './heartbeat.js';
 import { watchPage } from './page.js';
 import { Places } from './places.js';
 import { Room } from './room.js';
-import { webSocket } from './websocket.js';
+import { firstWay, loadWay, memory } from './ways.js';
 
 /** @typedef {import('./codec.js').ClientMessage} ClientMessage */
 /** @typedef {import('./codec.js').ServerMessage} ServerMessage */
@@ -69,6 +69,8 @@ export class Client extends Emitter {
   #heartbeat;
   /** The one of `options.transports` in use. */
   #transport = 0;
+  /** Whether it is the one that has worked, or should: the first attempt, and those behind a welcome. */
+  #isProven = true;
   /** @type {Status} */
   #status = 'connecting';
   /** @type {Connection | null} */
@@ -318,18 +320,30 @@ export class Client extends Emitter {
 
   async #connect() {
     const attempt = ++this.#attempt;
-    const { token = null, getToken = () => token, transports = [webSocket], connectTimeoutMs = 10_000 } = this.#options;
+    const { token = null, getToken = () => token, transports, connectTimeoutMs = 10_000, probeMs = 3_000, rememberMs } = this.#options;
     this.#hintAtMs = null;
     if (this.#status === 'suspended') {
       this.#setStatus('reconnecting');
     }
+    if (this.#isProven && !transports) {
+      this.#transport = firstWay(this.#url, this.#timers.now(), rememberMs);
+    }
+    this.#isProven = false;
+    const way = this.#transport % (transports?.length ?? 2);
     /** @type {string | null} */
     let credential = null;
+    /** @type {any} */
+    let transport = transports?.[way];
     try {
       await this.#ready;
       credential = await getToken();
+      transport ??= await loadWay(way);
     } catch (cause) {
       if (attempt === this.#attempt) {
+        if (!transports) {
+          // What could not be loaded is not asked for again at once.
+          this.#transport = 0;
+        }
         this.#lose('no token');
         this.emit('error', /** @type {Error} */ (cause));
       }
@@ -340,7 +354,7 @@ export class Client extends Emitter {
     this.#welcome = null;
     this.#heartbeat.heard();
     try {
-      this.#connection = new Connection((hears) => transports[this.#transport % transports.length](this.#url, hears, this.#options), this.#hears, {
+      this.#connection = new Connection((hears) => transport(this.#url, hears, this.#options, memory), this.#hears, {
         opened: () => this.#hello(credential),
         received: (message) => this.#receive(message),
         ended: () => this.rooms.forEach((room) => room.endBatch()),
@@ -355,7 +369,7 @@ export class Client extends Emitter {
       this.#finish(/** @type {Error} */ (error), 'disconnected');
       return;
     }
-    this.#due.start('connect', connectTimeoutMs, () => {
+    this.#due.start('connect', transports || way ? connectTimeoutMs : Math.min(probeMs, connectTimeoutMs), () => {
       this.#transport += 1;
       this.#lose('no welcome');
     });
@@ -381,6 +395,7 @@ export class Client extends Emitter {
   #welcomed(welcome) {
     const { resumed } = welcome;
     this.#due.stop('connect');
+    this.#isProven = true;
     this.#welcome = welcome;
     this.#resumeKey = welcome.resume_key;
     this.#redirects = 0;

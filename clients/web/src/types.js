@@ -94,7 +94,10 @@
  * @property {StorageLike} [storage] such as `sessionStorage`: a page reload resumes the session
  * @property {string} [name] the application's name, told to the server's operator
  * @property {any} [WebSocket] the WebSocket class, where there is no global one
- * @property {readonly Transport[]} [transports] ways to the server; where one gets no answer the next is tried. WebSocket by default
+ * @property {readonly Transport[]} [transports] ways to the server; where one gets no answer the next is tried. By default WebSocket, and requests where it does not get through; `[webSocket]`, or one of `madang-client/http`, is that way alone
+ * @property {number} [probeMs] until a way that gives no sign counts as blocked; 3,000 by default
+ * @property {number} [rememberMs] how long a way that worked where the first did not is begun with; an hour by default
+ * @property {typeof globalThis.fetch} [fetch] for the ways that are made of requests, where it is not the global one
  * @property {number} [pingMs] how often to measure the round trip; 10,000 by default
  * @property {number} [connectTimeoutMs] until an attempt is given up; 10,000 by default
  * @property {number} [pendingMax] most unanswered sendings of a room; 1,000 by default

@@ -20,7 +20,8 @@ export const webSocket = (url, hears, { WebSocket = globalThis.WebSocket }) => {
   socket.binaryType = 'arraybuffer';
   socket.onopen = () => hears.opened();
   socket.onmessage = (/** @type {MessageEvent} */ { data }) => hears.received(data);
-  // The close that follows every error says all there is to know.
+  // The close that follows every error says all there is to know; the `ws` package throws what nobody listens to.
+  socket.onerror = () => {};
   socket.onclose = (/** @type {CloseEvent} */ { code, reason }) => hears.closed(code, reason);
   return {
     get bufferedAmount() {

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ClosedError, LimitError, OutcomeUnknownError, RefusedError } from '../src/errors.js';
-import { Client } from '../src/index.js';
+import { Client, webSocket } from '../src/index.js';
 import { EPOCH, KEYS, ManualTimers, fakeWebSocket, inLobby, joined, nextSocket, said, settle, start, until, welcome } from './support/script.js';
 
 test('hello comes first, join after the welcome', async () => {
@@ -525,7 +525,7 @@ test('a redirect is followed with the session, but not for ever', async () => {
 test('a redirect never leads out of encryption', async () => {
   const { WebSocket, sockets } = fakeWebSocket();
   const timers = new ManualTimers();
-  void new Client('wss://example/play', { WebSocket, timers, random: () => 0.5 });
+  void new Client('wss://example/play', { WebSocket, timers, transports: [webSocket], random: () => 0.5 });
   await settle();
   for (const [url, next] of [['ws://other/play', 'wss://example/play'], ['https://other/', 'wss://example/play'], ['wss://other/play', 'wss://other/play']]) {
     const socket = sockets[sockets.length - 1];

@@ -27,7 +27,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
     ...COMMON,
     mangleProps,
     // One namespace of short names, so that the entries fit each other; what they share is in a chunk.
-    entryPoints: { index: 'src/index.js', state: 'src/state.js', watch: 'src/watch.js', react: 'react/index.js' },
+    entryPoints: { index: 'src/index.js', state: 'src/state.js', http: 'src/http.js', watch: 'src/watch.js', react: 'react/index.js' },
     external: ['react'],
     splitting: true,
     chunkNames: '[name]-[hash]',
@@ -36,7 +36,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
     ...COMMON,
     mangleProps,
     stdin: {
-      contents: "export * from './src/index.js'; export * from './src/state.js'; export * from './src/watch.js';",
+      contents: "export * from './src/index.js'; export * from './src/state.js'; export * from './src/http.js'; export * from './src/watch.js';",
       resolveDir: root,
       sourcefile: 'madang.min.js',
     },

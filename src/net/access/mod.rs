@@ -114,12 +114,17 @@ impl Access {
         self.settings.forwarded
     }
 
+    /// Whether nobody at an address may connect now.
+    pub(super) fn is_banned(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        let mut bans = self.settings.bans.iter().filter(|ban| ban.network.contains(&address));
+        bans.any(|ban| ban.until.is_none_or(|until| SystemTime::now() < until))
+    }
+
     /// Lets an address begin a connection.
     pub(super) fn admit(&self, address: IpAddr, now: Time) -> Result<(), Barred> {
         let settings = &self.settings;
-        let canonical = address.to_canonical();
-        let banned = settings.bans.iter().filter(|ban| ban.network.contains(&canonical));
-        if banned.into_iter().any(|ban| ban.until.is_none_or(|until| SystemTime::now() < until)) {
+        if self.is_banned(address) {
             return Err(Barred::Banned);
         }
         if self.is_trusted(address) {

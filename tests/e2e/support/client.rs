@@ -1,5 +1,6 @@
 //! A blocking client of the players' listener: one connection, both subprotocols, no policy.
 
+use super::line::{Came, Line, Way};
 use super::stream::Stream;
 use super::{PATIENCE, Patience};
 use madang_protocol::client::{Class, Publish, Resume};
@@ -44,15 +45,27 @@ pub(crate) struct Dial {
     pub(crate) addr: SocketAddr,
     /// `SO_RCVBUF`, for a client that is to be slow.
     pub(crate) receive_bytes: Option<usize>,
+    /// By what.
+    pub(crate) way: Way,
 }
 
 impl From<SocketAddr> for Dial {
     fn from(addr: SocketAddr) -> Self {
-        Self { addr, receive_bytes: None }
+        Self { addr, receive_bytes: None, way: crate::WAY }
     }
 }
 
 impl Dial {
+    /// For a client that is to be slow.
+    pub(crate) fn slow(addr: SocketAddr, receive_bytes: usize) -> Self {
+        Self { receive_bytes: Some(receive_bytes), ..Self::from(addr) }
+    }
+
+    /// The same by another way.
+    pub(crate) fn by(self, way: Way) -> Self {
+        Self { way, ..self }
+    }
+
     /// A TCP connection.
     pub(crate) fn tcp(self) -> TcpStream {
         self.try_tcp().expect("the server accepts")
@@ -102,9 +115,38 @@ impl Dial {
     }
 }
 
-/// A connection to `/play`.
+/// What carries a connection.
+enum Link {
+    Socket(Box<WebSocket<Stream>>),
+    Line(Box<Line>),
+}
+
+impl Link {
+    fn tcp(&self) -> &TcpStream {
+        match self {
+            Link::Socket(socket) => socket.get_ref().tcp(),
+            Link::Line(line) => line.tcp(),
+        }
+    }
+
+    fn send(&mut self, bytes: Vec<u8>, is_text: bool) -> Result<(), Box<Error>> {
+        match self {
+            Link::Socket(socket) => {
+                let message = if is_text {
+                    WsMessage::text(String::from_utf8(bytes).expect("JSON is UTF-8"))
+                } else {
+                    WsMessage::binary(bytes)
+                };
+                socket.send(message).map_err(Box::new)
+            }
+            Link::Line(line) => line.send(&bytes).map_err(|error| Box::new(error.into())),
+        }
+    }
+}
+
+/// A connection to `/play`, or a line.
 pub(crate) struct Client {
-    socket: WebSocket<Stream>,
+    link: Link,
     pub(crate) wire: Wire,
     inbox: VecDeque<ServerMessage<'static>>,
     /// WebSocket pings that came.
@@ -123,8 +165,14 @@ impl Client {
             Wire::Native => SUBPROTOCOL,
             Wire::Json => SUBPROTOCOL_JSON,
         };
-        let socket = dial.into().websocket("/play", Some(subprotocol))?;
-        Ok(Self { socket, wire, inbox: VecDeque::new(), pings: 0, next_ref: 1 })
+        let dial = dial.into();
+        let link = match dial.way {
+            Way::Socket => Link::Socket(Box::new(dial.websocket("/play", Some(subprotocol))?)),
+            _ => {
+                Link::Line(Box::new(Line::new(dial, wire).map_err(|error| Box::new(error.into()))?))
+            }
+        };
+        Ok(Self { link, wire, inbox: VecDeque::new(), pings: 0, next_ref: 1 })
     }
 
     /// Opens a connection by this path with further header lines, and says nothing yet.
@@ -141,14 +189,16 @@ impl Client {
         let stream = Dial::from(addr).stream();
         let (socket, _) =
             client_with_config(request, stream, None).expect("the handshake succeeds");
-        Self { socket, wire, inbox: VecDeque::new(), pings: 0, next_ref: 1 }
+        let link = Link::Socket(Box::new(socket));
+        Self { link, wire, inbox: VecDeque::new(), pings: 0, next_ref: 1 }
     }
 
-    /// Everything that comes until the end, as text.
-    pub(crate) fn last_words(mut self) -> String {
+    /// Everything that comes until the end of a WebSocket, as text.
+    pub(crate) fn last_words(self) -> String {
+        let Link::Socket(mut socket) = self.link else { panic!("a line has no close frame") };
         let mut words = String::new();
         loop {
-            match self.socket.read() {
+            match socket.read() {
                 Ok(WsMessage::Close(Some(frame))) => words.push_str(&frame.reason),
                 Ok(message) => words.push_str(message.to_text().unwrap_or_default()),
                 Err(_) => return words,
@@ -194,20 +244,23 @@ impl Client {
                 Wire::Json => {
                     let mut text = Vec::new();
                     json::encode_client(message, &mut text);
-                    let text = String::from_utf8(text).expect("JSON is UTF-8");
-                    self.socket.send(WsMessage::text(text)).map_err(Box::new)?;
+                    self.link.send(text, true)?;
                 }
             }
         }
         if self.wire == Wire::Native {
-            self.socket.send(WsMessage::binary(bytes)).map_err(Box::new)?;
+            self.link.send(bytes, false)?;
         }
         Ok(())
     }
 
     /// Sends a WebSocket message as it is.
     pub(crate) fn send_raw(&mut self, message: WsMessage) {
-        self.socket.send(message).expect("the connection is open");
+        match &mut self.link {
+            Link::Socket(socket) => socket.send(message).expect("the connection is open"),
+            // The answer may say that it was the last.
+            Link::Line(line) => drop(line.send(&message.into_data())),
+        }
     }
 
     /// The next message.
@@ -224,9 +277,9 @@ impl Client {
     /// A message that has come already, if there is one.
     pub(crate) fn poll(&mut self) -> Result<Option<ServerMessage<'static>>, Closed> {
         if self.inbox.is_empty() {
-            self.socket.get_ref().tcp().set_nonblocking(true).expect("a socket");
+            self.link.tcp().set_nonblocking(true).expect("a socket");
             let received = self.receive_once();
-            self.socket.get_ref().tcp().set_nonblocking(false).expect("a socket");
+            self.link.tcp().set_nonblocking(false).expect("a socket");
             received?;
         }
         Ok(self.inbox.pop_front())
@@ -270,7 +323,7 @@ impl Client {
 
     fn receive(&mut self, within: Duration) -> Result<(), Closed> {
         let until = Instant::now() + within;
-        let stream = self.socket.get_ref().tcp();
+        let stream = self.link.tcp();
         stream.set_read_timeout(Some(within.max(Duration::from_millis(1)))).expect("a socket");
         while !self.receive_once()? {
             assert!(Instant::now() < until, "nothing came in time");
@@ -280,8 +333,26 @@ impl Client {
 
     /// Reads one WebSocket message; false when none has come.
     fn receive_once(&mut self) -> Result<bool, Closed> {
-        match self.socket.read() {
-            Ok(WsMessage::Binary(bytes)) => {
+        let came = match &mut self.link {
+            Link::Socket(socket) => match socket.read() {
+                Ok(WsMessage::Binary(bytes)) => Came::Batch(bytes.to_vec()),
+                Ok(WsMessage::Text(text)) => Came::Texts(vec![text.as_str().to_owned()]),
+                Ok(WsMessage::Ping(_)) => Came::Ping,
+                Ok(WsMessage::Close(frame)) => {
+                    return Err(Closed::Code(frame.map_or(1005, |frame| frame.code.into())));
+                }
+                Ok(_) => return Ok(true),
+                Err(Error::Io(error)) if is_timeout(&error) => return Ok(false),
+                Err(_) => return Err(Closed::Lost),
+            },
+            // What comes in parts is not there yet.
+            Link::Line(line) => match line.receive()? {
+                Some(came) => came,
+                None => return Ok(false),
+            },
+        };
+        match came {
+            Came::Batch(bytes) => {
                 assert_eq!(self.wire, Wire::Native);
                 for message in codec::split_batch(&bytes) {
                     let message = message.expect("a batch is well formed");
@@ -290,18 +361,14 @@ impl Client {
                     self.inbox.push_back(message.into_owned());
                 }
             }
-            Ok(WsMessage::Text(text)) => {
+            Came::Texts(texts) => {
                 assert_eq!(self.wire, Wire::Json);
-                let message = json::decode_server(&text).expect("the server's messages decode");
-                self.inbox.push_back(message.into_owned());
+                for text in texts {
+                    let message = json::decode_server(&text).expect("the server's messages decode");
+                    self.inbox.push_back(message.into_owned());
+                }
             }
-            Ok(WsMessage::Ping(_)) => self.pings += 1,
-            Ok(WsMessage::Close(frame)) => {
-                return Err(Closed::Code(frame.map_or(1005, |frame| frame.code.into())));
-            }
-            Ok(_) => {}
-            Err(Error::Io(error)) if is_timeout(&error) => return Ok(false),
-            Err(_) => return Err(Closed::Lost),
+            Came::Ping => self.pings += 1,
         }
         Ok(true)
     }
@@ -324,15 +391,7 @@ impl Client {
     pub(crate) fn send_join(&mut self, room: &str, options: JoinOptions) -> u32 {
         let r#ref = self.next_ref;
         self.next_ref += 1;
-        self.send(&ClientMessage::Join(Join {
-            r#ref,
-            target: JoinTarget::Name(room.to_owned()),
-            mode: JoinMode::Either,
-            options,
-            since: None,
-            history: 0,
-            ext: Vec::new(),
-        }));
+        self.send(&join(r#ref, room, options));
         r#ref
     }
 
@@ -361,15 +420,22 @@ impl Client {
 
     /// Ends the connection without a Close frame: by RST.
     pub(crate) fn reset(self) {
-        let stream = self.socket.get_ref().tcp();
-        SockRef::from(stream).set_linger(Some(Duration::ZERO)).expect("a socket");
+        match &self.link {
+            Link::Socket(socket) => SockRef::from(socket.get_ref().tcp())
+                .set_linger(Some(Duration::ZERO))
+                .expect("a socket"),
+            Link::Line(line) => line.reset(),
+        }
     }
 
     /// Ends the connection without a Close frame: by FIN. What is returned keeps the socket open,
     /// so that no RST follows.
     pub(crate) fn half_close(self) -> Self {
-        // The server may have closed it already.
-        let _ = self.socket.get_ref().tcp().shutdown(Shutdown::Write);
+        match &self.link {
+            // The server may have closed it already.
+            Link::Socket(socket) => drop(socket.get_ref().tcp().shutdown(Shutdown::Write)),
+            Link::Line(line) => line.half_close(),
+        }
         self
     }
 
@@ -377,7 +443,10 @@ impl Client {
     pub(crate) fn leave(mut self) {
         let code = tungstenite::protocol::frame::coding::CloseCode::Normal;
         let frame = tungstenite::protocol::CloseFrame { code, reason: "".into() };
-        self.socket.close(Some(frame)).expect("the connection is open");
+        match &mut self.link {
+            Link::Socket(socket) => socket.close(Some(frame)).expect("the connection is open"),
+            Link::Line(line) => assert_eq!(line.leave(), 204),
+        }
         assert_eq!(self.closed(), Closed::Code(1000));
     }
 }
@@ -389,6 +458,18 @@ pub(crate) fn hello(resume: Option<Resume>) -> ClientMessage<'static> {
         client: "madang-e2e".to_owned(),
         resume,
         ..Hello::default()
+    })
+}
+
+pub(crate) fn join(r#ref: u32, room: &str, options: JoinOptions) -> ClientMessage<'static> {
+    ClientMessage::Join(Join {
+        r#ref,
+        target: JoinTarget::Name(room.to_owned()),
+        mode: JoinMode::Either,
+        options,
+        since: None,
+        history: 0,
+        ext: Vec::new(),
     })
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod client;
 pub(crate) mod http;
+pub(crate) mod line;
 pub(crate) mod player;
 pub(crate) mod process;
 #[path = "../../support/tls.rs"]
@@ -64,6 +65,8 @@ pub(crate) fn config() -> Config {
     config.server.shards = 2;
     config.server.drain_notice_ms = 0;
     config.server.drain_ms = 100;
+    // A test that reads late is no client that is gone.
+    config.play.http_idle_ms = 120_000;
     config.play.messages_per_second = 1_000_000;
     config.play.messages_burst = 1_000_000;
     config.play.bytes_per_second = 1 << 30;

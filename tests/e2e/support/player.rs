@@ -4,6 +4,7 @@
 
 use super::Patience;
 use super::client::{Client, Closed, Dial, Wire, bytes, hello, publish};
+use super::line::Way;
 use madang_protocol::client::{Class, Resume, RoomPosition};
 use madang_protocol::ids::{Channel, Epoch, MemberId, ResumeKey, Seq};
 use madang_protocol::server::Joined;
@@ -80,6 +81,11 @@ impl Player {
             is_asking: false,
             given_up: 0,
         }
+    }
+
+    /// Connects by another way from now on.
+    pub(crate) fn go_by(&mut self, way: Way) {
+        self.dial = self.dial.by(way);
     }
 
     /// Joins rooms; returns the channel of the last.

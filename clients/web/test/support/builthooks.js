@@ -5,7 +5,7 @@
  */
 
 /** @type {Record<string, string>} */
-const BUILT = { index: 'index', errors: 'index', websocket: 'index', state: 'state', edits: 'state', watch: 'watch' };
+const BUILT = { index: 'index', errors: 'index', websocket: 'index', http: 'http', state: 'state', edits: 'state', watch: 'watch' };
 
 /** @type {import('node:module').ResolveHook} */
 export async function resolve(specifier, context, next) {

@@ -5,7 +5,7 @@
  */
 
 import { packBatches, splitBatch } from '../../src/batch.js';
-import { Client } from '../../src/index.js';
+import { Client, webSocket } from '../../src/index.js';
 import { decodeClient, encodeServer } from './codec.js';
 import { seededRandom } from './random.js';
 import { welcome } from './script.js';
@@ -165,7 +165,7 @@ export async function simulate({ clients, seed, outageMs, hintMs = () => null, u
     }
   }
 
-  const all = Array.from({ length: clients }, () => new Client('ws://example/play', { WebSocket: Socket, timers: time, random }));
+  const all = Array.from({ length: clients }, () => new Client('ws://example/play', { WebSocket: Socket, transports: [webSocket], timers: time, random }));
   await time.run(start);
   [...open].forEach((socket, index) => {
     const hint = hintMs(index, random);

@@ -7,7 +7,7 @@
 import assert from 'node:assert/strict';
 import { packBatches, splitBatch } from '../../src/batch.js';
 import { decodeClient, encodeServer } from './codec.js';
-import { Client } from '../../src/index.js';
+import { Client, webSocket } from '../../src/index.js';
 import { state } from '../../src/state.js';
 
 /** @typedef {import('../../src/codec.js').ClientMessage} ClientMessage */
@@ -269,7 +269,7 @@ export function said(seq, text, { from = 2, cseq = 0, type = 'chat', channel = 3
 export function start(options = {}) {
   const timers = new ManualTimers();
   const { WebSocket, sockets } = fakeWebSocket();
-  const client = new Client('ws://example/play', { WebSocket, timers, state, random: () => 0.5, ...options });
+  const client = new Client('ws://example/play', { WebSocket, timers, state, transports: [webSocket], random: () => 0.5, ...options });
   /** @type {any[]} */
   const states = [];
   client.on('status', ({ status }) => states.push(status));
