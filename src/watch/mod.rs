@@ -24,6 +24,8 @@ mod due;
 mod feed;
 mod log;
 mod plain;
+#[cfg(feature = "fuzzing")]
+pub mod probe;
 mod publish;
 mod requests;
 mod rooms;
