@@ -19,7 +19,7 @@ export MADANG_TEST_WIRE_LINES := $(CARGO_TARGET_DIR)/debug/examples/wire_lines
 # empty, or another number, looks for new ones.
 export PROPTEST_RNG_SEED ?= 1
 
-.PHONY: run build test test-rust test-web test-browser test-interop test-bench test-needs bench bench-state bench-peers check fmt help
+.PHONY: run build test test-rust test-web test-browser test-interop test-bench test-fuzz test-needs bench bench-state bench-peers check fmt help
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
@@ -35,11 +35,11 @@ build: ## Build what the tests start
 test: test-needs build ## Run every test, and repeat each runner's own summary at the end
 	@mkdir -p $(RESULTS) && rm -f $(RESULTS)/*.log
 	@status=0; \
-	for suite in rust web browser interop bench; do \
+	for suite in rust web browser interop bench fuzz; do \
 		$(MAKE) --no-print-directory test-$$suite || status=1; \
 	done; \
 	echo; echo "== Summaries =="; \
-	for suite in rust web browser interop bench; do \
+	for suite in rust web browser interop bench fuzz; do \
 		echo "-- $$suite"; \
 		if [ -f $(RESULTS)/$$suite.log ]; then \
 			grep -E '^(test result:|Ran [0-9]+ tests? |OK|FAILED|(#|ℹ) (tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) |[0-9]+ passed, )' \
@@ -80,11 +80,23 @@ test-bench: build ## The comparison with peers in small: Madang, the floor and n
 			--bin floor --target-dir $(CARGO_TARGET_DIR)/peers/rust \
 		&& $(CARGO_TARGET_DIR)/debug/peers $(PEERS_SMOKE); } 2>&1 | tee $(RESULTS)/bench.log
 
+# How long each of the fuzz targets runs, two at a time.
+FUZZ_SECONDS ?= 30
+
+test-fuzz: ## Every parser, fuzzed for a moment (FUZZ_SECONDS=5; longer: tools/fuzz.sh)
+	@mkdir -p $(RESULTS)
+	tools/fuzz.sh smoke $(FUZZ_SECONDS) 2>&1 | tee $(RESULTS)/fuzz.log
+
 test-needs: clients/web/node_modules/.stamp tests/browser/node_modules/.stamp tests/interop/node_modules/.stamp benches/peers/node/node_modules/.stamp $(PYTHON_PACKAGES)/.stamp ## Fetch what the tests need
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null \
 		|| command -v google-chrome >/dev/null \
 		|| { echo "Chromium is missing; installing Debian's"; $(SUDO) apt-get update \
 			&& $(SUDO) apt-get install --yes --no-install-recommends chromium; }
+	@missing=$$(PATH="$$PATH:/usr/sbin"; for need in nginx:nginx-light haproxy:haproxy caddy:caddy \
+			openssl:openssl systemd-analyze:systemd c++:g++; do \
+		command -v "$${need%%:*}" >/dev/null || echo "$${need##*:}"; done); \
+	[ -z "$$missing" ] || { echo "Installing Debian's" $$missing; \
+		$(SUDO) apt-get update && $(SUDO) env RUNLEVEL=1 apt-get install --yes --no-install-recommends $$missing; }
 
 # Only who is not root needs it.
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)

@@ -150,6 +150,28 @@ fn every_file_of_the_demo_and_of_its_client_is_embedded() {
     }
 }
 
+/// Each test that the page names exists, by whichever runner it is run.
+#[test]
+fn the_tests_that_security_rests_on_are_there() {
+    let page = fs::read_to_string(root().join("docs/SECURITY.md")).expect("readable");
+    let sources: Vec<_> = all_files()
+        .into_iter()
+        .filter(|file| ["rs", "py", "js"].contains(&extension(&file.path)))
+        .collect();
+    let is_there = |test: &str| {
+        let forms = [format!("fn {test}("), format!("def {test}("), format!("test('{test}'")];
+        sources.iter().any(|file| forms.iter().any(|form| file.text.contains(form)))
+    };
+    let coded = page.split('`').skip(1).step_by(2);
+    let coded = coded.filter(|word| word.matches('_').count() > 3 && !word.contains('.'));
+    let coded = coded.filter(|word| word.chars().all(|c| c.is_ascii_lowercase() || c == '_'));
+    let rows = page.lines().filter(|line| line.starts_with('|'));
+    let quoted = rows.flat_map(|row| row.split('"').skip(1).step_by(2));
+    let named: Vec<_> = coded.chain(quoted).filter(|word| !word.starts_with("madang_")).collect();
+    let missing: Vec<_> = named.iter().filter(|test| !is_there(test)).collect();
+    assert!(named.len() > 30 && missing.is_empty(), "of {}: {missing:#?}", named.len());
+}
+
 #[test]
 fn the_walk_sees_the_source() {
     let paths: Vec<_> = all_files().into_iter().map(|file| file.path).collect();

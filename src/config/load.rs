@@ -73,6 +73,8 @@ pub(super) fn nearest<'a>(
     candidates: impl Iterator<Item = &'a str>,
 ) -> Option<&'a str> {
     candidates
+        // As many letters more or less are as many slips: most need no closer look.
+        .filter(|candidate| candidate.len().abs_diff(word.len()) <= slips(candidate))
         .map(|candidate| (distance(word, candidate), candidate))
         .filter(|(distance, candidate)| *distance <= slips(candidate))
         .min_by_key(|(distance, _)| *distance)

@@ -24,6 +24,8 @@ mod driver;
 pub mod http;
 mod io;
 pub mod listener;
+#[cfg(feature = "fuzzing")]
+pub mod probe;
 mod reactor;
 mod reading;
 mod sending;

@@ -25,6 +25,8 @@ mod feed;
 mod guests;
 mod log;
 mod plain;
+#[cfg(feature = "fuzzing")]
+pub mod probe;
 mod publish;
 mod requests;
 mod rooms;

@@ -44,6 +44,17 @@ pub struct PublishSettings {
     pub retry_after_s: u32,
 }
 
+/// The events of a request, for fuzzing.
+#[cfg(feature = "fuzzing")]
+pub(super) fn probe_events(
+    request: &Request<'_>,
+    body: &[u8],
+) -> Result<Vec<(String, String)>, String> {
+    let terms = Terms::read(request).map_err(|(_, why)| why.to_owned())?;
+    let events = terms.events(body)?.into_iter();
+    Ok(events.map(|event| (event.name.to_string(), format!("{:?}", event.payload))).collect())
+}
+
 /// One thread's publications.
 #[derive(Debug)]
 pub(super) struct Publishing {
