@@ -171,7 +171,7 @@ fn at_the_deadline_what_a_client_did_not_read_is_counted() {
             "play.messages_per_second=100000",
             "play.messages_burst=100000",
         ]);
-        let slow = Dial { addr: process.play, receive_bytes: Some(2048) };
+        let slow = Dial { receive_bytes: Some(2048), ..process.play.into() };
         let (mut slow, _) = Client::connect(slow, Wire::Native);
         slow.join("plaza");
         let (mut mate, _) = Client::connect(process.play, Wire::Native);

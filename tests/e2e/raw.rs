@@ -131,7 +131,7 @@ fn who_does_not_read_is_closed_and_the_others_get_everything() {
     config.play.outbound_bytes_max = 64 << 10;
     config.play.linger_ms = 30_000;
     let server = Running::start(config);
-    let slow = Dial { addr: server.play_addr(), receive_bytes: Some(4096) };
+    let slow = Dial { receive_bytes: Some(4096), ..server.play_addr().into() };
     let mut slow = slow.websocket("/raw/yard", None).expect("the handshake succeeds");
     let mut sender = open(server.play_addr(), "/raw/yard?echo=1");
     meet(&mut sender, &mut slow);

@@ -20,7 +20,7 @@ fn a_slow_reader_is_closed_resumes_and_its_room_mates_notice_nothing() {
     config.play.linger_ms = 30_000;
     let server = Running::start(config);
     let addr = server.play_addr();
-    let mut slow = Player::connect(Dial { addr, receive_bytes: Some(4096) }, Wire::Native);
+    let mut slow = Player::connect(Dial { receive_bytes: Some(4096), ..addr.into() }, Wire::Native);
     let channel = slow.join(&["plaza"]);
     let mut mates: Vec<Player> = (0..3)
         .map(|_| {
@@ -76,7 +76,8 @@ fn under_pressure_latest_keeps_the_newest_and_volatile_is_dropped() {
     config.play.outbound_bytes_max = QUEUE_BYTES;
     let server = Running::start(config);
     let addr = server.play_addr();
-    let (mut slow, _) = Client::connect(Dial { addr, receive_bytes: Some(4096) }, Wire::Native);
+    let (mut slow, _) =
+        Client::connect(Dial { receive_bytes: Some(4096), ..addr.into() }, Wire::Native);
     slow.join("plaza");
     let (mut fast, _) = Client::connect(addr, Wire::Native);
     let at_fast = fast.join("plaza");
@@ -153,7 +154,8 @@ fn who_asks_without_reading_the_answers_is_closed() {
     config.play.linger_ms = 30_000;
     let server = Running::start(config);
     let addr = server.play_addr();
-    let (mut greedy, _) = Client::connect(Dial { addr, receive_bytes: Some(4096) }, Wire::Json);
+    let (mut greedy, _) =
+        Client::connect(Dial { receive_bytes: Some(4096), ..addr.into() }, Wire::Json);
     greedy.join("plaza");
     let (mut mate, _) = Client::connect(addr, Wire::Native);
     mate.join("plaza");

@@ -394,7 +394,11 @@ impl Engine {
         let (fresh, now) = (self.fresh(), self.clock.now);
         let opened = self.with_home(|home, ctx| match home.find(name) {
             Some(channel) => Ok(channel),
-            None => home.create((name, kind), options, &[], fresh, now, ctx),
+            None => {
+                // It is the operator's, and there is always place for it.
+                ctx.shed = Shed::Nothing;
+                home.create((name, kind), options, &[], fresh, now, ctx)
+            }
         });
         match opened {
             Ok(channel) => drop(self.with_room(channel, crate::room::Room::keep)),
