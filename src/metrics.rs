@@ -180,6 +180,7 @@ families! {
         ShedVolatile = "volatile",
         ShedLatest = "latest",
         ShedConnections = "connections",
+        ShedRooms = "rooms",
     } "What was given up for want of memory (server.memory_mib_max)."
     Counter "madang_tokens_expired_total" { TokensRunOut, }
         "Connections closed because their token had expired and no new one had come."

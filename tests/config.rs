@@ -243,7 +243,10 @@ fn certificates_are_read_from_a_file_and_from_text() {
 #[test]
 fn networks_and_bans_are_read_from_a_file_and_from_text() {
     let text = "10.0.0.0/8,192.0.2.1,2001:db8::/32";
-    let found = load(&flags(&[("access.proxies", text)])).expect("valid").access.proxies;
+    let found = load(&flags(&[("access.proxies", text), ("auth.anonymous", "everywhere")]))
+        .expect("valid")
+        .access
+        .proxies;
     let shown: Vec<_> = found.iter().map(|network| network.0.to_string()).collect();
     assert_eq!(shown, ["10.0.0.0/8", "192.0.2.1/32", "2001:db8::/32"]);
     let bans = "192.0.2.0/24,198.51.100.7=2030-01-31T12:00:00Z";

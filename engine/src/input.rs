@@ -122,6 +122,6 @@ pub enum Shed {
     Latest,
     /// Spectators' logs are let go, and no new ones are taken. Done by the shell.
     Spectators,
-    /// New connections are turned away. Done by the shell.
+    /// New connections are turned away by the shell, new rooms by the engine, and rooms' logs grow no more.
     Connections,
 }

@@ -55,6 +55,8 @@ pub struct Stats {
     pub shed_volatile: u64,
     /// Values of class latest that were kept for nobody for want of memory.
     pub shed_latest: u64,
+    /// Rooms that were not made for want of memory.
+    pub shed_rooms: u64,
     /// Bytes of logs, current values and states of rooms now.
     pub room_bytes: u64,
     /// Connections closed because their credential expired.

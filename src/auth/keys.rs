@@ -127,7 +127,12 @@ pub(super) fn source_bytes(source: &KeySource) -> Result<Vec<u8>, String> {
 
 fn file_bytes(path: &str) -> Result<Vec<u8>, String> {
     let read = || {
-        if fs::metadata(path)?.len() > FILE_BYTES_MAX {
+        let known = fs::metadata(path)?;
+        if !known.is_file() {
+            // A pipe may never end, and a device have no end.
+            return Err(io::Error::other("it is no file"));
+        }
+        if known.len() > FILE_BYTES_MAX {
             return Err(io::Error::other(format!("it has more than {FILE_BYTES_MAX} bytes")));
         }
         fs::read(path)

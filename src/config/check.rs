@@ -159,11 +159,20 @@ fn anonymous(config: &Config) -> Option<Conflict> {
             message: message.to_owned(),
         });
     }
-    let listeners = [("play.listen", config.play.listen), ("watch.listen", config.watch.listen)];
-    let open = listeners.into_iter().find(|(_, address)| !address.ip().is_loopback())?;
     if auth.anonymous != Anonymous::Loopback {
         return None;
     }
+    if !config.access.proxies.is_empty() {
+        let message = "access.proxies names proxies, behind which others than this machine's can come, and \
+                       auth.anonymous is loopback: set auth.anonymous to \"everywhere\" to let anybody in \
+                       without a credential, or to \"off\" and name keys in auth.keys or auth.jwks_file";
+        return Some(Conflict {
+            keys: ["access.proxies", "auth.anonymous"],
+            message: message.to_owned(),
+        });
+    }
+    let listeners = [("play.listen", config.play.listen), ("watch.listen", config.watch.listen)];
+    let open = listeners.into_iter().find(|(_, address)| !address.ip().is_loopback())?;
     let (key, address) = open;
     let message = format!(
         "{key} is {address}, where others than this machine's can come, and auth.anonymous is \

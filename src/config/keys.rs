@@ -193,7 +193,7 @@ configuration! {
 
     /// Who clients are and what they may do. A credential is a JSON Web Token, signed with one of the keys.
     auth: Auth {
-        /// Who is let in without a credential. `loopback` holds only while every listener is on the loopback; a server that others reach has to say `everywhere`, or `off`. Behind a proxy on the same machine the listeners are on the loopback and everybody comes: say `off` there.
+        /// Who is let in without a credential. `loopback` holds only while every listener is on the loopback; a server that others reach has to say `everywhere`, or `off`. Behind a proxy on the same machine everybody comes by the loopback: name it in `access.proxies`, and this has to be said there too.
         anonymous: Anonymous = Anonymous::Loopback;
         /// What those may do who have no credential.
         anonymous_may: Vec<Grant> = vec![Grant::everywhere(Rights::ORDINARY)];
@@ -231,6 +231,8 @@ configuration! {
         trusted: Vec<Network> = loopback_networks();
         /// Networks that may not connect, for good or until a moment.
         bans: Vec<BanRule> = Vec::new();
+        /// Most networks that may not connect, those included that are banned while the server runs (`POST /bans`).
+        bans_max: u32 = 1_000, in 1..=1_000_000;
         /// Proxies, whose word about the address behind them counts.
         proxies: Vec<Network> = Vec::new();
         /// Whether connections of proxies begin with a header of the PROXY protocol, version 1 or 2; one without is closed.

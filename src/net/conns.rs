@@ -310,7 +310,7 @@ impl Conns {
         }
     }
 
-    fn ids(&self) -> impl Iterator<Item = ConnId> {
+    pub(super) fn ids(&self) -> impl Iterator<Item = ConnId> {
         self.slab
             .iter()
             .map(|(slot, conn)| ConnId { slot: slot as u32, generation: conn.generation })

@@ -1,10 +1,12 @@
 //! What a driver can do with connections.
 
+use super::access::Access;
 use super::budget::Permit;
 use super::conn::Phase;
 use super::conns::Conns;
 use super::http::Response;
 use super::{Detached, NetCounters};
+use ipnet::IpNet;
 use madang_engine::id::ConnId;
 use madang_engine::time::Time;
 use std::net::{IpAddr, SocketAddr};
@@ -124,6 +126,19 @@ impl<'a> Io<'a> {
         let state = self.conns.get(conn)?;
         let held = state.permit.as_ref().and_then(super::budget::Permit::holder);
         held.or_else(|| Some(state.socket.tcp().peer_addr().ok()?.ip()))
+    }
+
+    /// The connections of clients in a network.
+    pub fn of_network(&self, network: &IpNet) -> Vec<ConnId> {
+        let is_in = |conn: &ConnId| {
+            self.client_ip(*conn).is_some_and(|client| network.contains(&client.to_canonical()))
+        };
+        self.conns.ids().filter(is_in).collect()
+    }
+
+    /// Who may connect.
+    pub fn access(&self) -> &Access {
+        &self.conns.access
     }
 
     /// What the reactor did so far.

@@ -4,6 +4,7 @@ use crate::auth::Refusal;
 use crate::net::Detached;
 use crate::watch::Waiting;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use ipnet::IpNet;
 use madang_engine::access::{Identity, UserKey};
 use madang_engine::id::{ConnId, ShardId};
 use madang_engine::input::Entry;
@@ -56,14 +57,23 @@ pub enum Packet {
         /// Who that is.
         result: Result<Arc<Identity>, Refusal>,
     },
-    /// A user is kept out from now on.
-    Expel(UserKey),
+    /// These are sent away.
+    Expel(Expelled),
     /// Begin to drain: tell clients.
     Drain,
     /// Read no more, and close what is drained.
     Quiesce,
     /// End now, counting what was not written.
     Stop,
+}
+
+/// Who is sent away.
+#[derive(Clone, Debug)]
+pub enum Expelled {
+    /// A user.
+    User(UserKey),
+    /// Every connection of clients in a network.
+    Network(IpNet),
 }
 
 /// A connection that has no session yet.

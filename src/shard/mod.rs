@@ -15,7 +15,7 @@ mod routes;
 mod settings;
 
 pub use lines::LineSettings;
-pub use mail::{Arrival, Mailbox, Packet, Signal, inbox, mailbox};
+pub use mail::{Arrival, Expelled, Mailbox, Packet, Signal, inbox, mailbox};
 pub use origins::Origins;
 pub use settings::{
     access_settings, engine_config, line_settings, net_config, record_settings, watch_rules,
@@ -337,7 +337,14 @@ impl Shard {
                 let result = result.map_err(Self::told);
                 self.input(io, Input::Authenticated { conn, result });
             }
-            Packet::Expel(user) => self.input(io, Input::Expel(user)),
+            Packet::Expel(Expelled::User(user)) => self.input(io, Input::Expel(user)),
+            Packet::Expel(Expelled::Network(network)) => {
+                for conn in io.of_network(&network) {
+                    self.arrivals.remove(&conn);
+                    self.input(io, Input::Disconnected { conn, ends_session: true });
+                    io.close(conn, CloseCode::KICKED.code, CloseCode::KICKED.name);
+                }
+            }
             Packet::Drain => self.start_drain(io),
             Packet::Quiesce => self.start_quiesce(io),
             Packet::Stop => self.stop(io),
@@ -415,6 +422,7 @@ impl Shard {
             (Counter::ShedVolatile, stats.shed_volatile),
             (Counter::ShedLatest, stats.shed_latest),
             (Counter::ShedConnections, self.turned_away),
+            (Counter::ShedRooms, stats.shed_rooms),
             (Counter::HeldBytes, self.engine.held_bytes()),
             (Counter::ReadPausesRate, stats.rate_pauses),
             (Counter::ReadPausesLink, stats.link_pauses),

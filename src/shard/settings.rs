@@ -157,6 +157,7 @@ pub fn access_settings(config: &Config) -> AccessSettings {
     AccessSettings {
         trusted: access.trusted.iter().map(|network| network.0).collect(),
         bans: bans.collect(),
+        bans_max: access.bans_max as usize,
         proxies: access.proxies.iter().map(|network| network.0).collect(),
         proxy_protocol: access.proxy_protocol,
         forwarded: match access.forwarded {

@@ -16,7 +16,7 @@ use crate::memory::{Share, Shed};
 use crate::metrics::{Block, Counter};
 use crate::net::http::{Request, Response};
 use crate::net::{Answer, Detached, Driver, Ended, Io, Outbound};
-use crate::shard::{Mailbox, Signal};
+use crate::shard::{Expelled, Mailbox, Signal};
 use crossbeam_channel::Receiver;
 use madang_engine::id::ConnId;
 use madang_engine::time::Time;
@@ -226,7 +226,12 @@ impl WatchDriver {
             }
             WatchPacket::Directory(changes) => self.list(io, changes),
             WatchPacket::Drain => self.drain(io),
-            WatchPacket::Expel(user) => self.closing.extend(self.guests.of_user(&user)),
+            WatchPacket::Expel(Expelled::User(user)) => {
+                self.closing.extend(self.guests.of_user(&user));
+            }
+            WatchPacket::Expel(Expelled::Network(network)) => {
+                self.closing.extend(io.of_network(&network));
+            }
         }
     }
 
@@ -393,7 +398,7 @@ impl Driver for WatchDriver {
         self.wall_ms = wall_ms();
         // Who has heard of something in a room finds it: it came before the request did.
         self.take_packets(io);
-        if let Some(response) = self.answer_bans(request) {
+        if let Some(response) = self.answer_people(io, conn, request) {
             return Answer::Respond(response);
         }
         let published = self.answer_publish(io, conn, request);

@@ -4,8 +4,7 @@
 
 use super::directory::Change;
 use crate::net::Detached;
-use crate::shard::Mailbox;
-use madang_engine::access::UserKey;
+use crate::shard::{Expelled, Mailbox};
 use madang_engine::publish::{PublishRefusal, Receipt, Ticket};
 use madang_engine::time::Time;
 use madang_engine::watch::{WatchEvent, WatchItem};
@@ -46,8 +45,8 @@ pub enum WatchPacket {
     Directory(Vec<Change>),
     /// The process is going away: let spectators go once they have been shown everything.
     Drain,
-    /// A user is kept out from now on.
-    Expel(UserKey),
+    /// These are sent away.
+    Expel(Expelled),
 }
 
 /// Bytes on their way to one thread, shared by those who send and the one that receives.

@@ -3,8 +3,10 @@
 use super::driver::WatchDriver;
 use super::feed::WatchPacket;
 use crate::auth::{self, Refusal, Ways};
+use crate::net::Io;
+use crate::net::access::{Ban, read_network};
 use crate::net::http::{Request, Response};
-use crate::shard::Packet;
+use crate::shard::{Expelled, Packet};
 use madang_engine::access::{Identity, Rights, UserKey};
 use madang_engine::id::ConnId;
 use madang_engine::time::Time;
@@ -12,6 +14,7 @@ use madang_protocol::limits::{BAN_SECONDS_MAX, USER_BYTES_MAX};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 /// The wall clock is looked at again after this long at most: it may be set.
 const RECHECK_MS: u64 = 60_000;
@@ -72,12 +75,43 @@ impl Guests {
     }
 }
 
-/// The body of a request to keep a user out.
+/// What a request does to people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum People {
+    /// Keeps them out for a while.
+    Ban,
+    /// Sends them away; they may come again.
+    Kick,
+}
+
+impl People {
+    pub(super) fn of(path: &str) -> Option<Self> {
+        match path {
+            "/bans" => Some(Self::Ban),
+            "/kicks" => Some(Self::Kick),
+            _ => None,
+        }
+    }
+
+    /// What the body has to be.
+    fn form(self) -> &'static str {
+        match self {
+            Self::Ban => {
+                "the body is {\"user\": text, \"seconds\": number} or {\"network\": text, \"seconds\": number}; \
+                 0 seconds let them in again"
+            }
+            Self::Kick => "the body is {\"user\": text} or {\"network\": text}",
+        }
+    }
+}
+
+/// The body of such a request: one of the first two, and the third for a ban.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Ban {
-    user: String,
-    seconds: u32,
+struct Whom {
+    user: Option<String>,
+    network: Option<String>,
+    seconds: Option<u32>,
 }
 
 impl WatchDriver {
@@ -109,18 +143,21 @@ impl WatchDriver {
         if may_watch { Ok(identity) } else { Err(lacking(&identity, "watch", &self.auth)) }
     }
 
-    /// The answer to `POST /bans`; none when the path is another.
-    pub(super) fn answer_bans(&mut self, request: &Request<'_>) -> Option<Response> {
-        if request.path != "/bans" {
-            return None;
-        }
-        Some(self.ban(request).unwrap_or_else(|refused| refused))
+    /// The answer to `POST /bans` and `POST /kicks`; none when the path is another.
+    pub(super) fn answer_people(
+        &mut self,
+        io: &mut Io<'_>,
+        conn: ConnId,
+        request: &Request<'_>,
+    ) -> Option<Response> {
+        let what = People::of(request.path)?;
+        Some(self.expel(io, conn, what, request).unwrap_or_else(|refused| refused))
     }
 
     /// Whether to wait for the body of such a request. The error is the answer.
-    pub(super) fn expect_ban(&self, request: &Request<'_>) -> Result<Arc<Identity>, Response> {
+    pub(super) fn expect_manager(&self, request: &Request<'_>) -> Result<Arc<Identity>, Response> {
         if request.method != "POST" {
-            return Err(Response::text(405, "users are kept out with POST").header("Allow", "POST"));
+            return Err(Response::text(405, "this is done with POST").header("Allow", "POST"));
         }
         let identity = self.who(request, Ways::Deliberate).map_err(auth::unauthorized)?;
         if !identity.everywhere().has(Rights::MANAGE) {
@@ -129,41 +166,100 @@ impl WatchDriver {
         Ok(identity)
     }
 
-    fn ban(&mut self, request: &Request<'_>) -> Result<Response, Response> {
-        let manager = self.expect_ban(request)?;
+    fn expel(
+        &mut self,
+        io: &mut Io<'_>,
+        conn: ConnId,
+        what: People,
+        request: &Request<'_>,
+    ) -> Result<Response, Response> {
+        let manager = self.expect_manager(request)?;
+        let wrong = || Response::text(400, what.form());
         // What the parser says may repeat what was written.
-        let ban: Ban = serde_json::from_slice(request.body).map_err(|_| {
-            Response::text(400, "the body is {\"user\": text, \"seconds\": number}; 0 seconds let the user in again")
-        })?;
-        if !(1..=USER_BYTES_MAX).contains(&ban.user.len()) || ban.seconds > BAN_SECONDS_MAX {
-            let text = format!(
-                "a user has 1 to {USER_BYTES_MAX} bytes, and a ban is for up to {BAN_SECONDS_MAX} seconds"
-            );
+        let whom: Whom = serde_json::from_slice(request.body).map_err(|_| wrong())?;
+        let seconds = match (what, whom.seconds) {
+            (People::Ban, Some(seconds)) => Some(seconds),
+            (People::Kick, None) => None,
+            _ => return Err(wrong()),
+        };
+        if seconds.is_some_and(|seconds| seconds > BAN_SECONDS_MAX) {
+            let text = format!("a ban is for up to {BAN_SECONDS_MAX} seconds");
             return Err(Response::text(400, &text));
         }
-        let user = UserKey { app: manager.app.clone(), user: ban.user.into() };
-        if ban.seconds == 0 {
-            self.auth.unban(&user);
-            return Ok(Response::new(204));
-        }
-        if !self.auth.ban(user.clone(), u64::from(ban.seconds) * 1000) {
-            return Err(Response::text(
-                503,
-                "there is no place for another ban (auth.bans_max); lift some first",
-            ));
-        }
-        let shards =
-            self.publishing.shards().iter().map(|to| to.send(Packet::Expel(user.clone())).is_ok());
+        let expelled = match (whom.user, whom.network) {
+            (Some(user), None) => self.keep_out_user(&manager, user, seconds)?,
+            (None, Some(network)) => keep_out_network(io, conn, &network, seconds)?,
+            _ => return Err(wrong()),
+        };
+        let Some(expelled) = expelled else { return Ok(Response::new(204)) };
+        let shards = self.publishing.shards().iter();
+        let shards = shards.map(|to| to.send(Packet::Expel(expelled.clone())).is_ok());
+        let watchers = self.boxes.iter();
         let watchers =
-            self.boxes.iter().map(|to| to.mailbox.send(WatchPacket::Expel(user.clone())).is_ok());
+            watchers.map(|to| to.mailbox.send(WatchPacket::Expel(expelled.clone())).is_ok());
         if shards.chain(watchers).fold(true, |all, one| all & one) {
             Ok(Response::new(204))
         } else {
-            let text =
-                "the user comes in no more, but may not have been sent away everywhere; try again";
+            let text = "they may not have been sent away everywhere; try again";
             Err(Response::text(503, text))
         }
     }
+
+    /// Bans a user, or lets it in again. Returns who is to be sent away.
+    fn keep_out_user(
+        &self,
+        manager: &Identity,
+        user: String,
+        seconds: Option<u32>,
+    ) -> Result<Option<Expelled>, Response> {
+        if !(1..=USER_BYTES_MAX).contains(&user.len()) {
+            let text = format!("a user has 1 to {USER_BYTES_MAX} bytes");
+            return Err(Response::text(400, &text));
+        }
+        let user = UserKey { app: manager.app.clone(), user: user.into() };
+        if seconds == Some(0) {
+            self.auth.unban(&user);
+            return Ok(None);
+        }
+        if let Some(seconds) = seconds
+            && !self.auth.ban(user.clone(), u64::from(seconds) * 1000)
+        {
+            return Err(no_place("auth.bans_max"));
+        }
+        Ok(Some(Expelled::User(user)))
+    }
+}
+
+/// Bans a network, or lets it in again. Returns who is to be sent away.
+fn keep_out_network(
+    io: &Io<'_>,
+    conn: ConnId,
+    network: &str,
+    seconds: Option<u32>,
+) -> Result<Option<Expelled>, Response> {
+    let Some(network) = read_network(network) else {
+        let text = "a network is written as 192.0.2.0/24, 2001:db8::/32 or a single address";
+        return Err(Response::text(400, text));
+    };
+    if seconds == Some(0) {
+        io.access().lift(&network);
+        return Ok(None);
+    }
+    if io.client_ip(conn).is_some_and(|own| network.contains(&own.to_canonical())) {
+        let text = "that network has your own address in it; nobody could let it in again";
+        return Err(Response::text(400, text));
+    }
+    if let Some(seconds) = seconds {
+        let until = SystemTime::now() + Duration::from_secs(seconds.into());
+        if !io.access().ban(Ban { network, until: Some(until) }) {
+            return Err(no_place("access.bans_max"));
+        }
+    }
+    Ok(Some(Expelled::Network(network)))
+}
+
+fn no_place(key: &str) -> Response {
+    Response::text(503, &format!("there is no place for another ban ({key}); lift some first"))
 }
 
 /// The answer to somebody who is known and may not, or is not known and has to be.

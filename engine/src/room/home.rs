@@ -7,6 +7,7 @@ use super::stateful::CLOSED;
 use super::{Ctx, Effect, Refusal, Room, refuse};
 use crate::access::{Rights, UserKey};
 use crate::config::{Kind, RoomConfig};
+use crate::input::Shed;
 use crate::output::Event;
 use crate::peer::JoinRequest;
 use crate::time::Time;
@@ -209,6 +210,13 @@ impl Home {
             return refuse(
                 ErrorCode::WRONG_KIND,
                 format!("rooms of this name are of kind {bound}, not {kind}"),
+            );
+        }
+        if ctx.shed >= Shed::Connections {
+            ctx.stats.shed_rooms += 1;
+            return refuse(
+                ErrorCode::SERVER_FULL,
+                "the server is short of memory; try again later",
             );
         }
         if self.len >= ctx.config.rooms_max {

@@ -280,7 +280,12 @@ impl Room {
             self.watched(ctx, || WatchEvent::Entry { seq, at_ms, frame, is_published });
         }
         let entry = Entry { seq: self.seq, kind, from, at_ms, frame: native.clone() };
-        self.history.push(entry, ctx.config.history_messages_max, ctx.config.history_bytes_max);
+        let bytes_max = match ctx.shed {
+            // It goes on, and grows no more.
+            Shed::Connections => ctx.config.history_bytes_max.min(self.history.bytes()),
+            _ => ctx.config.history_bytes_max,
+        };
+        self.history.push(entry, ctx.config.history_messages_max, bytes_max);
         if !is_direct {
             self.broadcast(self.seq, QueueClass::Reliable, (from, Echo::AsJoined), frames, ctx);
         }

@@ -1,9 +1,10 @@
 //! What is given up for want of memory, and that it is counted.
 
 use crate::helpers::{config, world};
-use crate::support::client::text;
+use crate::support::client::{join_named, text};
 use crate::support::world::World;
 use madang_engine::input::{Input, Shed};
+use madang_protocol::ErrorCode;
 use madang_protocol::client::Class;
 
 fn shed(world: &mut World, level: Shed) {
@@ -53,6 +54,42 @@ fn volatile_goes_first_then_latest_and_reliable_never() {
     shed(&mut world, Shed::Nothing);
     publish(&mut world, a, channel, Class::Volatile, "seven");
     assert_eq!(ephemerals(&world), 5);
+}
+
+#[test]
+fn in_the_end_no_room_is_made_and_no_log_grows_but_who_is_here_goes_on() {
+    let mut world = world(&config(), 2);
+    let (a, b) = (world.native(0), world.native(1));
+    let channel = world.enter(a, "lobby");
+    world.enter(b, "lobby");
+    let held = |world: &World| {
+        world.node.engines.iter().map(madang_engine::Engine::held_bytes).sum::<u64>()
+    };
+    let words = |n: usize, bytes: usize| format!("{n:>bytes$}");
+    for n in 0..8 {
+        publish(&mut world, a, channel, Class::Reliable, &words(n, 500));
+    }
+    shed(&mut world, Shed::Spectators);
+    let before = held(&world);
+    publish(&mut world, a, channel, Class::Reliable, &words(8, 500));
+    assert!(held(&world) > before, "until then logs grow");
+    world.enter(b, "early");
+
+    shed(&mut world, Shed::Connections);
+    let before = held(&world);
+    for n in 9..29 {
+        publish(&mut world, a, channel, Class::Reliable, &words(n, 400));
+    }
+    assert!(held(&world) <= before, "{} after {before}", held(&world));
+    assert_eq!(world.heard(b, channel).len(), 29, "and everybody hears everything");
+    let newcomer = world.native(0);
+    let refused = world.refused(newcomer, join_named("hall"));
+    assert_eq!(refused, ErrorCode::SERVER_FULL);
+    assert_eq!(world.node.count(|stats| stats.shed_rooms), 1);
+    world.enter(newcomer, "lobby");
+
+    shed(&mut world, Shed::Spectators);
+    world.enter(newcomer, "hall");
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //!
 //! Deliberately absent: how many connections there may be (`budget.rs`), and who a user is.
 
+mod bans;
 mod forwarded;
 mod proxy;
 mod rates;
@@ -12,11 +13,13 @@ mod rates;
 pub use forwarded::{Forwarded, client as forwarded_client};
 pub use proxy::{PREAMBLE_BYTES_MAX, Preamble, read as read_preamble};
 
+use bans::Bans;
 use ipnet::IpNet;
 use madang_engine::time::Time;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use rates::Rates;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 /// Addresses that may not connect.
@@ -35,6 +38,8 @@ pub struct AccessSettings {
     pub trusted: Vec<IpNet>,
     /// Who may not connect.
     pub bans: Vec<Ban>,
+    /// Most networks that may not, those included that are banned meanwhile.
+    pub bans_max: usize,
     /// Networks of proxies, whose word about the address behind them counts.
     pub proxies: Vec<IpNet>,
     /// Whether connections of proxies begin with a PROXY header.
@@ -55,6 +60,7 @@ impl Default for AccessSettings {
         Self {
             trusted: vec![LOOPBACK_V4.into(), LOOPBACK_V6.into()],
             bans: Vec::new(),
+            bans_max: 1_000,
             proxies: Vec::new(),
             proxy_protocol: false,
             forwarded: Forwarded::None,
@@ -74,6 +80,9 @@ const LOOPBACK_V6: ipnet::Ipv6Net = ipnet::Ipv6Net::new_assert(std::net::Ipv6Add
 pub struct Access {
     settings: AccessSettings,
     rates: Mutex<Rates>,
+    bans: RwLock<Bans>,
+    /// Whether there has been any ban.
+    has_bans: AtomicBool,
 }
 
 /// Why somebody may not.
@@ -86,13 +95,27 @@ pub(super) enum Barred {
 impl Access {
     /// With these settings.
     pub fn new(settings: AccessSettings) -> Self {
-        Self { settings, rates: Mutex::default() }
+        let bans = Bans::new(&settings.bans);
+        let has_bans = AtomicBool::new(!bans.is_empty());
+        Self { settings, rates: Mutex::default(), bans: RwLock::new(bans), has_bans }
+    }
+
+    /// Keeps a network out from now on: connections that it begins, not those that it has. False
+    /// when there is no place for another ban.
+    pub fn ban(&self, ban: Ban) -> bool {
+        self.has_bans.store(true, Ordering::Relaxed);
+        self.bans.write().add(ban, self.settings.bans_max.max(self.settings.bans.len()))
+    }
+
+    /// Lets a network connect again, as long as it is in no other one that may not.
+    pub fn lift(&self, network: &IpNet) {
+        self.bans.write().lift(network);
     }
 
     /// Whether anything here is said of an address: for loopback as it comes, nothing is, and a
     /// connection of it needs no entry anywhere.
     pub(super) fn is_limited(&self, address: IpAddr) -> bool {
-        !self.settings.bans.is_empty() || !self.is_trusted(address)
+        self.has_bans.load(Ordering::Relaxed) || !self.is_trusted(address)
     }
 
     /// Whether an address is a proxy's.
@@ -116,9 +139,7 @@ impl Access {
 
     /// Whether nobody at an address may connect now.
     pub(super) fn is_banned(&self, address: IpAddr) -> bool {
-        let address = address.to_canonical();
-        let mut bans = self.settings.bans.iter().filter(|ban| ban.network.contains(&address));
-        bans.any(|ban| ban.until.is_none_or(|until| SystemTime::now() < until))
+        self.has_bans.load(Ordering::Relaxed) && self.bans.read().hold(address.to_canonical())
     }
 
     /// Lets an address begin a connection.
@@ -139,6 +160,14 @@ impl Access {
             Err(Barred::TooFast)
         }
     }
+}
+
+/// A network as people write it, or a single address.
+pub fn read_network(text: &str) -> Option<IpNet> {
+    text.parse::<IpNet>().ok().map(|network| network.trunc()).or_else(|| {
+        let address: IpAddr = text.parse().ok()?;
+        Some(address.to_canonical().into())
+    })
 }
 
 fn holds(networks: &[IpNet], address: IpAddr) -> bool {
@@ -183,6 +212,20 @@ mod tests {
         for good in ["192.0.3.1", "198.51.100.7", "2001:db9::1", "127.0.0.1", "::1"] {
             assert_eq!(admit(good), Ok(()), "{good}");
         }
+    }
+
+    #[test]
+    fn networks_are_banned_and_let_in_again_meanwhile() {
+        let access = Access::new(AccessSettings { bans_max: 1, ..AccessSettings::default() });
+        let until = SystemTime::now() + Duration::from_secs(3600);
+        let ban = |network: &str| Ban { network: network.parse().unwrap(), until: Some(until) };
+        assert!(!access.is_limited(ip("127.0.0.1")), "nobody asks about this machine");
+        assert!(access.ban(ban("127.0.0.0/8")));
+        assert!(access.is_limited(ip("127.0.0.1")));
+        assert_eq!(access.admit(ip("127.0.0.1"), Time(0)), Err(Barred::Banned));
+        assert!(!access.ban(ban("192.0.2.0/24")), "there is place for one");
+        access.lift(&"127.0.0.0/8".parse().unwrap());
+        assert_eq!(access.admit(ip("127.0.0.1"), Time(0)), Ok(()));
     }
 
     #[test]

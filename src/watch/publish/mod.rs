@@ -11,6 +11,7 @@ mod body;
 
 use super::driver::WatchDriver;
 use super::feed::InFlight;
+use super::guests::People;
 use crate::auth::{self, Auth, Refusal, Ways};
 use crate::config::Secret;
 use crate::metrics::{Block, Counter};
@@ -400,8 +401,8 @@ impl WatchDriver {
 
     /// Whether to wait for a body: only whoever may publish sends one. The error is the answer.
     pub(super) fn expect_body(&mut self, request: &Request<'_>) -> Result<(), Response> {
-        if request.path == "/bans" {
-            return self.expect_ban(request).map(drop);
+        if People::of(request.path).is_some() {
+            return self.expect_manager(request).map(drop);
         }
         let Some(room) = room_of(request) else {
             return match self.answer_without_body(request) {

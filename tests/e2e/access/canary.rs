@@ -42,7 +42,7 @@ fn a_token_is_written_nowhere() {
             }
         }
         let query = canary.replace(' ', "+");
-        for path in ["/rooms", "/rooms/courtyard/events", "/bans", "/metrics", "/x"] {
+        for path in ["/rooms", "/rooms/courtyard/events", "/bans", "/kicks", "/metrics", "/x"] {
             said.push_str(
                 get(process.watch, &format!("{path}?token={query}&from=canary&delay=canary"))
                     .text(),

@@ -137,6 +137,11 @@ fn a_server_that_others_reach_has_to_say_whom_it_lets_in() {
     );
     let keys = "auth.keys=HS256@env:SECRET";
     assert_eq!(start(&["--set", "auth.anonymous=off", "--set", keys]).0, 0);
+    let proxied = ["check-config", "--set", "access.proxies=127.0.0.1/32"];
+    let (code, _, error) = run(&proxied, "");
+    assert!(code == 2 && error.contains("access.proxies names proxies"), "{error}");
+    let said = [&proxied[..], &["--set", "auth.anonymous=everywhere"]].concat();
+    assert_eq!(run(&said, "").0, 0);
     let (code, _, error) = run(&["check-config", "--watch-listen", "[::]:1"], "");
     assert!(code == 2 && error.contains("watch.listen"), "{error}");
     assert_eq!(run(&["check-config", "--listen", "[::1]:7"], "").0, 0);

@@ -2,6 +2,7 @@
 
 mod canary;
 mod keys;
+mod limits;
 mod tokens;
 mod watching;
 

@@ -4,6 +4,8 @@ use super::{Place, SECRET, claims, dial, guarded, hello_with, key, refused, run,
 use crate::support::client::{Client, Closed, Dial, Wire, hello};
 use crate::support::http::{Reply, ask, handshake};
 use crate::support::{Running, config};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode, get_current_timestamp};
 use madang::config::{CookieName, KeySource, Text, TokenAlgorithm, TokenKey};
 use madang_protocol::client::{ClientMessage, Renew};
@@ -186,16 +188,60 @@ fn a_token_that_is_not_quite_right_lets_nobody_in() {
             header.kid = Some("nobody".to_owned());
             encode(&header, &good, &key).expect("it can be signed")
         }),
+        (
+            "an extension that has to be understood",
+            by_hand(&json!({ "alg": "HS256", "crit": ["b64"], "b64": false }), &good),
+        ),
+        (
+            "one of its own",
+            by_hand(
+                &json!({ "alg": "HS256", "crit": ["http://example.com/own"], "http://example.com/own": true }),
+                &good,
+            ),
+        ),
+        (
+            "a key of its own, as a file",
+            by_hand(&json!({ "alg": "HS256", "kid": "../../dev/null" }), &good),
+        ),
+        ("a key that it brings along", {
+            let own = "eve's own secret, which is long enough";
+            let jwk = json!({ "kty": "oct", "k": URL_SAFE_NO_PAD.encode(own) });
+            signed_by(own, &json!({ "alg": "HS256", "jwk": jwk }), &good)
+        }),
+        ("another case", by_hand(&json!({ "alg": "hs256" }), &good)),
+        ("no algorithm said", by_hand(&json!({ "typ": "JWT" }), &good)),
+        ("HS384", by_hand(&json!({ "alg": "HS384" }), &good)),
+        ("spaces inside", signed.replace('.', ". ")),
+        ("padding", format!("{signed}=")),
         ("two parts", format!("{header}.{payload}")),
         ("four parts", format!("{signed}.x")),
         ("nothing", String::new()),
         ("not base64", "?.?.?".to_owned()),
         ("too long", "x".repeat(5000)),
     ] {
-        assert_eq!(refused(&server, &token), UNAUTHORIZED, "{what}");
+        assert_eq!(dial(&server, &token).next().map(drop), Err(UNAUTHORIZED), "{what}");
     }
+    let own_key = json!({ "alg": "HS256", "jwk": { "kty": "oct", "k": "AAAA" }, "jku": "http://example.com/set" });
+    assert_eq!(
+        user(&mut dial(&server, &by_hand(&own_key, &good))).as_deref(),
+        Some("ada"),
+        "keys in a header are nobody's"
+    );
     let just = changed("exp", json!(now - 5));
     assert_eq!(user(&mut dial(&server, &just)).as_deref(), Some("ada"), "clocks may be apart");
+}
+
+/// A token of the secret whose header is as it is given, and its signature right.
+fn by_hand(header: &serde_json::Value, claims: &serde_json::Value) -> String {
+    signed_by(SECRET, header, claims)
+}
+
+fn signed_by(secret: &str, header: &serde_json::Value, claims: &serde_json::Value) -> String {
+    let part = |value: &serde_json::Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let said = format!("{}.{}", part(header), part(claims));
+    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, secret.as_bytes());
+    let signature = ring::hmac::sign(&key, said.as_bytes());
+    format!("{said}.{}", URL_SAFE_NO_PAD.encode(signature))
 }
 
 fn changed_sub(claims: &serde_json::Value) -> serde_json::Value {

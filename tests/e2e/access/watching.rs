@@ -1,17 +1,17 @@
 //! Tokens at the side listener: spectators, backends, and users that are kept out.
 
-use super::{Place, claims, dial, guarded, refused, token};
-use crate::support::client::{Closed, Dial};
+use super::{Place, claims, dial, guarded, hello_with, refused, token};
+use crate::support::client::{Client, Closed, Dial, Wire};
 use crate::support::http::{Reply, ask, get};
 use crate::support::stream::Stream;
-use crate::support::{PATIENCE, Running};
+use crate::support::{PATIENCE, Running, wait_for};
 use jsonwebtoken::get_current_timestamp;
 use madang_protocol::CloseCode;
 use madang_protocol::server::LeaveReason;
 use madang_protocol::server::{PresenceEvent, ServerMessage};
 use serde_json::{Value, json};
 use std::io::{Read as _, Write as _};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 fn granted(user: &str, rooms: &str, may: &[&str]) -> Value {
     let mut claims = claims(user);
@@ -154,4 +154,82 @@ fn a_user_that_is_kept_out_is_sent_away_and_comes_in_nowhere() {
     let lift = r#"{"user":"bob","seconds":0}"#;
     assert_eq!(post(addr, "/bans", &bearer(&manages), lift).status, 204);
     dial(&server, &bob).welcome();
+}
+
+#[test]
+fn who_is_kicked_is_sent_away_and_may_come_again() {
+    let place = Place::new();
+    let server = Running::start(guarded(&place));
+    let addr = server.watch_addr();
+    let manages =
+        format!("Authorization: Bearer {}\r\n", token(&granted("root", "*", &["manage"])));
+    let bob = token(&claims("bob"));
+    let mut ada = dial(&server, &token(&claims("ada")));
+    ada.welcome();
+    let mut client = dial(&server, &bob);
+    client.welcome();
+    let kick = r#"{"user":"bob"}"#;
+    assert_eq!(post(addr, "/kicks", "", kick).status, 401);
+    for bad in ["", "{}", r#"{"user":"bob","seconds":1}"#, r#"{"user":"bob","network":"::1"}"#] {
+        assert_eq!(post(addr, "/kicks", &manages, bad).status, 400, "{bad}");
+    }
+    assert_eq!(post(addr, "/kicks", &manages, kick).status, 204);
+    assert_eq!(client.closed(), Closed::Code(CloseCode::KICKED.code));
+    dial(&server, &bob).welcome();
+    ada.round_trip(1);
+}
+
+#[test]
+fn a_network_that_is_banned_is_sent_away_and_cannot_connect_until_that_ends() {
+    let place = Place::new();
+    let server = Running::start(guarded(&place));
+    let addr = server.watch_addr();
+    let manages =
+        format!("Authorization: Bearer {}\r\n", token(&granted("root", "*", &["manage"])));
+    let from =
+        |last| Dial { from: Some(Ipv4Addr::new(127, 0, 7, last)), ..server.play_addr().into() };
+    let arrive = |last| {
+        let mut client = Client::try_dial(from(last), Wire::Native)?;
+        client.send(&hello_with(&token(&claims("bob"))));
+        client.welcome();
+        Ok::<_, Box<tungstenite::Error>>(client)
+    };
+    let mut inside = arrive(1).expect("nobody is banned");
+    let mut beside = arrive(9).expect("nobody is banned");
+    let path = format!("/rooms/events?token={}", token(&claims("eve")));
+    let mut watched = Dial { from: Some(Ipv4Addr::new(127, 0, 7, 2)), ..addr.into() }.stream();
+    write!(watched, "GET {path} HTTP/1.1\r\nHost: test\r\n\r\n").expect("open");
+    watched.read_exact(&mut [0; 12]).expect("an answer");
+
+    let ban = |seconds: u32| format!(r#"{{"network":"127.0.7.0/29","seconds":{seconds}}}"#);
+    assert_eq!(post(addr, "/bans", "", &ban(60)).status, 401);
+    for bad in [
+        r#"{"network":"127.0.7.0/33","seconds":1}"#,
+        r#"{"network":"everybody","seconds":1}"#,
+        r#"{"network":"127.0.0.0/8","seconds":1}"#,
+        r#"{"network":"127.0.7.0/29"}"#,
+    ] {
+        assert_eq!(post(addr, "/bans", &manages, bad).status, 400, "{bad}");
+    }
+    assert_eq!(post(addr, "/bans", &manages, &ban(3600)).status, 204);
+    assert_eq!(inside.closed(), Closed::Code(CloseCode::KICKED.code));
+    read_to_end(watched);
+    assert!(arrive(3).is_err(), "and nobody of it comes in");
+    let refused = Dial { from: Some(Ipv4Addr::new(127, 0, 7, 4)), ..addr.into() }.tcp();
+    let said = read_all(refused);
+    assert!(said.is_empty(), "nor at the side listener, without a word: {said:?}");
+    beside.round_trip(1);
+    arrive(8).expect("it is beside the network").round_trip(1);
+    assert_eq!(post(addr, "/bans", &manages, &ban(0)).status, 204);
+    arrive(1).expect("it is let in again").round_trip(1);
+    // One that ends by itself.
+    assert_eq!(post(addr, "/bans", &manages, &ban(1)).status, 204);
+    wait_for("the end of the ban", || arrive(1).ok()).round_trip(1);
+}
+
+/// What comes until the end, however it ends.
+fn read_all(mut stream: std::net::TcpStream) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let _ = stream.read_to_end(&mut bytes);
+    bytes
 }

@@ -14,7 +14,7 @@ use madang_protocol::{
 use socket2::{Domain, SockRef, Socket, Type};
 use std::collections::VecDeque;
 use std::io;
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 use tungstenite::client::{ClientRequestBuilder, client_with_config};
 use tungstenite::protocol::WebSocketConfig;
@@ -47,11 +47,13 @@ pub(crate) struct Dial {
     pub(crate) receive_bytes: Option<usize>,
     /// By what.
     pub(crate) way: Way,
+    /// The address to come from: all of 127.0.0.0/8 is this machine's.
+    pub(crate) from: Option<Ipv4Addr>,
 }
 
 impl From<SocketAddr> for Dial {
     fn from(addr: SocketAddr) -> Self {
-        Self { addr, receive_bytes: None, way: crate::WAY }
+        Self { addr, receive_bytes: None, way: crate::WAY, from: None }
     }
 }
 
@@ -75,6 +77,9 @@ impl Dial {
         let socket = Socket::new(Domain::for_address(self.addr), Type::STREAM, None)?;
         if let Some(bytes) = self.receive_bytes {
             socket.set_recv_buffer_size(bytes)?;
+        }
+        if let Some(from) = self.from {
+            socket.bind(&SocketAddr::from((from, 0)).into())?;
         }
         socket.connect(&self.addr.into())?;
         socket.set_tcp_nodelay(true)?;
