@@ -11,6 +11,8 @@ use std::time::Duration;
 const PROXY: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 const STRANGER: Ipv4Addr = Ipv4Addr::LOCALHOST;
 const BANNED: &str = "192.0.2.9";
+/// Who comes through a proxy is not of this machine, so that this has to be said.
+const OPEN: &str = "auth.anonymous=everywhere";
 
 /// What is said to bytes that come from an address: the first line, empty where the connection was
 /// ended without a word.
@@ -47,8 +49,13 @@ const WELCOME: &str = "HTTP/1.1 101 Switching Protocols";
 #[test]
 fn a_header_of_the_proxy_protocol_is_the_proxys_alone() {
     let ban = format!("access.bans=[{{ network = \"{BANNED}/32\" }}]");
-    let settings =
-        ["access.proxies=127.0.0.2/32", "access.proxy_protocol=true", &ban, "access.trusted="];
+    let settings = [
+        "access.proxies=127.0.0.2/32",
+        "access.proxy_protocol=true",
+        &ban,
+        "access.trusted=",
+        OPEN,
+    ];
     attacked(&settings, |stage| {
         let play = stage.process.play;
         let request = handshake("/raw/a", "");
@@ -79,7 +86,7 @@ fn fields_of_forwarding_are_the_proxys_alone() {
     let ban = format!("access.bans=[{{ network = \"{BANNED}/32\" }}]");
     for (field, forwarded) in [("X-Forwarded-For", "x-forwarded-for"), ("Forwarded", "forwarded")] {
         let kind = format!("access.forwarded={forwarded}");
-        let settings = ["access.proxies=127.0.0.2/32", &kind, &ban, "access.trusted="];
+        let settings = ["access.proxies=127.0.0.2/32", &kind, &ban, "access.trusted=", OPEN];
         attacked(&settings, |stage| {
             let play = stage.process.play;
             let list = |list: &str| {

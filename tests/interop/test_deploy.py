@@ -74,7 +74,8 @@ class InFront:
         (self.path / "both.pem").write_text(
             (self.path / "certificate.pem").read_text() + (self.path / "key.pem").read_text())
         self.server = Server(
-            "access.proxies=127.0.0.1/32", f"access.origins={ORIGIN}", "access.trusted=",
+            "access.proxies=127.0.0.1/32", "auth.anonymous=everywhere",
+            f"access.origins={ORIGIN}", "access.trusted=",
             f"access.bans={BANNED}/32", "watch.heartbeat_ms=1000", *self.settings)
         self.addCleanup(self.server.stop)
         play = re.search(r"//([^/]+)/", self.server.play)[1]
