@@ -85,6 +85,9 @@ test-needs: clients/web/node_modules/.stamp tests/browser/node_modules/.stamp te
 		|| command -v google-chrome >/dev/null \
 		|| { echo "Chromium is missing; installing Debian's"; $(SUDO) apt-get update \
 			&& $(SUDO) apt-get install --yes --no-install-recommends chromium; }
+	@PATH="$$PATH:/usr/sbin:/sbin"; { command -v nginx && command -v haproxy; } >/dev/null \
+		|| { echo "nginx or HAProxy is missing; installing Debian's"; $(SUDO) apt-get update \
+			&& $(SUDO) apt-get install --yes --no-install-recommends nginx-light haproxy; }
 
 # Only who is not root needs it.
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
