@@ -388,7 +388,7 @@ class Line {
       }
       const reader = stream.pipeThrough(new TextDecoderStream()).getReader();
       let rest = '';
-      for (;;) {
+      while (!this.#isOver) {
         this.#due.start('silence', this.#waitMs * SILENT_INTERVALS, () => this.#end(LOST, 'the stream is silent'));
         const { 'done': isDone, value } = await reader.read();
         if (isDone || this.#isOver) {

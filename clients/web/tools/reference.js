@@ -12,6 +12,7 @@ const PAGE = fileURLToPath(new URL('../../../docs/web-client.md', import.meta.ur
 const ENTRIES = [
   ['madang-client', 'types/src/index.d.ts'],
   ['madang-client/state', 'types/src/state.d.ts'],
+  ['madang-client/http', 'types/src/http.d.ts'],
   ['madang-client/watch', 'types/src/watch.d.ts'],
   ['madang-client/react', 'types/react/index.d.ts'],
 ];
