@@ -9,17 +9,18 @@ import { fileURLToPath } from "node:url";
 const DEADLINE_MS = 20_000;
 
 /**
+ * @param {string[]} more settings, such as `auth.anonymous=off`
  * @returns {Promise<{play: string, raw: (room: string) => string, stop: () => Promise<number>}>} The
  *   addresses of a server on free ports of the loopback; `stop` drains it and gives its exit code.
  */
-export async function startServer() {
+export async function startServer(more = []) {
   const binary =
     process.env.MADANG_BIN ??
     process.env.MADANG_TEST_BINARY ??
     fileURLToPath(new URL("../../target/debug/madang", import.meta.url));
   // The server takes MADANG_* for its configuration and refuses what it does not know.
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("MADANG_")));
-  const settings = ["server.shards=2", "log.level=warn", "rooms.open="].flatMap((setting) => ["--set", setting]);
+  const settings = ["server.shards=2", "log.level=warn", "rooms.open=", ...more].flatMap((setting) => ["--set", setting]);
   const listen = ["--listen", "127.0.0.1:0", "--watch-listen", "127.0.0.1:0"];
   const child = spawn(binary, ["serve", ...listen, ...settings], { env, stdio: ["ignore", "pipe", "inherit"] });
   const exit = once(child, "exit");

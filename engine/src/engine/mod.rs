@@ -392,13 +392,13 @@ impl Engine {
         }
         let kind = self.config.room.bound_kind(name).unwrap_or(Kind::Relay);
         let (fresh, now) = (self.fresh(), self.clock.now);
-        let opened = self.with_home(|home, ctx| match home.find(name) {
-            Some(channel) => Ok(channel),
-            None => {
-                // It is the operator's, and there is always place for it.
-                ctx.shed = Shed::Nothing;
-                home.create((name, kind), options, &[], fresh, now, ctx)
+        let opened = self.with_home(|home, ctx| {
+            if let Some(channel) = home.find(name) {
+                return Ok(channel);
             }
+            // It is the operator's, and there is always place for it.
+            ctx.shed = Shed::Nothing;
+            home.create((name, kind), options, &[], fresh, now, ctx)
         });
         match opened {
             Ok(channel) => drop(self.with_room(channel, crate::room::Room::keep)),
