@@ -217,17 +217,13 @@ impl WatchDriver {
             return Err(Response::text(400, &text));
         }
         let user = UserKey { app: manager.app.clone(), user: user.into() };
-        match seconds {
-            None => {}
-            Some(0) => {
-                self.auth.unban(&user);
-                return Ok(None);
-            }
-            Some(seconds) => {
-                if !self.auth.ban(user.clone(), u64::from(seconds) * 1000) {
-                    return Err(no_place("auth.bans_max"));
-                }
-            }
+        if seconds == Some(0) {
+            self.auth.unban(&user);
+            return Ok(None);
+        }
+        let for_ms = seconds.map(|seconds| u64::from(seconds) * 1000);
+        if for_ms.is_some_and(|for_ms| !self.auth.ban(user.clone(), for_ms)) {
+            return Err(no_place("auth.bans_max"));
         }
         Ok(Some(Expelled::User(user)))
     }
