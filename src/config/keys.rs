@@ -213,7 +213,7 @@ configuration! {
         token_bytes_max: u32 = 4_096, in 256..=8_192;
         /// The cookie in which a credential may come; `""` for none. Browsers send cookies for any page: check origins as well.
         cookie: CookieName = CookieName(None);
-        /// How long before its credential expires a client is asked for a new one.
+        /// How long before its credential expires a client is asked for a new one; half of what is left of its life, if that is less.
         renew_ms: u32 = 60_000, in 0..=86_400_000;
         /// How long after that its connection is closed if none has come.
         expired_ms: u32 = 30_000, in 0..=86_400_000;

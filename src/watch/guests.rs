@@ -221,9 +221,8 @@ impl WatchDriver {
             self.auth.unban(&user);
             return Ok(None);
         }
-        if let Some(seconds) = seconds
-            && !self.auth.ban(user.clone(), u64::from(seconds) * 1000)
-        {
+        let for_ms = seconds.map(|seconds| u64::from(seconds) * 1000);
+        if for_ms.is_some_and(|for_ms| !self.auth.ban(user.clone(), for_ms)) {
             return Err(no_place("auth.bans_max"));
         }
         Ok(Some(Expelled::User(user)))

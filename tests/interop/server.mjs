@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 const DEADLINE_MS = 20_000;
 
 /**
- * @param {string[]} more settings, as `--set` takes them
+ * @param {string[]} more settings, such as `auth.anonymous=off`
  * @returns {Promise<{play: string, raw: (room: string) => string, stop: () => Promise<number>}>} The
  *   addresses of a server on free ports of the loopback; `stop` drains it and gives its exit code.
  */

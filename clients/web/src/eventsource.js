@@ -22,7 +22,8 @@ import { Backoff } from './backoff.js';
  */
 
 /** @typedef {{ listen: (name: string) => void, close: () => void }} Source */
-/** @typedef {(url: string, hears: Hears, options: { EventSource?: any, random?: () => number, fetch?: any }) => Source} Open */
+/** @typedef {{ EventSource?: any, random?: () => number, fetch?: any, token?: string, getToken?: () => string | Promise<string> }} Options */
+/** @typedef {(url: string, hears: Hears, options: Options) => Source} Open */
 
 /** Events that a leader keeps for tabs that missed some. */
 const KEPT_MAX = 256;
@@ -34,11 +35,11 @@ const OWN = ['resume', 'snapshot', 'delta', 'message', 'presence', 'gap', 'end']
  *
  * @param {string} url
  * @param {Hears} hears
- * @param {{ EventSource?: any, random?: () => number, fetch?: any }} [options]
+ * @param {Options} [options]
  * @param {string} [id] of the last event, if some were seen
  * @returns {Source}
  */
-export function direct(url, hears, { EventSource = globalThis.EventSource, random, fetch = globalThis.fetch } = {}, id = '') {
+export function direct(url, hears, { EventSource = globalThis.EventSource, random, fetch = globalThis.fetch, token, getToken } = {}, id = '') {
   if (EventSource === undefined) {
     throw new TypeError('there is no EventSource here: pass a class, watch(room, { EventSource })');
   }
@@ -49,17 +50,46 @@ export function direct(url, hears, { EventSource = globalThis.EventSource, rando
   /** @type {any} */
   let timer;
   let isClosed = false;
+  /** Whether a fresh credential has been tried since the last event. */
+  let isRenewed = false;
   const listen = (/** @type {string} */ name) => {
     source.addEventListener(name, (/** @type {MessageEvent} */ { data, lastEventId }) => {
       if (!isClosed) {
         backoff.reset();
+        isRenewed = false;
         const after = id;
         id = lastEventId || id;
         hears.told({ name, id, data, after });
       }
     });
   };
-  const address = () => (id === '' ? url : `${url}${url.includes('?') ? '&' : '?'}last_event_id=${id}`);
+  const address = () => {
+    const more = [];
+    if (id !== '') {
+      more.push(`last_event_id=${id}`);
+    }
+    if (token !== undefined) {
+      more.push(`token=${encodeURIComponent(token)}`);
+    }
+    return more.length === 0 ? url : `${url}${url.includes('?') ? '&' : '?'}${more.join('&')}`;
+  };
+  const retry = () => {
+    hears.lost(true);
+    timer = setTimeout(start, backoff.next());
+  };
+  const start = async () => {
+    try {
+      token = await getToken?.() ?? token;
+    } catch {
+      if (!isClosed) {
+        retry();
+      }
+      return;
+    }
+    if (!isClosed) {
+      open();
+    }
+  };
   const open = () => {
     source = new EventSource(address());
     names.forEach(listen);
@@ -78,26 +108,38 @@ export function direct(url, hears, { EventSource = globalThis.EventSource, rando
       if (isClosed) {
         return;
       }
+      if (status === 401 && getToken !== undefined && !isRenewed) {
+        // An EventSource comes back with the address that it had, and that one's credential has expired.
+        isRenewed = true;
+        hears.lost(true);
+        start();
+        return;
+      }
       if (status === 204 || [400, 401, 403, 404, 405].includes(status)) {
         hears.over(status);
         return;
       }
-      hears.lost(true);
-      timer = setTimeout(open, backoff.next());
+      retry();
     };
   };
-  open();
+  if (getToken === undefined) {
+    open();
+  } else {
+    start();
+  }
   return {
     listen(name) {
       if (!names.has(name)) {
         names.add(name);
-        listen(name);
+        if (source !== undefined) {
+          listen(name);
+        }
       }
     },
     close() {
       isClosed = true;
       clearTimeout(timer);
-      source.close();
+      source?.close();
     },
   };
 }

@@ -247,6 +247,8 @@
  * @property {string} [url] of the server's side listener, such as `https://watch.example`; the page's own origin by default
  * @property {string | number} [delay] everything so much later than it happened: `'10s'`, or milliseconds
  * @property {string | number} [from] where to begin: `'-60s'` for so long ago, or a seq
+ * @property {string} [token] a credential; an EventSource can only carry it in the address
+ * @property {() => string | Promise<string>} [getToken] a fresh credential, for each attempt to connect; wins over `token`
  * @property {boolean} [share] whether the tabs of this browser share one connection (default); never with `from`
  * @property {any} [EventSource] the class, where there is no global one
  * @property {any} [fetch] asks why there is no stream; the global one by default

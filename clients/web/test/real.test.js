@@ -2,7 +2,10 @@
 // there is one.
 
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { WebSocket } from 'ws';
@@ -213,5 +216,52 @@ for (const way of Object.keys(WAYS)) {
     assert.ok(state.size >= 58 && edits.length === 60);
     assert.deepEqual([state.resyncs, two.state.resyncs], [0, 0]);
     assert.ok(one.client.resumes + two.client.resumes >= 2);
+  });
+
+  test(`${way}: a token lets in, is renewed while connected, and one that is wrong is final`, { skip, timeout: 60_000 }, async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'madang-web-'));
+    const key = join(directory, 'key');
+    const run = (/** @type {string[]} */ ...args) => execFileSync(binary, ['token', ...args], { encoding: 'utf8' }).trim();
+    run('keygen', '--algorithm', 'HS256', key);
+    const sign = (/** @type {string} */ ttl) => run('sign', '--algorithm', 'HS256', '--key', key, '--sub', 'ada', '--ttl', ttl);
+    const guarded = await startServer([
+      'auth.anonymous=off',
+      `auth.keys=HS256@file:${key}`,
+      'auth.leeway_s=0',
+      'auth.renew_ms=3600000',
+      'auth.expired_ms=0',
+    ]);
+    /** @type {Client[]} */
+    const own = [];
+    const come = (/** @type {any} */ options) => {
+      const client = new Client(guarded.play, { WebSocket, transports: [WAYS[/** @type {keyof typeof WAYS} */ (way)]], ...options });
+      own.push(client);
+      /** @type {string[]} */
+      const statuses = [];
+      client.on('status', ({ status, error }) => statuses.push(error === undefined ? status : `${status}: ${error.message}`));
+      return { client, statuses };
+    };
+    try {
+      const short = sign('3s');
+      let asked = 0;
+      const renewed = come({ getToken: () => ((asked += 1) === 1 ? short : sign('1h')) });
+      const room = await renewed.client.joinOrCreate('lobby');
+      const forgotten = come({ token: short });
+      await forgotten.client.joinOrCreate('lobby');
+      // Both tokens have expired when the second is closed for it, and cannot come back with it.
+      const lost = new Promise((resolve) => forgotten.client.on('status', ({ status }) => status !== 'open' && resolve(null)));
+      await lost;
+      await room.send('chat', 'still here');
+      assert.equal(asked, 2);
+      assert.deepEqual(renewed.statuses.filter((status) => status !== 'open' && status !== 'connecting'), []);
+      for (const options of [{ token: 'a.b.c' }, {}]) {
+        const wrong = come(options);
+        await assert.rejects(wrong.client.joinOrCreate('lobby'), /unauthorized|credential/);
+      }
+    } finally {
+      own.forEach((client) => client.close());
+      assert.equal(await guarded.stop(), 0);
+      rmSync(directory, { recursive: true });
+    }
   });
 }

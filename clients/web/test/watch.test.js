@@ -188,6 +188,33 @@ test('a lost stream comes back; an answer that is final ends it, any other is tr
   }
 });
 
+test('a credential is in the address, and a fresh one is fetched when it has expired', async () => {
+  let status = 401;
+  let count = 0;
+  const fetch = async () => ({ status });
+  const getToken = async () => `a b${(count += 1)}`;
+  const first = FakeSource.all.length;
+  const { it, told } = open({ fetch, getToken, random: () => 0 });
+  const off = it.on('chat', () => {});
+  await until(() => FakeSource.all.length === first + 1);
+  const one = /** @type {FakeSource} */ (FakeSource.all.at(-1));
+  assert.equal(one.url, 'http://host/rooms/arena%201/events?token=a%20b1');
+  one.say('resume', resume);
+  one.fail(2);
+  await until(() => FakeSource.all.length === first + 2);
+  const two = /** @type {FakeSource} */ (FakeSource.all.at(-1));
+  assert.match(two.url, /token=a%20b2$/);
+  // Refused at once: another one would be as well.
+  two.fail(2);
+  await until(() => it.status === 'closed');
+  assert.deepEqual(told().slice(-1), [['leave', 'refused']]);
+  off();
+  assert.equal(count, 2);
+  const fixed = open({ fetch, token: 'x' });
+  assert.match(fixed.source.url, /\?token=x$/);
+  fixed.it.close();
+});
+
 // --- Tabs ---
 
 /** Locks as browsers have them: the first holds it, the others wait in line. */

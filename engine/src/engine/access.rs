@@ -71,8 +71,13 @@ impl Engine {
         session.is_asked = false;
         session.credentials = session.credentials.wrapping_add(1);
         let Some(expires_ms) = session.identity.expires_ms else { return };
+        // One that lives shorter than that is asked for in the middle of its life: not at once, and for
+        // ever.
+        let life_ms = expires_ms.saturating_sub(self.clock.wall_us / 1000);
+        let lead_ms = self.config.session.renew_ms.min(life_ms / 2);
+        session.ask_ms = u32::try_from(lead_ms).unwrap_or(u32::MAX);
         let key = (session.generation, session.credentials);
-        let ask_ms = expires_ms.saturating_sub(self.config.session.renew_ms);
+        let ask_ms = expires_ms.saturating_sub(session.ask_ms.into());
         self.look_at_token(slot, key, ask_ms);
     }
 
@@ -93,7 +98,7 @@ impl Engine {
             return;
         };
         let Some(expires_ms) = session.identity.expires_ms else { return };
-        let ask_ms = expires_ms.saturating_sub(config.renew_ms);
+        let ask_ms = expires_ms.saturating_sub(session.ask_ms.into());
         let close_ms = expires_ms.saturating_add(config.expired_ms);
         let key = (generation, credential);
         if wall_ms >= close_ms && !planted!(self.config, ExpiredStays) {

@@ -81,6 +81,8 @@ pub struct Session {
     /// Messages of a batch that came before the session was paused, or while receivers had as much
     /// as can be written in a turn.
     pub rest: Option<Box<[u8]>>,
+    /// How long before its credential expires the client is asked for a new one.
+    pub ask_ms: u32,
     /// Messages of a raw connection that its room has not let in yet.
     pub held: Option<Box<Held>>,
 }
@@ -177,6 +179,7 @@ impl Sessions {
             conn: Some(conn),
             wire,
             identity,
+            ask_ms: 0,
             is_asked: false,
             credentials: 0,
             pauses: 0,

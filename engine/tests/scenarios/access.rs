@@ -209,6 +209,28 @@ fn who_expires_is_asked_and_then_closed_and_may_come_back_with_a_new_credential(
 }
 
 #[test]
+fn a_credential_that_lives_shorter_than_the_notice_is_asked_for_in_the_middle_of_its_life() {
+    let mut config = config();
+    (config.session.renew_ms, config.session.expired_ms) = (3_600_000, 1_000);
+    let mut world = world(&config, 1);
+    let a = with(&mut world, "ada;4000", 0);
+    let asked = |world: &World| {
+        let is_asking = |told: &&ServerMessage<'_>| matches!(told, ServerMessage::Expiring(_));
+        world.clients[a].told.iter().filter(is_asking).count()
+    };
+    world.pass_ms(1_900, 50);
+    assert_eq!(asked(&world), 0);
+    world.pass_ms(200, 50);
+    assert_eq!(asked(&world), 1);
+    let World { node, clients, .. } = &mut world;
+    clients[a].renew(node, 1, "ada;8000");
+    world.pass_ms(2_000, 50);
+    assert_eq!(asked(&world), 1, "the new one has half of its life before it");
+    world.pass_ms(4_000, 50);
+    assert_eq!(asked(&world), 2);
+}
+
+#[test]
 fn a_new_credential_in_time_keeps_the_connection_and_brings_its_own_rights() {
     let mut config = config();
     (config.session.renew_ms, config.session.expired_ms) = (2_000, 1_000);
