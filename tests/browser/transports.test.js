@@ -62,16 +62,20 @@ async function play({ name, url, ways, room }) {
     me.pictures[tick] = JSON.stringify(all.map((it) => [it.id, it.kind, ...common.get(it.kind).map((field) => it[field])]));
   });
   let number = 0;
-  me.timer = setInterval(() => {
+  const say = () => {
     const text = `${name} ${(number += 1)}`;
     me.sent.push(text);
     chat.send('chat', text, { queue: true }).catch((error) => me.errors.push(String(error)));
     void arena.send('input', new Uint8Array([number, number >> 8, 0, 0, number % 40 < 20 ? 0x7f : 0x81, 0, 0, 0, 0]), { class: 'volatile' });
-  }, 50);
+  };
+  me.start = () => (me.timer = setInterval(say, 50));
   me.stop = () => clearInterval(me.timer);
   me.resyncs = () => arena.state.resyncs;
   me.unanswered = () => chat.unanswered;
 }
+
+/** Both are there: what either says from now on the other hears too. */
+const begin = (page) => page.evaluate(() => Object.values(window.players).forEach((it) => it.start()));
 
 const read = (page, name) =>
   page.evaluate((name) => {
@@ -111,6 +115,7 @@ for (const way of ['webSocket', 'eventStream', 'longPolling']) {
     });
     await page.evaluate(play, { name: 'one', url, ways: [way], room: way });
     await page.evaluate(play, { name: 'two', url, ways: ['webSocket'], room: way });
+    await begin(page);
     await eventually(() => read(page, 'one'), ({ heard, pictures }) => heard.length > 60 && Object.keys(pictures).length > 40, 'some of a match');
     await compare(page, ['one', 'two']);
     assert.ok(way === 'webSocket' || asked.send > 10, JSON.stringify(asked));
@@ -126,6 +131,7 @@ test('the way changes again and again in the middle of a match, and nothing is l
   const ways = ['webSocket', 'eventStream', 'longPolling', 'eventStream', 'webSocket', 'longPolling'];
   await page.evaluate(play, { name: 'one', url, ways, room: 'change' });
   await page.evaluate(play, { name: 'two', url, ways: ['webSocket'], room: 'change' });
+  await begin(page);
   for (let change = 1; change <= 12; change += 1) {
     const before = (await read(page, 'one')).heard.length;
     await eventually(() => read(page, 'one'), ({ heard }) => heard.length > before + 8, 'some of a match');
@@ -149,6 +155,7 @@ for (const [how, manners, verb, room] of [
     const { page } = await empty();
     await page.evaluate(play, { name: 'one', url: middle.url, ways: null, room });
     await page.evaluate(play, { name: 'two', url, ways: ['webSocket'], room });
+    await begin(page);
     await eventually(() => read(page, 'one'), ({ heard, pictures }) => heard.length > 20 && Object.keys(pictures).length > 30, 'some of a match');
     await compare(page, ['one', 'two']);
     assert.ok(middle.asked[verb] > 0, JSON.stringify(middle.asked));

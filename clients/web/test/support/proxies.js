@@ -33,6 +33,7 @@ async function freePort() {
  */
 const nginxConfig = (directory, port, to, more) => `
 daemon off;
+${process.getuid?.() === 0 ? 'user root;' : ''}
 worker_processes 1;
 pid ${directory}/nginx.pid;
 error_log stderr warn;
