@@ -37,7 +37,7 @@ struct Cli {
 enum Task {
     #[command(flatten)]
     Scenario(Scenario),
-    /// Several loads at the same time, from a TOML file with a [[load]] section for each
+    /// Several loads at the same time, from a TOML file with a `[[load]]` section for each
     ///
     /// The keys of a section are the options of its scenario; mix.sample.toml shows how.
     Mix(Mix),
