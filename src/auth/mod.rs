@@ -400,3 +400,6 @@ fn wall_ms() -> u64 {
     // A wall clock before 1970 is no reason to stop.
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64
 }
+
+#[cfg(test)]
+mod tests;
