@@ -75,39 +75,44 @@ impl Engine {
         // ever.
         let life_ms = expires_ms.saturating_sub(self.clock.wall_us / 1000);
         let lead_ms = self.config.session.renew_ms.min(life_ms / 2);
-        session.ask_ms = u32::try_from(lead_ms).unwrap_or(u32::MAX);
+        let lead_ms = u32::try_from(lead_ms).unwrap_or(u32::MAX);
         let key = (session.generation, session.credentials);
-        let ask_ms = expires_ms.saturating_sub(session.ask_ms.into());
-        self.look_at_token(slot, key, ask_ms);
+        self.look_at_token(slot, key, lead_ms, expires_ms.saturating_sub(lead_ms.into()));
     }
 
-    fn look_at_token(&mut self, slot: u32, (generation, credential): (u32, u16), at_ms: u64) {
+    /// Looks at a session's credential at a wall time. The client is asked for a new one so long before
+    /// it expires.
+    fn look_at_token(
+        &mut self,
+        slot: u32,
+        (generation, credential): (u32, u16),
+        lead_ms: u32,
+        at_ms: u64,
+    ) {
         let wall_ms = self.clock.wall_us / 1000;
         let in_ms = at_ms.saturating_sub(wall_ms).min(RECHECK_MS);
-        let key = TimerKey::Token { slot, generation, credential };
+        let key = TimerKey::Token { slot, generation, credential, lead_ms };
         self.timers.insert(self.clock.now.plus_ms(in_ms), key);
     }
 
-    pub(super) fn token_due(&mut self, slot: u32, generation: u32, credential: u16) {
+    pub(super) fn token_due(&mut self, slot: u32, key: (u32, u16), lead_ms: u32) {
         let (wall_ms, config) = (self.clock.wall_us / 1000, &self.config.session);
         let Some(session) = self.sessions.get_mut(slot).filter(|session| {
             // A session that comes back brings a credential of its own.
-            (session.generation, session.credentials) == (generation, credential)
-                && session.conn.is_some()
+            (session.generation, session.credentials) == key && session.conn.is_some()
         }) else {
             return;
         };
         let Some(expires_ms) = session.identity.expires_ms else { return };
-        let ask_ms = expires_ms.saturating_sub(session.ask_ms.into());
+        let ask_ms = expires_ms.saturating_sub(lead_ms.into());
         let close_ms = expires_ms.saturating_add(config.expired_ms);
-        let key = (generation, credential);
         if wall_ms >= close_ms && !planted!(self.config, ExpiredStays) {
             let why = "the credential has expired and no new one came";
             self.stats.expired += 1;
             return self.close_session_conn(slot, CloseCode::EXPIRED, why);
         }
         if wall_ms < ask_ms {
-            return self.look_at_token(slot, key, ask_ms);
+            return self.look_at_token(slot, key, lead_ms, ask_ms);
         }
         if !std::mem::replace(&mut session.is_asked, true) {
             let close_ms = u32::try_from(close_ms.saturating_sub(wall_ms)).unwrap_or(u32::MAX);
@@ -115,7 +120,7 @@ impl Engine {
             self.say(slot, &expiring, QueueClass::Control);
         }
         // In a millisecond at least, or a turn would see the same moment again and again.
-        self.look_at_token(slot, key, close_ms.max(wall_ms + 1));
+        self.look_at_token(slot, key, lead_ms, close_ms.max(wall_ms + 1));
     }
 
     /// Ends the sessions of a user here.

@@ -20,6 +20,7 @@ use madang_protocol::ids::{ConnectionId, ResumeKey, SessionId};
 use madang_protocol::server::{ErrorMessage, ErrorRef, LeaveReason, Left, ServerMessage, Welcome};
 use madang_protocol::{CloseCode, ErrorCode, VERSION, json};
 use std::sync::Arc;
+use thin_vec::ThinVec;
 
 /// What a connection's slot holds.
 #[derive(Debug)]
@@ -336,8 +337,8 @@ impl Engine {
         session.attempt = session.attempt.wrapping_add(1);
         session.pinged = false;
         session.last_seen = now;
-        session.joining = Vec::new();
-        session.rest = None;
+        session.joining = ThinVec::new();
+        session.rest = ThinVec::new();
         session.identity = identity;
         session.pauses &= !(pause::LINK | pause::REST);
         if session.pauses != 0 {
@@ -453,7 +454,7 @@ impl Engine {
                 return;
             }
             if session.pauses != 0 || self.pool.pressed {
-                session.rest = Some(rest.into());
+                session.rest = rest.into();
                 let generation = session.generation;
                 let is_runnable = session.pauses == 0;
                 self.pause(slot, pause::REST);
@@ -482,7 +483,8 @@ impl Engine {
         for _ in 0..self.deferred.len() {
             let Some(address) = self.deferred.pop_front() else { break };
             let Some(session) = self.sessions.resolve(address) else { continue };
-            let (Some(conn), Some(rest)) = (session.conn, session.rest.take()) else { continue };
+            let rest = std::mem::take(&mut session.rest);
+            let Some(conn) = session.conn.filter(|_| !rest.is_empty()) else { continue };
             session.pauses &= !pause::REST;
             if self.quiescing == 0 {
                 self.batch(conn, address.slot, &rest);

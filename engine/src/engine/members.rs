@@ -16,6 +16,7 @@ use madang_protocol::client::{JoinMode, JoinTarget};
 use madang_protocol::ids::{Channel, Epoch, Seq};
 use madang_protocol::server::{ErrorRef, Gap, LeaveReason, Left, ServerMessage};
 use madang_protocol::{CloseCode, ErrorCode};
+use thin_vec::ThinVec;
 
 impl Engine {
     /// A session's shard asks a room that is homed here.
@@ -221,7 +222,7 @@ impl Engine {
             };
             session.joining.swap_remove(at);
             if session.joining.is_empty() {
-                session.joining = Vec::new();
+                session.joining = ThinVec::new();
             }
             if session.membership(channel).is_some() {
                 // A match and a join by name were on their way to the same room.
@@ -286,12 +287,11 @@ impl Engine {
     pub(super) fn fail_joins(&mut self, slot: u32, peer: ShardId) {
         let shards = self.config.shards;
         let Some(session) = self.sessions.get_mut(slot) else { return };
-        let (failed, kept) =
+        let (failed, kept): (ThinVec<_>, _) =
             std::mem::take(&mut session.joining).into_iter().partition(|joining| {
                 joining.name.as_ref().is_none_or(|name| home_of(name, shards) == peer)
             });
         session.joining = kept;
-        let failed: Vec<crate::session::Joining> = failed;
         let is_raw = session.wire == Wire::Raw;
         for joining in failed {
             let text = "the shard that was asked is gone; try again".to_owned();
@@ -532,8 +532,8 @@ impl Engine {
         }
         let Some(session) = self.sessions.get_mut(slot) else { return };
         session.conn = None;
-        session.joining = Vec::new();
-        session.rest = None;
+        session.joining = ThinVec::new();
+        session.rest = ThinVec::new();
         let (generation, attempt) = (session.generation, session.attempt);
         let rooms = session.rooms.clone();
         self.sessions.away += 1;

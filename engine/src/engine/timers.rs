@@ -19,7 +19,8 @@ pub(super) enum TimerKey {
     /// A session has been away for the grace period.
     Grace { slot: u32, generation: u32, attempt: u32 },
     /// A session's credential expires, or has.
-    Token { slot: u32, generation: u32, credential: u16 },
+    /// The client is asked for a new one so long before.
+    Token { slot: u32, generation: u32, credential: u16, lead_ms: u32 },
     /// A session may be read again.
     Rate { slot: u32, generation: u32 },
     /// A room's members are to be told how many they are.
@@ -110,8 +111,8 @@ impl Engine {
                     self.end_session(slot);
                 }
             }
-            TimerKey::Token { slot, generation, credential } => {
-                self.token_due(slot, generation, credential);
+            TimerKey::Token { slot, generation, credential, lead_ms } => {
+                self.token_due(slot, (generation, credential), lead_ms);
             }
             TimerKey::Rate { slot, generation } => self.unpause(slot, generation, pause::RATE),
             TimerKey::Count { channel } => {

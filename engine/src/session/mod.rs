@@ -18,6 +18,7 @@ use slab::Slab;
 use smallvec::SmallVec;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use thin_vec::ThinVec;
 
 /// Why reading from a client is paused; bits of [`Session::pauses`].
 pub mod pause {
@@ -71,7 +72,7 @@ pub struct Session {
     /// Rooms it is in.
     pub rooms: SmallVec<[Membership; 1]>,
     /// Joins without an answer, by `ref`, with the name where one was given.
-    pub joining: Vec<Joining>,
+    pub joining: ThinVec<Joining>,
     /// What the client may still send.
     pub allowance: Allowance,
     /// When something last came.
@@ -79,10 +80,8 @@ pub struct Session {
     /// What only resumable sessions have.
     pub resumable: Option<Box<Resumable>>,
     /// Messages of a batch that came before the session was paused, or while receivers had as much
-    /// as can be written in a turn.
-    pub rest: Option<Box<[u8]>>,
-    /// How long before its credential expires the client is asked for a new one.
-    pub ask_ms: u32,
+    /// as can be written in a turn; empty where nothing waits.
+    pub rest: ThinVec<u8>,
     /// Messages of a raw connection that its room has not let in yet.
     pub held: Option<Box<Held>>,
 }
@@ -179,18 +178,17 @@ impl Sessions {
             conn: Some(conn),
             wire,
             identity,
-            ask_ms: 0,
             is_asked: false,
             credentials: 0,
             pauses: 0,
             pinged: false,
             queue: Queue::default(),
             rooms: SmallVec::new(),
-            joining: Vec::new(),
+            joining: ThinVec::new(),
             allowance: Allowance::new(config, now),
             last_seen: now,
             resumable,
-            rest: None,
+            rest: ThinVec::new(),
             held: None,
         };
         self.slab.insert(session) as u32
@@ -249,7 +247,7 @@ mod tests {
 
     #[test]
     fn a_session_is_small_and_begins_with_what_a_delivery_touches() {
-        assert!(size_of::<Session>() <= 320, "{} bytes", size_of::<Session>());
+        assert!(size_of::<Session>() <= 256, "{} bytes", size_of::<Session>());
         assert_eq!(std::mem::offset_of!(Session, queue), 0);
         // The slab needs no word of its own to tell a session from a free place.
         assert_eq!(size_of::<Option<Session>>(), size_of::<Session>());
