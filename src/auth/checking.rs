@@ -10,9 +10,6 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-/// How long to wait before a shard's full inbox is tried again.
-const RETRY: Duration = Duration::from_millis(1);
-
 /// Something for the thread.
 enum Job {
     /// Check a token, and tell its shard.
@@ -78,11 +75,7 @@ fn work(auth: &Auth, todo: &Receiver<Job>, every: Duration) {
         match todo.recv_deadline(next) {
             Ok(Job::Check { token, conn, to }) => {
                 let result = auth.check(&token);
-                let mut packet = Packet::Authenticated { conn, result };
-                while let Err(back) = to.send(packet) {
-                    packet = back;
-                    thread::sleep(RETRY);
-                }
+                to.send_waiting(Packet::Authenticated { conn, result });
             }
             Ok(Job::Reload) => auth.reload(),
             Err(RecvTimeoutError::Timeout) => {

@@ -173,6 +173,10 @@ configuration! {
         read_bytes_per_turn: u32 = 65_536, in 1_024..=BYTES_CAP;
         /// Most messages taken from one connection in a turn.
         read_messages_per_turn: u32 = 64, in 1..=65_536;
+        /// Messages that all connections together are given in a turn, shared out among those that have some, so that turns stay short.
+        read_messages_shared: u32 = 512, in 1..=1_000_000;
+        /// But each is given so many, up to its own most.
+        read_messages_least: u32 = 2, in 1..=65_536;
         /// Most connections written to in a turn.
         writes_per_turn: u32 = 1_024, in 1..=1_000_000;
         /// Most connections accepted in a turn.

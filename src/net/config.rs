@@ -16,6 +16,10 @@ pub struct NetConfig {
     pub read_bytes_per_turn: usize,
     /// Most WebSocket frames handled for a connection in a turn.
     pub read_messages_per_turn: usize,
+    /// Messages of all connections that are ready together, shared out among them in a turn.
+    pub read_messages_shared: usize,
+    /// But each gets so many.
+    pub read_messages_least: usize,
     /// Most write calls in a turn.
     pub writes_per_turn: usize,
     /// Largest WebSocket message from a client; larger ones end with 1009.
@@ -71,6 +75,8 @@ impl Default for NetConfig {
             accepts_per_turn: 64,
             read_bytes_per_turn: 64 << 10,
             read_messages_per_turn: 64,
+            read_messages_shared: 512,
+            read_messages_least: 2,
             writes_per_turn: 1024,
             message_bytes_max: 64 << 10,
             batch_bytes_max: 64 << 10,

@@ -16,13 +16,6 @@ use madang_protocol::CloseCode;
 /// Most reads from a peer that a stream is written to.
 const DISCARDED_READS_MAX: u16 = 64;
 
-/// How many messages a turn shares out among those who are ready, beside each one's own bound: where
-/// many send more than the shard can pass on, a turn stays short, and whoever sends little waits for
-/// one round of the others and not for all that they have sent.
-const MESSAGES_OF_A_TURN: usize = 512;
-/// But each gets so many.
-const MESSAGES_MIN: usize = 2;
-
 /// The first byte of a TLS connection.
 const TLS_HANDSHAKE: u8 = 0x16;
 
@@ -53,8 +46,11 @@ impl<D: Driver> Core<D> {
     /// Reads every connection that was ready when this began, once.
     pub(super) fn read(&mut self, buffer: &mut [u8]) {
         let crowd = self.conns.ready.len();
-        let share = MESSAGES_OF_A_TURN / crowd.max(1);
-        let messages = share.max(MESSAGES_MIN).min(self.conns.config.read_messages_per_turn);
+        // Where many send more than the shard can pass on, a turn stays short, and whoever sends little
+        // waits for one round of the others and not for all that they have sent.
+        let config = &self.conns.config;
+        let share = config.read_messages_shared / crowd.max(1);
+        let messages = share.max(config.read_messages_least).min(config.read_messages_per_turn);
         for _ in 0..crowd {
             if self.driver.is_pressed() {
                 break;
@@ -78,7 +74,8 @@ impl<D: Driver> Core<D> {
             let Some(id) = self.conns.handshakes.pop_front() else { break };
             let Some(conn) = self.conns.get_mut(id) else { continue };
             conn.in_ready = false;
-            self.read_one(id, buffer, MESSAGES_MIN);
+            let least = self.conns.config.read_messages_least;
+            self.read_one(id, buffer, least);
             self.conns.queue_read(id);
         }
     }

@@ -147,6 +147,16 @@ impl<P> Mailbox<P> {
         }
         result
     }
+
+    /// Puts a packet in once there is place. For threads that may wait; one that has ended takes nothing,
+    /// and nobody misses it.
+    pub fn send_waiting(&self, packet: P) {
+        if let Err(packet) = self.send(packet) {
+            let _ = self.sender.send(packet);
+            self.signal.raise();
+            let _ = self.waker.wake();
+        }
+    }
 }
 
 /// What goes to one shard in this turn.
