@@ -7,6 +7,7 @@ the table of RFC 6455 and small examples of everything else.
 `tools/fuzz.sh` makes them for every run; `corpus/` has what was found beyond them.
 """
 
+import base64
 import hashlib
 import json
 import pathlib
@@ -174,6 +175,21 @@ def recording():
     yield json.dumps({"begun": begun}).encode() + b'\n{"call":"tick"}\n'
 
 
+def token():
+    """Signed by nobody, and headers and claims that the target signs."""
+    def part(value):
+        return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=")
+
+    usual = {"sub": "ada", "exp": 4_000_000_000}
+    grants = [{"rooms": "lobby", "may": ["join"]}, {"rooms": ["game-*", "hall"], "may": ["create", "publish"]}]
+    own = {"app": "chess", "attributes": {"name": "Ada", "rank": 7, "vip": True}, "grants": grants}
+    for algorithm in ["none", "HS256", "RS256", "ES256", "EdDSA"]:
+        yield part({"alg": algorithm}) + b"." + part(usual) + b"." + (b"" if algorithm == "none" else b"AAAA")
+    for header in [{}, {"kid": "a"}, {"crit": ["exp"]}, {"typ": "JWT"}, {"jwk": {"kty": "oct", "k": "AAAA"}}]:
+        for claims in [usual, {**usual, "nbf": 1, "iss": "a", "aud": ["b"]}, {**usual, "madang": own}, {"sub": ""}]:
+            yield json.dumps({"alg": "HS256", **header}).encode() + b"\0" + json.dumps(claims).encode()
+
+
 TARGETS = {
     "config": config,
     "http": http,
@@ -183,6 +199,7 @@ TARGETS = {
     "publish": publish,
     "recording": recording,
     "spectator": spectator,
+    "token": token,
     "websocket": websocket,
 }
 

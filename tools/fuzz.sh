@@ -14,7 +14,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-targets=(config http json native proxy publish recording spectator websocket)
+targets=(config http json native proxy publish recording spectator token websocket)
 # Largest input, in bytes: what is larger is slower and finds no more.
 bytes_max=8192
 # Most bytes that a target may hold, in MiB, and most seconds that one input may take.

@@ -5,8 +5,10 @@
 
 mod bytes;
 mod http;
+mod token;
 mod wire;
 
 pub use bytes::{proxy, websocket};
 pub use http::{http, publish, spectator};
+pub use token::token;
 pub use wire::{config, json, native, recording};
