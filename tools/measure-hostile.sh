@@ -34,7 +34,8 @@ fi
 failed=0
 printf '| attack | p50 ms | p99 ms | lost | MiB more | descriptors left |\n|---|---|---|---|---|---|\n'
 for attack in none garbage slow-head silent huge-head long-target giant-length unmasked reserved fragments pings \
-    bad-utf8 half-open flood no-hello early unknown-tag broken-batch replay; do
+    bad-utf8 half-open flood no-hello early unknown-tag broken-batch \
+    cross-origin spoofed-proxy forged-token replay; do
     # Each attack has a server of its own.
     : >"$log"
     "$binaries/madang" serve --listen 127.0.0.1:0 --watch-listen 127.0.0.1:0 --shards 1 --set rooms.open= \

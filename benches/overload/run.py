@@ -145,12 +145,11 @@ def main():
         server.wait()
     if asked.json:
         print(json.dumps(found))
-    return judge((asked, limit), found, {name: after[name] - before.get(name, 0) for name in after}, code)
+    return judge(asked.memory_mib, limit, found, {name: after[name] - before.get(name, 0) for name in after}, code)
 
 
-def judge(asked_and_limit, found, counts, code):
+def judge(memory_mib, limit, found, counts, code):
     """Prints what happened, and says whether it was as it should be."""
-    asked, limit = asked_and_limit
     series = {name: part["series"] for name, part in found["load"].items()}
     resident = [second["server_resident"] / 2**20 for second in found["series"] if second["server_resident"]]
     print("\n second | echoes sent, back | their p99 ms | server's cores | resident MiB | sent to all by the crowds")
@@ -173,8 +172,8 @@ def judge(asked_and_limit, found, counts, code):
         problems.append(f"the server ended with {code}")
     grown = max(resident) - resident[0]
     print(f"\nresident memory grew by {grown:.1f} MiB")
-    if grown > asked.memory_mib:
-        problems.append(f"memory grew by more than {asked.memory_mib:g} MiB")
+    if grown > memory_mib:
+        problems.append(f"memory grew by more than {memory_mib:g} MiB")
     end = BEFORE + LOAD
     sent = sum(found["load"][kind]["sent"] for kind in CLASSES)
     backlog = max(0.0, sent / limit - LOAD)

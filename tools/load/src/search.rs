@@ -52,11 +52,9 @@ pub(crate) fn run(
                 range.failed = hz;
                 break;
             }
+            // What is above another failure and beyond the tool ends the tries above it, and nothing else.
             range.failed(hz, if limited { 0 } else { search.beyond });
-            if limited {
-                range.phase = Phase::Narrow;
-                limited = false;
-            }
+            limited = false;
         }
     }
     let is_found = best.is_some();
@@ -130,13 +128,16 @@ impl Range {
         }
     }
 
+    /// A rate failed; at most so many above it are to be tried.
     fn failed(&mut self, hz: f64, beyond: usize) {
         self.failed = self.failed.min(hz);
         self.phase = match self.phase {
             Phase::Rise if self.held > 0.0 && beyond > 0 => {
                 Phase::Beyond { last: hz, left: beyond }
             }
-            Phase::Beyond { left, .. } if left > 1 => Phase::Beyond { last: hz, left: left - 1 },
+            Phase::Beyond { left, .. } if left.min(beyond) > 1 => {
+                Phase::Beyond { last: hz, left: left - 1 }
+            }
             _ => Phase::Narrow,
         };
     }
@@ -237,6 +238,23 @@ mod tests {
         assert!(outcome.warnings[0].contains("generator's own limit"), "{:?}", outcome.warnings);
         assert!((outcome.figures["found_hz"] - 80.0).abs() < 1e-9, "it held, late or not");
         assert!((outcome.figures["generator_limit_hz"] - 160.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn the_generators_limit_above_a_failure_says_nothing_of_what_is_below() {
+        let objective = threshold::parse_all("loss=0").unwrap().0;
+        let search = Search { objective, from_hz: 20.0, precision: 0.05, tries_max: 30, beyond: 3 };
+        let outcome = run(&search, &job(), |_, hz| {
+            let mut outcome = Outcome::new("relay");
+            outcome.add(LOST, u64::from(hz > 100.0));
+            let cores = if hz > 300.0 { 1.0 } else { 0.5 };
+            outcome.generators.push(Generator { cores, ..Generator::default() });
+            Ok(outcome)
+        })
+        .unwrap();
+        let found = outcome.figures["found_hz"];
+        assert!(found <= 100.0 && 100.0 <= found * 1.05, "{found}");
+        assert!(!outcome.figures.contains_key("generator_limit_hz"), "{:?}", outcome.figures);
     }
 
     /// A server that loses something between 100 and 300 Hz and above 900.

@@ -10,6 +10,7 @@ use crate::fleet::Plan;
 use crate::hostile::Attack;
 use crate::job::Job;
 use crate::metrics::Source;
+use crate::slow::Lapses;
 use crate::storm::Storm as Kind;
 use crate::traffic::{Load, Pace, Speakers};
 use crate::{arena, churn, hostile, slow, storm};
@@ -380,46 +381,47 @@ impl Churn {
 
 impl Overload {
     pub(super) fn order(&self) -> Result<Order, String> {
-        let Self { common, timing, .. } = self;
-        let job = slow::Job {
-            plan: common.native_plan(self.count, self.rooms_of, "")?,
-            class: self.class.class(),
-            hz: self.hz,
-            payload_bytes: self.payload,
-            warmup: timing.warmup,
-            duration: timing.duration,
-            drain: timing.drain,
-            is_overload: true,
-            share: 0.0,
-            pause: None,
-            receive_bytes: None,
-            pid: self.asked.pid,
-            everyone: self.count,
-        };
-        Ok(common.order(Job::Slow(Box::new(job))))
+        let Self { class, hz, payload, common, timing, asked, .. } = self;
+        let crowd = (self.count, self.rooms_of);
+        too_much(crowd, (*class, *hz, *payload), None, common, timing, asked)
     }
 }
 
 impl Slow {
     pub(super) fn order(&self) -> Result<Order, String> {
-        let Self { common, timing, .. } = self;
-        let job = slow::Job {
-            plan: common.native_plan(self.count, self.rooms_of, "")?,
-            class: self.class.class(),
-            hz: self.hz,
-            payload_bytes: self.payload,
-            warmup: timing.warmup,
-            duration: timing.duration,
-            drain: timing.drain,
-            is_overload: false,
+        let Self { class, hz, payload, common, timing, asked, .. } = self;
+        let crowd = (self.count, self.rooms_of);
+        let lapses = Lapses {
             share: self.share,
             pause: self.pause,
-            receive_bytes: Some(self.receive_buffer as usize),
-            pid: self.asked.pid,
-            everyone: self.count,
+            receive_bytes: self.receive_buffer as usize,
         };
-        Ok(common.order(Job::Slow(Box::new(job))))
+        too_much(crowd, (*class, *hz, *payload), Some(lapses), common, timing, asked)
     }
+}
+
+/// Members of rooms of which a share does not read, or of which all have too much to do.
+fn too_much(
+    (count, rooms_of): (usize, usize),
+    (class, hz, payload_bytes): (ClassName, f64, usize),
+    lapses: Option<Lapses>,
+    common: &Common,
+    timing: &Timing,
+    asked: &Asked,
+) -> Result<Order, String> {
+    let job = slow::Job {
+        plan: common.native_plan(count, rooms_of, "")?,
+        class: class.class(),
+        hz,
+        payload_bytes,
+        warmup: timing.warmup,
+        duration: timing.duration,
+        drain: timing.drain,
+        lapses,
+        pid: asked.pid,
+        everyone: count,
+    };
+    Ok(common.order(Job::Slow(Box::new(job))))
 }
 
 impl Hostile {

@@ -4,6 +4,7 @@ use crate::dialect::{Dialect, hello};
 use crate::dice::Dice;
 use crate::websocket::{self, BINARY, PING, TEXT};
 use clap::ValueEnum;
+use madang_protocol::ClientMessage;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -13,6 +14,9 @@ const DRIP: Duration = Duration::from_millis(200);
 const FLOOD_BYTES: usize = 16 << 10;
 /// The mask of frames, which nobody needs to be unable to guess here.
 const MASK: [u8; 4] = [1, 2, 3, 4];
+
+/// `{"alg":"none"}`, `{"sub":"ada","exp":4000000000}`, and no signature.
+const UNSIGNED: &str = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhZGEiLCJleHAiOjQwMDAwMDAwMDB9.";
 
 /// A way to be hostile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
@@ -51,6 +55,12 @@ pub(crate) enum Attack {
     UnknownTag,
     /// A batch whose lengths do not add up
     BrokenBatch,
+    /// An upgrade from a page of another origin
+    CrossOrigin,
+    /// The header of a proxy from somebody who is none
+    SpoofedProxy,
+    /// A token that nobody has signed
+    ForgedToken,
     /// Keys that were used up, and keys that never were
     Replay,
 }
@@ -87,7 +97,7 @@ pub(super) enum Verdict {
 }
 
 impl Attack {
-    pub(crate) const ALL: [Self; 18] = [
+    pub(crate) const ALL: [Self; 21] = [
         Self::Garbage,
         Self::SlowHead,
         Self::Silent,
@@ -105,6 +115,9 @@ impl Attack {
         Self::Early,
         Self::UnknownTag,
         Self::BrokenBatch,
+        Self::CrossOrigin,
+        Self::SpoofedProxy,
+        Self::ForgedToken,
         Self::Replay,
     ];
 
@@ -183,11 +196,31 @@ impl Attack {
             Self::Early => {
                 let mut bytes = Vec::new();
                 let ping = madang_protocol::client::Ping { id: 1 };
-                Dialect::Native.put(&[madang_protocol::ClientMessage::Ping(ping)], &mut bytes);
+                Dialect::Native.put(&[ClientMessage::Ping(ping)], &mut bytes);
                 then(native(), bytes)
             }
             Self::UnknownTag => then(greeted(), framed(BINARY, &[2, 200, 1])),
             Self::BrokenBatch => then(greeted(), framed(BINARY, &[100, 1, 2])),
+            Self::CrossOrigin => {
+                let mut bytes = websocket::request(host, "/play", Dialect::Native.subprotocol());
+                bytes.truncate(bytes.len() - 2);
+                bytes.extend_from_slice(b"Origin: https://elsewhere.example\r\n\r\n");
+                vec![Step::Send(bytes)]
+            }
+            Self::SpoofedProxy => {
+                let mut bytes = b"PROXY TCP4 192.0.2.1 192.0.2.2 5632 443\r\n".to_vec();
+                bytes.extend(websocket::request(host, "/play", Dialect::Native.subprotocol()));
+                vec![Step::Send(bytes)]
+            }
+            Self::ForgedToken => {
+                let mut bytes = Vec::new();
+                let mut hello = hello(None);
+                if let ClientMessage::Hello(hello) = &mut hello {
+                    hello.token = Some(UNSIGNED.into());
+                }
+                Dialect::Native.put(&[hello], &mut bytes);
+                then(native(), bytes)
+            }
         }
     }
 
@@ -203,6 +236,9 @@ impl Attack {
             Self::SlowHead | Self::Silent => &[408],
             Self::HugeHead => &[400, 431],
             Self::LongTarget => &[414, 431],
+            Self::CrossOrigin => &[403],
+            Self::SpoofedProxy => &[400],
+            Self::ForgedToken => &[401, 403],
             _ => &[],
         };
         let codes: &[u16] = match self {
@@ -214,6 +250,7 @@ impl Attack {
             Self::HalfOpen => &[1000, 1005],
             Self::NoHello => &[4003],
             Self::Early | Self::UnknownTag | Self::BrokenBatch => &[4004],
+            Self::ForgedToken => &[4001],
             _ => &[],
         };
         match verdict {

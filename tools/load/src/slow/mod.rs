@@ -53,17 +53,31 @@ pub(crate) struct Job {
     pub(crate) warmup: Duration,
     pub(crate) duration: Duration,
     pub(crate) drain: Duration,
-    /// Everybody sends and reads, and everybody may be too slow for what comes.
-    pub(crate) is_overload: bool,
-    /// The part of the members that is slow, where it is not.
-    pub(crate) share: f64,
-    /// How long a slow one does not read at a time; nothing is until the end.
-    pub(crate) pause: Option<Duration>,
-    /// The system's buffer for what comes to a slow one, if not the usual.
-    pub(crate) receive_bytes: Option<usize>,
+    /// Who does not read. None where everybody sends and reads, and may be too slow for what comes:
+    /// overload.
+    pub(crate) lapses: Option<Lapses>,
     pub(crate) pid: Option<u32>,
     /// Members of all workers together.
     pub(crate) everyone: usize,
+}
+
+/// A share of the members sends nothing, and reads late or not at all.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct Lapses {
+    /// Which part of the members.
+    pub(crate) share: f64,
+    /// How long one does not read at a time; nothing is until the end.
+    pub(crate) pause: Option<Duration>,
+    /// The system's buffer for what comes to one.
+    pub(crate) receive_bytes: usize,
+}
+
+impl Lapses {
+    /// Whether a member lapses: so that each room has its share.
+    fn takes(&self, number: usize) -> bool {
+        let number = number as f64;
+        ((number + 1.0) * self.share).floor() > (number * self.share).floor()
+    }
 }
 
 impl Job {
@@ -101,16 +115,21 @@ impl Job {
 
     /// The scenario's name.
     pub(crate) fn name(&self) -> &'static str {
-        if self.is_overload { "overload" } else { "slow" }
+        if self.lapses.is_some() { "slow" } else { "overload" }
     }
 
-    /// Whether a session may fall behind: so that each room has its share.
+    /// Whether a session does not read in time on purpose.
+    fn lapses(&self, number: usize) -> bool {
+        self.lapses.is_some_and(|lapses| lapses.takes(self.plan.first + number))
+    }
+
+    /// Whether a session may fall behind.
     fn is_slow(&self, number: usize) -> bool {
-        if self.is_overload {
-            return true;
-        }
-        let number = (self.plan.first + number) as f64;
-        ((number + 1.0) * self.share).floor() > (number * self.share).floor()
+        self.lapses.is_none() || self.lapses(number)
+    }
+
+    fn receive_bytes(&self, number: usize) -> Option<usize> {
+        self.lapses.filter(|_| self.lapses(number)).map(|lapses| lapses.receive_bytes)
     }
 
     fn settings(&self, outcome: &mut Outcome) {
@@ -120,15 +139,13 @@ impl Job {
         outcome.set("rooms_of", self.plan.rooms_of);
         outcome.set("hz", self.hz);
         outcome.set("payload_bytes", self.payload_bytes);
-        if !self.is_overload {
-            outcome.set("slow_share", self.share);
-            match self.pause {
+        if let Some(lapses) = self.lapses {
+            outcome.set("slow_share", lapses.share);
+            match lapses.pause {
                 Some(pause) => outcome.set("pause_seconds", pause.as_secs_f64()),
                 None => outcome.set("never", true),
             }
-        }
-        if let Some(bytes) = self.receive_bytes {
-            outcome.set("receive_bytes", bytes);
+            outcome.set("receive_bytes", lapses.receive_bytes);
         }
         outcome.set("warmup_seconds", self.warmup.as_secs_f64());
         outcome.set("duration_seconds", self.duration.as_secs_f64());
@@ -140,22 +157,21 @@ pub(crate) fn run(job: &Job, desk: &Desk) -> Result<Outcome, String> {
     let mut sessions = Sessions::new(job.plan.clone(), crowd::TYPE).map_err(poll_failed)?;
     let everybody = 0..job.plan.connections;
     let mut room = Room::new(job, &sessions)?;
-    let receive_bytes = |number| job.receive_bytes.filter(|_| job.is_slow(number));
-    sessions.open(everybody.clone(), receive_bytes, &mut room)?;
+    sessions.open(everybody.clone(), |number| job.receive_bytes(number), &mut room)?;
     sessions.settle(QUIET_NS, Duration::from_secs(10), &mut room).map_err(poll_failed)?;
     crowd::all_there(&sessions, everybody.clone())?;
 
     let acts = Acts::new(desk.meet(Stage::Opened)?, job.warmup, job.duration);
     room.ears.hearing.latency.window = acts.window();
-    if !job.is_overload {
+    if job.lapses.is_some() {
         room.lapses_ns = acts.from_ns;
         room.wakes_ns = acts.to_ns;
     }
     let speech = Speech { class: job.class, hz: job.hz, payload_bytes: job.payload_bytes };
-    let senders = everybody.filter(|number| job.is_overload || !job.is_slow(*number));
+    let senders = everybody.filter(|number| !job.lapses(*number));
     room.crowd = Some(Crowd::new(&sessions, senders, speech, acts.start_ns..acts.to_ns)?);
     let mut outcome = Outcome::new(job.name());
-    outcome.may_not_send = job.is_overload;
+    outcome.may_not_send = job.lapses.is_none();
     job.settings(&mut outcome);
     crowd::play(&mut sessions, &mut room, &acts, (desk, &mut outcome))?;
 
@@ -216,8 +232,7 @@ struct Counts {
 impl Room {
     fn new(job: &Job, sessions: &Sessions) -> Result<Self, String> {
         // Under overload what is felt is what all feel.
-        let is_apart = |number| !job.is_overload && job.is_slow(number);
-        let slow = (0..job.plan.connections).map(is_apart).collect();
+        let slow = (0..job.plan.connections).map(|number| job.lapses(number)).collect();
         Ok(Self {
             job: job.clone(),
             crowd: None,
@@ -239,7 +254,7 @@ impl Room {
     /// From now on a slow one is not read.
     fn lapse(&mut self, sessions: &mut Sessions, number: usize, now_ns: u64) {
         sessions.set_read(number, false, self);
-        if let Some(pause) = self.job.pause {
+        if let Some(pause) = self.job.lapses.and_then(|lapses| lapses.pause) {
             // Not all of them at the same moment.
             let wait_ns = pause.as_nanos() as f64 * self.dice.between(0.5, 1.5);
             self.reads.add(now_ns + wait_ns as u64, number);
@@ -251,7 +266,7 @@ impl Room {
         while let Some((_, number)) = self.returns.pop(now_ns) {
             if !sessions.line(number).is_connected() {
                 sessions.set_read(number, true, self);
-                sessions.begin(number, self.job.receive_bytes)?;
+                sessions.begin(number, self.job.receive_bytes(number))?;
                 self.catching_up.push(number);
             }
         }
@@ -371,7 +386,7 @@ impl Scene for Room {
         if !self.lapsed && now_ns >= self.lapses_ns {
             self.lapsed = true;
             for number in 0..sessions.lines().len() {
-                if self.job.is_slow(number) {
+                if self.job.lapses(number) {
                     self.lapse(sessions, number, now_ns);
                 }
             }

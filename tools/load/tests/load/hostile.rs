@@ -37,6 +37,9 @@ fn every_attack_is_answered_and_bystanders_miss_nothing() {
         ("early", "closed_4004"),
         ("unknown-tag", "closed_4004"),
         ("broken-batch", "closed_4004"),
+        ("cross-origin", "status_403"),
+        ("spoofed-proxy", "status_400"),
+        ("forged-token", "closed_4001"),
     ] {
         assert!(found[attack][answer].as_u64() > Some(0), "{attack}: {found}");
     }
