@@ -339,6 +339,11 @@ impl Shard {
             }
             Packet::Expel(Expelled::User(user)) => self.input(io, Input::Expel(user)),
             Packet::Expel(Expelled::Network(network)) => {
+                // Before their sockets, so that those that wait hear why.
+                for line in self.lines.of_network(&network) {
+                    self.input(io, Input::Disconnected { conn: line, ends_session: true });
+                    self.close(io, line, CloseCode::KICKED);
+                }
                 for conn in io.of_network(&network) {
                     self.arrivals.remove(&conn);
                     self.input(io, Input::Disconnected { conn, ends_session: true });

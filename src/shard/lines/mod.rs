@@ -19,6 +19,7 @@ mod requests;
 pub(super) use requests::STREAM;
 
 use crate::net::{Io, Place};
+use ipnet::IpNet;
 use madang_engine::id::ConnId;
 use madang_engine::time::Time;
 use madang_engine::timer::Wheel;
@@ -26,6 +27,7 @@ use madang_protocol::CloseCode;
 use madang_protocol::ids::ResumeKey;
 use slab::Slab;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 /// Granularity of timers in microseconds.
 const TIMER_US: u64 = 10_000;
@@ -95,6 +97,8 @@ struct Line {
     is_json: bool,
     /// The page that opened it, as browsers name it.
     origin: Option<Box<str>>,
+    /// The address of its client, as far as it is known.
+    client: Option<IpAddr>,
     /// Its place among the connections of its client. It counts as one, for a request may come at any time.
     _place: Place,
     down: Down,
@@ -193,7 +197,7 @@ impl Lines {
         secret: [u8; 16],
         is_json: bool,
         origin: Option<&str>,
-        place: Place,
+        (client, place): (Option<IpAddr>, Place),
     ) -> ConnId {
         let generation = self.next_generation;
         self.next_generation = generation.wrapping_add(1);
@@ -202,6 +206,7 @@ impl Lines {
             secret,
             is_json,
             origin: origin.map(Box::from),
+            client,
             _place: place,
             down: Down::Nothing,
             answered: None,
@@ -219,6 +224,20 @@ impl Lines {
         });
         self.counts.opened += 1;
         ConnId { slot: self.settings.slots_from + index as u32, generation }
+    }
+
+    /// The lines of clients in a network.
+    pub(super) fn of_network(&self, network: &IpNet) -> Vec<ConnId> {
+        let lines = self.slab.iter().filter(|(_, line)| {
+            line.client.is_some_and(|client| network.contains(&client.to_canonical()))
+        });
+        let slots_from = self.settings.slots_from;
+        lines
+            .map(|(index, line)| ConnId {
+                slot: slots_from + index as u32,
+                generation: line.generation,
+            })
+            .collect()
     }
 
     /// The key of a line, for its client.

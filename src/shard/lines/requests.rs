@@ -121,12 +121,13 @@ impl Shard {
         // A page of another site can have a browser send cookies; what opens a session is no place for them.
         let token = auth::find(request, Ways::Deliberate)
             .map_err(|refusal| auth::unauthorized(self.checker.auth().counted(refusal)))?;
+        let client = io.client_ip(socket);
         let place = io.take_place(socket)?;
         let mut secret = [0; 16];
         if getrandom::fill(&mut secret).is_err() {
             return Err(self.lines.try_later("the system gives no random bytes"));
         }
-        let id = self.lines.insert(secret, is_json, request.header("origin"), place);
+        let id = self.lines.insert(secret, is_json, request.header("origin"), (client, place));
         if let Some(line) = self.lines.get_mut(id) {
             line.down = Down::Open(socket);
         }

@@ -3,9 +3,11 @@
 use super::{Place, claims, dial, guarded, hello_with, refused, token};
 use crate::support::client::{Client, Closed, Dial, Wire};
 use crate::support::http::{Reply, ask, get};
+use crate::support::line::Way;
 use crate::support::stream::Stream;
 use crate::support::{PATIENCE, Running, wait_for};
 use jsonwebtoken::get_current_timestamp;
+use madang::metrics::Counter;
 use madang_protocol::CloseCode;
 use madang_protocol::server::LeaveReason;
 use madang_protocol::server::{PresenceEvent, ServerMessage};
@@ -196,6 +198,14 @@ fn a_network_that_is_banned_is_sent_away_and_cannot_connect_until_that_ends() {
     };
     let mut inside = arrive(1).expect("nobody is banned");
     let mut beside = arrive(9).expect("nobody is banned");
+    // The same without WebSocket, with a request that waits and with none.
+    let lines = [Way::Events, Way::Polls].map(|way| {
+        let mut client = Client::try_dial(from(5).by(way), Wire::Native).expect("nobody is banned");
+        client.send(&hello_with(&token(&claims("eve"))));
+        client.welcome();
+        client
+    });
+    wait_for("four sessions", || (server.count(Counter::Sessions) == 4).then_some(()));
     let path = format!("/rooms/events?token={}", token(&claims("eve")));
     let mut watched = Dial { from: Some(Ipv4Addr::new(127, 0, 7, 2)), ..addr.into() }.stream();
     write!(watched, "GET {path} HTTP/1.1\r\nHost: test\r\n\r\n").expect("open");
@@ -214,6 +224,11 @@ fn a_network_that_is_banned_is_sent_away_and_cannot_connect_until_that_ends() {
     assert_eq!(post(addr, "/bans", &manages, &ban(3600)).status, 204);
     assert_eq!(inside.closed(), Closed::Code(CloseCode::KICKED.code));
     read_to_end(watched);
+    for mut line in lines {
+        // A poll that comes only now finds nobody.
+        assert!(matches!(line.closed(), Closed::Code(4012) | Closed::Lost));
+    }
+    wait_for("their sessions to end", || (server.count(Counter::Sessions) == 1).then_some(()));
     assert!(arrive(3).is_err(), "and nobody of it comes in");
     let refused = Dial { from: Some(Ipv4Addr::new(127, 0, 7, 4)), ..addr.into() }.tcp();
     let said = read_all(refused);
