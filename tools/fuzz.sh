@@ -50,9 +50,9 @@ fuzz() {
 smoke_one() {
     local target=$1 seconds=$2 log
     log=$(mktemp)
-    # New finds of so short a run are not kept.
+    # New finds of so short a run are not kept. Always the same draws: a failure is no matter of luck.
     if fuzz "$target" "$seconds" "$out/smoke/$target" "$out/seeds/$target" "fuzz/corpus/$target" \
-        >"$log" 2>&1; then
+        -seed=1 >"$log" 2>&1; then
         echo "fuzz $target: ok, $(sed -n 's/^stat::number_of_executed_units: *//p' "$log") inputs in $seconds s"
     else
         cat "$log"

@@ -235,6 +235,8 @@ pub enum StateError {
     NotText,
     /// The state is as large as it may be.
     Full,
+    /// The call has made as many operations as it may.
+    Spent,
 }
 
 impl std::fmt::Display for StateError {
@@ -248,6 +250,7 @@ impl std::fmt::Display for StateError {
             Self::WrongType => "the value is not of the field's type",
             Self::NotText => "text is not UTF-8",
             Self::Full => "the state is as large as it may be",
+            Self::Spent => "the call has made as many operations as it may",
         })
     }
 }

@@ -409,7 +409,7 @@ impl Context<'_> {
     fn spend(&mut self) -> Result<(), StateError> {
         self.asked.operations = self.asked.operations.saturating_add(1);
         let is_left = self.asked.operations <= self.operations_max;
-        if is_left { Ok(()) } else { Err(StateError::OutOfBounds) }
+        if is_left { Ok(()) } else { Err(StateError::Spent) }
     }
 
     fn act(&mut self, action: Action) {

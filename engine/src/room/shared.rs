@@ -322,7 +322,9 @@ fn refusal(error: StateError) -> EditRefusal {
         StateError::Truncated
         | StateError::OutOfBounds
         | StateError::WrongType
-        | StateError::NotText => EditRefusal::Invalid,
+        | StateError::NotText
+        // Beyond the budget the whole room is lost.
+        | StateError::Spent => EditRefusal::Invalid,
     }
 }
 

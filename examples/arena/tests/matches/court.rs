@@ -55,6 +55,13 @@ impl Court {
         court
     }
 
+    /// Why a courtyard does not begin within a budget of so many operations a call, if it does not.
+    pub(crate) fn fails_within(operations_max: u32) -> Option<String> {
+        let options = RoomOptions { name: "arena", labels: &[], capacity: 64, extensions: &[] };
+        let config = RoomConfig { logic_operations_max: operations_max, ..RoomConfig::default() };
+        Play::new(&madang_arena::kind(), &options, &config, [1; 32]).err().map(|failed| failed.0)
+    }
+
     /// Enters, or says why not.
     pub(crate) fn join(&mut self, name: &str) -> Result<u32, String> {
         let attributes = vec![("name".to_owned(), Value::Text(name.to_owned()))];

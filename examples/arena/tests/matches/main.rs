@@ -306,3 +306,13 @@ fn what_is_not_understood_is_refused_and_changes_nothing() {
     (0..rules::EMOTE_TICKS).for_each(|_| court.tick());
     assert_eq!(court.uint(Part::Spectators, own, player::EMOTE), 0);
 }
+
+#[test]
+fn a_budget_that_is_too_small_is_named_wherever_it_ends() {
+    let needed = (0..).find(|most| Court::fails_within(*most).is_none()).unwrap();
+    assert!(needed > 100, "{needed}");
+    for most in 0..needed {
+        let why = Court::fails_within(most).unwrap();
+        assert_eq!(why, format!("a call made more than {most} operations"));
+    }
+}
