@@ -283,9 +283,11 @@ impl Engine {
     fn attach(&mut self, conn: ConnId, slot: u32) {
         self.conns[conn.slot as usize] = ConnState::Open { generation: conn.generation, slot };
         let Some(session) = self.sessions.get(slot) else { return };
-        let (generation, attempt) = (session.generation, session.attempt);
-        let at = self.clock.now.plus_ms(self.config.session.ping_ms);
-        self.timers.insert(at, TimerKey::Live { slot, generation, attempt });
+        if !self.asks_after_hello() {
+            let (generation, attempt) = (session.generation, session.attempt);
+            let at = self.clock.now.plus_ms(self.config.session.ping_ms);
+            self.timers.insert(at, TimerKey::Live { slot, generation, attempt });
+        }
         self.watch_expiry(slot);
     }
 
@@ -351,7 +353,7 @@ impl Engine {
             // all: whichever of the two was the late one, the client holds a key that is valid.
             if !by_old_key {
                 let used = std::mem::replace(&mut resumable.secret, secret);
-                resumable.old_secret = (!planted!(self.config, LostWelcome)).then_some(used);
+                resumable.old_secret = (!planted!(self.config, LostWelcome)).then(|| Box::new(used));
             }
             resumable.renewing = None;
             resumable.resumes += 1;
@@ -593,15 +595,28 @@ impl Engine {
         self.push(slot, (&frame, kind), class);
     }
 
+    /// Who has not said hello by now is closed; of whom has, the silence is looked at from now on.
     pub(super) fn hello_due(&mut self, conn: ConnId) {
-        let state = self.conns.get(conn.slot as usize);
-        let is_opening = matches!(
-            state,
-            Some(ConnState::Opening(opening)) if opening.generation == conn.generation
-        );
-        if is_opening {
-            self.close(conn, CloseCode::HELLO_TIMEOUT, "no hello came in time");
+        match self.conns.get(conn.slot as usize) {
+            Some(ConnState::Opening(opening)) if opening.generation == conn.generation => {
+                self.close(conn, CloseCode::HELLO_TIMEOUT, "no hello came in time");
+            }
+            Some(ConnState::Open { generation, slot }) if *generation == conn.generation => {
+                let slot = *slot;
+                if self.asks_after_hello() {
+                    let Some(session) = self.sessions.get(slot) else { return };
+                    let (generation, attempt) = (session.generation, session.attempt);
+                    self.live_due(slot, generation, attempt);
+                }
+            }
+            _ => {}
         }
+    }
+
+    /// Whether the silence of a new connection is looked at when the time for its hello is over, which
+    /// runs anyway: tens of thousands who come at once then wait in one timer each and not in two.
+    fn asks_after_hello(&self) -> bool {
+        self.config.session.ping_ms >= self.config.session.hello_ms
     }
 
     pub(super) fn disconnected(&mut self, conn: ConnId, ends_session: bool) {

@@ -123,7 +123,7 @@ impl Engine {
     }
 
     /// Silence for `ping_ms`: ask. Silence for `pong_ms` after that: dead.
-    fn live_due(&mut self, slot: u32, generation: u32, attempt: u32) {
+    pub(super) fn live_due(&mut self, slot: u32, generation: u32, attempt: u32) {
         let config = &self.config.session;
         let (ping_ms, pong_ms) = (config.ping_ms, config.pong_ms);
         let now = self.clock.now;

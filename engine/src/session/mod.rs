@@ -103,7 +103,7 @@ pub struct Resumable {
     /// The secret of the newest key.
     pub secret: [u8; 16],
     /// The secret of the key that the newest replaced, until the client shows that it has the new.
-    pub old_secret: Option<[u8; 16]>,
+    pub old_secret: Option<Box<[u8; 16]>>,
     /// The client's number for the new credential that is being checked.
     pub renewing: Option<u32>,
     /// Times it was resumed.

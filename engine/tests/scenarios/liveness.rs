@@ -31,6 +31,18 @@ fn an_answer_to_a_ping_is_life() {
 }
 
 #[test]
+fn who_is_asked_often_is_asked_no_oftener_once_the_time_for_its_hello_is_over() {
+    let mut config = config();
+    config.session.ping_ms = 1_000;
+    config.session.pong_ms = 200;
+    let mut world = world(&config, 1);
+    let a = world.native(0);
+    world.pass_ms(60_000, 100);
+    assert!(world.the(a).is_ready());
+    assert!((50..=60).contains(&world.the(a).pings), "{} pings", world.the(a).pings);
+}
+
+#[test]
 fn any_traffic_is_life_and_spares_the_ping() {
     let mut world = world(&config(), 1);
     let a = world.native(0);
