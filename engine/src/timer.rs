@@ -5,11 +5,18 @@
 //! when the deadline has moved (lazy timers): an idle connection costs one entry whatever its
 //! traffic does. Expiry is rounded up to the wheel's granularity, never early.
 //!
+//! Those of a slot are a linked list through one slab: what tens of thousands of connections that come at
+//! once leave free in a slot is what the next slot takes.
+//!
 //! Used by the engine for its own timers and by the shell for the transport's.
 
 use crate::time::Time;
 
 const SLOTS: usize = 512;
+/// No entry.
+const NONE: u32 = u32::MAX;
+/// How far ahead a deadline may be, in ticks, so that the low half of its tick says which one it is.
+const AHEAD_MAX: u64 = i32::MAX as u64;
 
 /// Timers with keys of type `K`.
 #[derive(Debug)]
@@ -17,25 +24,38 @@ pub struct Wheel<K> {
     granularity_us: u64,
     /// The tick up to which everything has been expired.
     tick: u64,
-    slots: Vec<Vec<(u64, K)>>,
+    /// The newest entry of each slot.
+    slots: Vec<u32>,
+    /// Entries of all slots, and free ones.
+    entries: Vec<Entry<K>>,
+    /// The first of the free entries.
+    free: u32,
     /// Keys that have expired and were not popped yet, newest first.
     expired: Vec<K>,
-    /// Scratch for one slot's sweep.
-    kept: Vec<(u64, K)>,
     len: usize,
     /// No slot between `tick` and this one holds anything; a lower bound of the next deadline.
     nearest: u64,
 }
 
-impl<K> Wheel<K> {
+#[derive(Clone, Copy, Debug)]
+struct Entry<K> {
+    /// The low half of the tick it is due at.
+    tick: u32,
+    /// The one that was inserted before it.
+    next: u32,
+    key: K,
+}
+
+impl<K: Copy> Wheel<K> {
     /// A wheel that rounds deadlines up to `granularity_us` microseconds.
     pub fn new(now: Time, granularity_us: u64) -> Self {
         Self {
             granularity_us,
             tick: now.0 / granularity_us,
-            slots: (0..SLOTS).map(|_| Vec::new()).collect(),
+            slots: vec![NONE; SLOTS],
+            entries: Vec::new(),
+            free: NONE,
             expired: Vec::new(),
-            kept: Vec::new(),
             len: 0,
             nearest: u64::MAX,
         }
@@ -51,10 +71,21 @@ impl<K> Wheel<K> {
         self.len == 0
     }
 
-    /// Adds a key that [`Self::pop`] returns once `at` is past.
+    /// Adds a key that [`Self::pop`] returns once `at` is past. A deadline more than 2^31 ticks ahead is
+    /// met then, which is early.
     pub fn insert(&mut self, at: Time, key: K) {
-        let tick = at.0.div_ceil(self.granularity_us).max(self.tick + 1);
-        self.slots[(tick % SLOTS as u64) as usize].push((tick, key));
+        let tick = at.0.div_ceil(self.granularity_us);
+        let tick = tick.clamp(self.tick + 1, self.tick + AHEAD_MAX);
+        let slot = (tick % SLOTS as u64) as usize;
+        let entry = Entry { tick: tick as u32, next: self.slots[slot], key };
+        if let Some(free) = self.entries.get_mut(self.free as usize) {
+            self.slots[slot] = self.free;
+            self.free = free.next;
+            *free = entry;
+        } else {
+            self.slots[slot] = self.entries.len() as u32;
+            self.entries.push(entry);
+        }
         self.len += 1;
         // A deadline beyond this turn of the wheel is met first as a visit to its slot.
         let ahead = (tick - self.tick - 1) % SLOTS as u64 + 1;
@@ -96,29 +127,28 @@ impl<K> Wheel<K> {
     fn find_nearest(&self) -> u64 {
         (1..=SLOTS as u64)
             .map(|ahead| self.tick + ahead)
-            .find(|tick| !self.slots[(tick % SLOTS as u64) as usize].is_empty())
+            .find(|tick| self.slots[(tick % SLOTS as u64) as usize] != NONE)
             .unwrap_or(u64::MAX)
     }
 
     fn sweep(&mut self, tick: u64) {
-        let slot = &mut self.slots[(tick % SLOTS as u64) as usize];
-        if slot.is_empty() {
-            return;
-        }
-        self.kept.clear();
-        for (at, key) in slot.drain(..) {
-            if at <= tick {
-                self.expired.push(key);
+        let slot = (tick % SLOTS as u64) as usize;
+        let (mut at, mut kept) = (self.slots[slot], NONE);
+        while let Some(entry) = self.entries.get_mut(at as usize) {
+            let next = entry.next;
+            if entry.tick.wrapping_sub(tick as u32) as i32 > 0 {
+                kept = at;
             } else {
-                self.kept.push((at, key));
+                self.expired.push(entry.key);
+                entry.next = self.free;
+                self.free = at;
+                match self.entries.get_mut(kept as usize) {
+                    Some(kept) => kept.next = next,
+                    None => self.slots[slot] = next,
+                }
             }
+            at = next;
         }
-        std::mem::swap(slot, &mut self.kept);
-        // Thousands of connections that came at once leave room for their timers in every slot.
-        if slot.capacity() > 2 * slot.len() + 16 {
-            slot.shrink_to(slot.len() + 8);
-        }
-        self.expired.reverse();
     }
 }
 
@@ -172,5 +202,49 @@ mod tests {
         wheel.insert(Time(3000), 1);
         assert_eq!(wheel.next(), Some(Time(11_000)));
         assert_eq!(drain(&mut wheel, Time(11_000)), vec![1]);
+    }
+
+    #[test]
+    fn those_that_wait_for_a_later_round_keep_their_order() {
+        let mut wheel = Wheel::new(Time(0), 1000);
+        let round = SLOTS as u64 * 1000;
+        for key in 0..30 {
+            wheel.insert(Time(round * (u64::from(key) % 3) + 5000), key);
+        }
+        let expected = |rest| (0..30).filter(|key| key % 3 == rest).collect::<Vec<_>>();
+        assert_eq!(drain(&mut wheel, Time(5000)), expected(0));
+        assert_eq!(drain(&mut wheel, Time(round + 5000)), expected(1));
+        assert_eq!(drain(&mut wheel, Time(2 * round + 5000)), expected(2));
+        assert!(wheel.is_empty());
+    }
+
+    #[test]
+    fn room_is_used_again() {
+        let mut wheel = Wheel::new(Time(0), 1000);
+        for turn in 0..2_000_u32 {
+            let now = Time(u64::from(turn) * 3_000);
+            assert_eq!(drain(&mut wheel, now).len(), if turn == 0 { 0 } else { 10 });
+            (0..10).for_each(|key| wheel.insert(now + 2_000, key));
+        }
+        assert_eq!(wheel.entries.len(), 10);
+    }
+
+    #[test]
+    fn nothing_is_due_early_or_lost_whatever_number_the_clock_has_come_to() {
+        // Where the low half of the tick begins anew.
+        let start = Time(((1 << 32) - 700) * 1000);
+        let mut wheel = Wheel::new(start, 1000);
+        let far = start + 50 * SLOTS as u64 * 1000;
+        wheel.insert(far, 1);
+        wheel.insert(Time(u64::MAX), 2);
+        for key in 3..1_000 {
+            wheel.insert(start + u64::from(key) * 1000, key);
+        }
+        for key in 3..1_000 {
+            assert_eq!(drain(&mut wheel, start + u64::from(key) * 1000), vec![key]);
+        }
+        assert!(drain(&mut wheel, far - 1).is_empty());
+        assert_eq!(drain(&mut wheel, far), vec![1]);
+        assert_eq!(wheel.len(), 1);
     }
 }

@@ -353,7 +353,8 @@ impl Engine {
             // all: whichever of the two was the late one, the client holds a key that is valid.
             if !by_old_key {
                 let used = std::mem::replace(&mut resumable.secret, secret);
-                resumable.old_secret = (!planted!(self.config, LostWelcome)).then(|| Box::new(used));
+                resumable.old_secret =
+                    (!planted!(self.config, LostWelcome)).then(|| Box::new(used));
             }
             resumable.renewing = None;
             resumable.resumes += 1;
