@@ -125,7 +125,7 @@ fn play(plan: &Plan, load: &Load, control: &Control, say: &Sender<()>) -> Result
     fleet.settle(QUIET_NS, Duration::from_secs(1), &mut ear).map_err(poll_failed)?;
     meter.finish(Some(players.lateness()), &mut outcome);
     players.finish(&mut ear, &fleet, &mut outcome);
-    fleet.tolls().put(&mut outcome);
+    fleet.put_tolls(&mut outcome);
     fleet.close(&mut ear).map_err(poll_failed)?;
     Ok(outcome)
 }

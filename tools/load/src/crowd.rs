@@ -365,9 +365,8 @@ pub(crate) fn all_there(sessions: &Sessions, numbers: Range<usize>) -> Result<()
 
 /// Puts what happened to connections into an outcome.
 pub(crate) fn put_tolls(sessions: &Sessions, outcome: &mut Outcome) {
-    let tolls = sessions.tolls();
-    tolls.put(outcome);
-    outcome.add(LIVE_AT_END, tolls.live as u64);
+    sessions.put_tolls(outcome);
+    outcome.add(LIVE_AT_END, sessions.tolls().live as u64);
 }
 
 fn totals(sessions: &Sessions, scene: &impl Scene) -> Totals {

@@ -103,6 +103,7 @@ pub(crate) fn run(job: &Job, desk: &Desk) -> Result<Outcome, String> {
 
     let mut outcome = Outcome::new("idle");
     outcome.set("protocol", plan.dialect.name());
+    outcome.set("transport", plan.transport.name());
     outcome.set("connections", job.everyone);
     outcome.set("rooms_of", plan.rooms_of);
     outcome.set("hold_seconds", hold.as_secs_f64());
@@ -111,7 +112,7 @@ pub(crate) fn run(job: &Job, desk: &Desk) -> Result<Outcome, String> {
     outcome.add(LIVE_AT_END, fleet.tolls().live as u64);
     outcome.figures.insert("open_seconds".to_owned(), (opened_ns - begun_ns) as f64 / 1e9);
     outcome.generators.push(Generator::default());
-    fleet.tolls().put(&mut outcome);
+    fleet.put_tolls(&mut outcome);
     fleet.close(&mut answers).map_err(poll_failed)?;
     Ok(outcome)
 }

@@ -13,7 +13,8 @@
 //! | `conductor.rs`, `desk.rs`, `job.rs` | workers, what is said between them, and their shares |
 //! | `traffic.rs`, `idle.rs`, `spectate/`, `arena/`, `storm/`, `churn/`, `slow/`, `hostile/` | the scenarios |
 //! | `fleet/` | connections that come and stay; `sessions/`: those that go and come back |
-//! | `dialect/`, `quick.rs`, `websocket.rs`, `tls.rs` | what is said on them |
+//! | `dialect/`, `quick.rs` | what is said on them |
+//! | `transport/`, `websocket.rs`, `tls.rs` | what carries that: WebSockets, or HTTP requests |
 //! | `schedule.rs`, `talk.rs`, `stamp.rs`, `ear.rs`, `tally.rs` | when to send, what, and whether it came |
 //! | `crowd.rs`, `journal.rs`, `bystanders.rs` | the same where members come and go; who plays beside it |
 //! | `outcome.rs`, `meter.rs`, `process.rs`, `vitals.rs`, `metrics.rs` | what was found, second by second, and what it cost |
@@ -55,6 +56,7 @@ mod tally;
 mod threshold;
 mod tls;
 mod traffic;
+mod transport;
 mod vitals;
 mod websocket;
 

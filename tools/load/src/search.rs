@@ -173,6 +173,7 @@ mod tests {
             host: String::new(),
             tls: None,
             path: String::new(),
+            transport: crate::transport::Transport::Ws,
             dialect: Dialect::Raw,
             entrance: Entrance { echo: false, presence: PresenceMode::None },
             room_prefix: String::new(),

@@ -152,7 +152,7 @@ pub(crate) fn run(job: &Job, desk: &Desk) -> Result<Outcome, String> {
     // What comes twice comes now.
     fleet.settle(QUIET_NS, Duration::from_secs(1), &mut ear).map_err(poll_failed)?;
     players.finish(&mut ear, &fleet, &mut outcome);
-    fleet.tolls().put(&mut outcome);
+    fleet.put_tolls(&mut outcome);
     fleet.close(&mut ear).map_err(poll_failed)?;
     Ok(outcome)
 }
@@ -328,6 +328,7 @@ impl Mark {
 pub(crate) struct Players {
     load: Load,
     protocol: &'static str,
+    transport: &'static str,
     connections: usize,
     rooms_of: usize,
     echo: bool,
@@ -362,6 +363,7 @@ impl Players {
         let players = Self {
             load: load.clone(),
             protocol: plan.dialect.name(),
+            transport: plan.transport.name(),
             connections,
             rooms_of: plan.rooms_of,
             echo: plan.entrance.echo,
@@ -429,6 +431,7 @@ impl Players {
     /// Says what was asked for.
     pub(crate) fn settings(&self, outcome: &mut Outcome) {
         outcome.set("protocol", self.protocol);
+        outcome.set("transport", self.transport);
         outcome.set("class", class_name(self.load.class));
         outcome.set("connections", self.connections);
         outcome.set("rooms_of", self.rooms_of);

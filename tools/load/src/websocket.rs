@@ -12,6 +12,9 @@ const HEAD_BYTES_MAX: usize = 16 << 10;
 /// The longest frame payload that is taken from a server, in bytes.
 const PAYLOAD_BYTES_MAX: u64 = 16 << 20;
 
+/// What marks a masked frame in the byte of its length.
+const MASKED: u8 = 0x80;
+
 pub(crate) const TEXT: u8 = 0x1;
 pub(crate) const BINARY: u8 = 0x2;
 pub(crate) const CLOSE: u8 = 0x8;
@@ -87,24 +90,56 @@ pub(crate) fn retry_after_s(head: &[u8]) -> Option<u32> {
 
 /// Appends a final frame, masked as a client's has to be (section 5.3).
 pub(crate) fn put_frame(out: &mut Vec<u8>, opcode: u8, payload: &[u8], mask: [u8; 4]) {
-    const MASKED: u8 = 0x80;
-    out.push(0x80 | opcode);
-    match payload.len() {
-        n @ 0..=125 => out.push(MASKED | n as u8),
-        n @ 126..=0xffff => {
-            out.push(MASKED | 0x7e);
-            out.extend_from_slice(&(n as u16).to_be_bytes());
-        }
-        n => {
-            out.push(MASKED | 0x7f);
-            out.extend_from_slice(&(n as u64).to_be_bytes());
-        }
-    }
+    put_header(out, opcode, payload.len(), MASKED);
     out.extend_from_slice(&mask);
     let start = out.len();
     out.extend_from_slice(payload);
+    apply_mask(&mut out[start..], mask);
+}
+
+/// Appends the header of a final frame as a server sends it; its payload is to follow.
+pub(crate) fn put_server_header(out: &mut Vec<u8>, opcode: u8, payload_bytes: usize) {
+    put_header(out, opcode, payload_bytes, 0);
+}
+
+fn put_header(out: &mut Vec<u8>, opcode: u8, payload_bytes: usize, masked: u8) {
+    out.push(0x80 | opcode);
+    match payload_bytes {
+        n @ 0..=125 => out.push(masked | n as u8),
+        n @ 126..=0xffff => {
+            out.push(masked | 0x7e);
+            out.extend_from_slice(&(n as u16).to_be_bytes());
+        }
+        n => {
+            out.push(masked | 0x7f);
+            out.extend_from_slice(&(n as u64).to_be_bytes());
+        }
+    }
+}
+
+/// Calls `tell` with the opcode and the payload of each of some frames that [`put_frame`] has written.
+pub(crate) fn each_own_frame(mut frames: &[u8], mut tell: impl FnMut(u8, Vec<u8>)) {
+    while let [first, second, rest @ ..] = frames {
+        let (len, rest) = match (second & !MASKED, rest) {
+            (126, [a, b, rest @ ..]) => (usize::from(u16::from_be_bytes([*a, *b])), rest),
+            (127, rest) => match rest.split_first_chunk::<8>() {
+                Some((bytes, rest)) => (u64::from_be_bytes(*bytes) as usize, rest),
+                None => return,
+            },
+            (n, rest) => (usize::from(n), rest),
+        };
+        let Some((mask, rest)) = rest.split_first_chunk::<4>() else { return };
+        let Some((payload, rest)) = rest.split_at_checked(len) else { return };
+        let mut payload = payload.to_vec();
+        apply_mask(&mut payload, *mask);
+        tell(first & 0x0f, payload);
+        frames = rest;
+    }
+}
+
+fn apply_mask(payload: &mut [u8], mask: [u8; 4]) {
     let mask_word = u32::from_ne_bytes(mask);
-    let mut words = out[start..].chunks_exact_mut(4);
+    let mut words = payload.chunks_exact_mut(4);
     for word in &mut words {
         if let Ok(bytes) = <&mut [u8; 4]>::try_from(word) {
             *bytes = (u32::from_ne_bytes(*bytes) ^ mask_word).to_ne_bytes();
@@ -211,11 +246,28 @@ mod tests {
                 let cut = cut.min(out.len() - 1);
                 assert_eq!(next_frame(&out[..cut]), Ok(None), "{len} {cut}");
             }
+            let mut server = Vec::new();
+            put_server_header(&mut server, BINARY, len);
+            assert_eq!(server, out[..mask_at], "{len}");
             let bytes = out.len();
             out.push(1);
             let frame = next_frame(&out).unwrap().unwrap();
             assert_eq!((frame.opcode, frame.payload.len(), frame.bytes), (BINARY, len, bytes));
         }
+    }
+
+    #[test]
+    fn own_frames_are_taken_apart_again() {
+        let (mut out, mut came) = (Vec::new(), Vec::new());
+        let sizes = [0, 1, 125, 126, 65_535, 65_536];
+        for len in sizes {
+            put_frame(&mut out, BINARY, &vec![7; len], [1, 2, 3, 4]);
+        }
+        put_frame(&mut out, CLOSE, &[3, 232], [9; 4]);
+        each_own_frame(&out, |opcode, payload| came.push((opcode, payload)));
+        let mut put: Vec<_> = sizes.iter().map(|len| (BINARY, vec![7; *len])).collect();
+        put.push((CLOSE, vec![3, 232]));
+        assert_eq!(came, put);
     }
 
     #[test]

@@ -161,6 +161,7 @@ pub(crate) fn run(job: &Job, desk: &Desk) -> Result<Outcome, String> {
 impl Job {
     fn settings(&self, outcome: &mut Outcome) {
         outcome.set("protocol", self.plan.dialect.name());
+        outcome.set("transport", self.plan.transport.name());
         outcome.set("connections", self.everyone);
         outcome.set("rooms_of", self.plan.rooms_of);
         outcome.set("hz", self.hz);

@@ -118,6 +118,7 @@ impl Job {
 
     fn settings(&self, outcome: &mut Outcome) {
         outcome.set("protocol", self.plan.dialect.name());
+        outcome.set("transport", self.plan.transport.name());
         outcome.set("connections", self.plan.connections);
         outcome.set("rooms", self.rooms);
         outcome.set("staying", self.stayers());
@@ -163,7 +164,7 @@ pub(crate) fn run(job: &Job, desk: &Desk) -> Result<Outcome, String> {
     let end_ns = Clock.now_ns() + job.drain.as_nanos() as u64;
     inn.come_to_rest(&mut sessions, end_ns)?;
     sessions.settle(QUIET_NS, job.drain, &mut inn).map_err(poll_failed)?;
-    inn.compare_lists(&mut sessions, job.drain)?;
+    inn.compare_lists(&mut sessions, job.drain + job.plan.transport.unnoticed())?;
     inn.finish(&sessions, &mut outcome);
     crowd::put_tolls(&sessions, &mut outcome);
     sessions.close(&mut inn).map_err(poll_failed)?;

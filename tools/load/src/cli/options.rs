@@ -14,6 +14,7 @@ use crate::spectate::{self, Seats, Show};
 use crate::threshold::{self, Threshold};
 use crate::tls::Trust;
 use crate::traffic::{self, Load, Pace, Speakers};
+use crate::transport::Transport;
 use crate::{idle, system};
 use clap::{Args, ValueEnum};
 use madang_protocol::client::{Class, PresenceMode};
@@ -58,9 +59,12 @@ pub(super) struct Common {
     /// The server, by ws:// or wss://
     #[arg(long, default_value = "ws://127.0.0.1:7700")]
     pub(super) url: String,
-    /// How to speak [default: raw; native where rooms are watched]
+    /// How to speak [default: raw; native where rooms are watched, and by requests]
     #[arg(long, value_enum)]
     protocol: Option<Dialect>,
+    /// What carries connections: those of HTTP requests are for native and JSON, and have two sockets each
+    #[arg(long, value_enum, default_value_t)]
+    transport: Transport,
     /// Where connections go, with {room} for the room's name [default: /raw/{room} or
     /// /play?room={room}]
     #[arg(long)]
@@ -390,8 +394,19 @@ impl Common {
         rooms_of: usize,
         echo: Option<bool>,
     ) -> Result<Plan, String> {
-        let protocol = self.protocol.unwrap_or(protocol);
-        fits(connections, self.processes)?;
+        let by_requests = self.transport != Transport::Ws;
+        let protocol = self.protocol.unwrap_or(match protocol {
+            Dialect::Raw if by_requests => Dialect::Native,
+            protocol => protocol,
+        });
+        if by_requests && !protocol.has_classes() {
+            return Err(format!(
+                "--transport {}: {} is spoken over WebSocket alone; native and json by requests too",
+                self.transport.name(),
+                protocol.name()
+            ));
+        }
+        self.check_fits(connections)?;
         let Address { host, target, is_secure } = resolve("--url", ("ws", "wss"), &self.url)?;
         let echo = echo.unwrap_or(protocol.has_classes());
         let mut path = self.path.clone().unwrap_or_else(|| protocol.default_path().to_owned());
@@ -410,6 +425,7 @@ impl Common {
             host,
             tls: is_secure.then(|| self.trust()),
             path,
+            transport: self.transport,
             dialect: protocol,
             entrance: Entrance { echo, presence },
             room_prefix: self.room.clone().unwrap_or_else(own),
@@ -443,7 +459,7 @@ impl Common {
 
     /// Refuses more connections than the processes that were asked for can have.
     pub(super) fn check_fits(&self, connections: usize) -> Result<(), String> {
-        fits(connections, self.processes)
+        fits(connections, self.transport, 0, self.processes)
     }
 
     pub(super) fn order(&self, job: Job) -> Order {
@@ -489,7 +505,7 @@ impl Watching {
             return Err(format!("--slow {}: there are {}", self.slow, self.spectators));
         }
         let speakers = if self.watch.is_empty() { self.rooms } else { 0 };
-        fits(players + speakers + self.spectators, 1)?;
+        fits(players + speakers, common.transport, self.spectators, 1)?;
         let mut plan = common.plan(Dialect::Native, players + speakers, rooms_of, echo)?;
         let own = || format!("courtyard-load-{}-", own_number());
         plan.alone = speakers;
@@ -529,14 +545,41 @@ fn own_number() -> String {
     format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// Refuses more connections than so many processes can have.
-fn fits(connections: usize, processes: usize) -> Result<(), String> {
+/// Refuses more connections, and spectators beside them, than so many processes have descriptors for.
+fn fits(
+    connections: usize,
+    transport: Transport,
+    spectators: usize,
+    processes: usize,
+) -> Result<(), String> {
     let fit = system::connections_max();
-    if connections.div_ceil(processes) as u64 <= fit {
+    let each = transport.sockets();
+    if (connections * each + spectators).div_ceil(processes) as u64 <= fit {
         return Ok(());
     }
+    let all = connections + spectators;
+    let of_two = match each {
+        1 => String::new(),
+        _ => format!(" (of which {connections} have {each} sockets)"),
+    };
     Err(format!(
-        "{connections} connections do not fit: {fit} do in each process by its descriptors \
+        "{all} connections{of_two} do not fit: {fit} sockets do in each process by its descriptors \
          (raise ulimit -n, or ask for more --processes)"
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_two_sockets_needs_two_descriptors() {
+        let half = usize::try_from(system::connections_max() / 2).unwrap();
+        assert_eq!(fits(2 * half, Transport::Ws, 0, 1), Ok(()));
+        assert_eq!(fits(half, Transport::Polls, 0, 1), Ok(()));
+        assert_eq!(fits(half + 1, Transport::Ws, half - 1, 1), Ok(()));
+        let why = fits(half + 1, Transport::Events, 0, 1).unwrap_err();
+        assert!(why.contains("have 2 sockets") && why.contains("ulimit -n"), "{why}");
+        assert_eq!(fits(half + 1, Transport::Events, 0, 2), Ok(()));
+    }
 }

@@ -13,6 +13,7 @@ use crate::metrics::Source;
 use crate::slow::Lapses;
 use crate::storm::Storm as Kind;
 use crate::traffic::{Load, Pace, Speakers};
+use crate::transport::Transport;
 use crate::{arena, churn, hostile, slow, storm};
 use clap::Args;
 use madang_protocol::client::Class;
@@ -431,6 +432,10 @@ impl Hostile {
         hostile::check_target(plan.target)?;
         if plan.tls.is_some() {
             return Err(format!("--url {}: attacks are in plaintext, by ws://", common.url));
+        }
+        if plan.transport != Transport::Ws {
+            let name = plan.transport.name();
+            return Err(format!("--transport {name}: attacks are on the way of a WebSocket"));
         }
         let mut attacks = self.attack.clone();
         if attacks.is_empty() {

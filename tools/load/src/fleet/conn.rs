@@ -1,9 +1,7 @@
 //! One connection: small, because there are many. Buffers exist only while something is incomplete.
 
 use crate::dialect::Seat;
-use crate::tls::Session;
-use mio::net::TcpStream;
-use std::io::{self, ErrorKind, Read, Write};
+use crate::transport::{End, HttpLine, Io, Lane, Received};
 
 /// How far a connection has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,118 +22,104 @@ pub(crate) enum Phase {
 
 #[derive(Debug)]
 pub(crate) struct Conn {
-    pub(crate) socket: TcpStream,
-    /// None in plaintext.
-    tls: Option<Box<Session>>,
+    pub(crate) pipe: Pipe,
     pub(crate) phase: Phase,
     pub(crate) begun_ns: u64,
     pub(crate) seat: Seat,
     /// What came and is incomplete.
     pub(crate) inbox: Vec<u8>,
-    /// What the socket has not taken.
-    pub(crate) outbox: Vec<u8>,
 }
 
-/// What a read call gave.
-pub(crate) enum Received {
-    Bytes(usize),
-    Blocked,
-    /// The end, or a failure.
-    Gone,
-    /// What the server sent is no TLS, or not of somebody who is trusted.
-    Refused(String),
+/// What carries a connection.
+#[derive(Debug)]
+pub(crate) enum Pipe {
+    /// A WebSocket.
+    Socket(Io),
+    /// HTTP requests, which say and hear WebSocket frames as far as anybody here can tell.
+    Line(Box<HttpLine>),
 }
 
 impl Conn {
-    pub(crate) fn new(socket: TcpStream, tls: Option<Box<Session>>, begun_ns: u64) -> Self {
-        Self {
-            socket,
-            tls,
-            phase: Phase::Connecting,
-            begun_ns,
-            seat: Seat::default(),
-            inbox: Vec::new(),
-            outbox: Vec::new(),
+    pub(crate) fn new(pipe: Pipe, begun_ns: u64) -> Self {
+        Self { pipe, phase: Phase::Connecting, begun_ns, seat: Seat::default(), inbox: Vec::new() }
+    }
+
+    pub(crate) fn line(&mut self) -> Option<&mut HttpLine> {
+        match &mut self.pipe {
+            Pipe::Socket(_) => None,
+            Pipe::Line(line) => Some(line),
+        }
+    }
+
+    /// Whether its first socket is established; `None` when it will not be.
+    pub(crate) fn is_established(&mut self) -> Option<bool> {
+        match &mut self.pipe {
+            Pipe::Socket(io) => io.is_established(),
+            Pipe::Line(line) => line.is_established(),
+        }
+    }
+
+    /// Bytes that wait.
+    pub(crate) fn waiting_bytes(&self) -> usize {
+        match &self.pipe {
+            Pipe::Socket(io) => io.waiting_bytes(),
+            Pipe::Line(line) => line.waiting_bytes(),
         }
     }
 
     /// Whether a read call that gave less than it might have left nothing.
-    pub(crate) fn is_read_whole(&self, bytes: usize, buffer_bytes: usize) -> bool {
-        // Of a session, what is one read may be several of the socket's.
-        bytes < buffer_bytes && self.tls.is_none()
-    }
-
-    pub(crate) fn receive(&mut self, buffer: &mut [u8]) -> Received {
-        loop {
-            let received = match &mut self.tls {
-                None => self.socket.read(buffer),
-                Some(tls) => tls.receive(&mut self.socket, buffer),
-            };
-            match received {
-                Ok(0) => return Received::Gone,
-                Ok(n) => return Received::Bytes(n),
-                Err(error) => match error.kind() {
-                    ErrorKind::Interrupted => {}
-                    ErrorKind::WouldBlock => return Received::Blocked,
-                    ErrorKind::InvalidData => return Received::Refused(format!("TLS: {error}")),
-                    _ => return Received::Gone,
-                },
-            }
+    pub(crate) fn is_read_whole(&self, lane: Lane, bytes: usize, buffer_bytes: usize) -> bool {
+        match &self.pipe {
+            Pipe::Socket(io) => io.is_read_whole(bytes, buffer_bytes),
+            Pipe::Line(line) => line.is_read_whole(lane, bytes, buffer_bytes),
         }
     }
 
-    /// Writes `bytes` behind what waits, keeping what the socket does not take. Returns how many
-    /// bytes it took, or `None` when the connection is gone.
+    pub(crate) fn receive(&mut self, lane: Lane, buffer: &mut [u8]) -> Received {
+        match &mut self.pipe {
+            Pipe::Socket(io) => io.receive(buffer),
+            Pipe::Line(line) => line.receive(lane, buffer),
+        }
+    }
+
+    /// A socket has ended. Whether the connection has with it, and how.
+    pub(crate) fn lost(&mut self, lane: Lane) -> Option<End> {
+        match &mut self.pipe {
+            Pipe::Socket(_) => Some(End::Broken),
+            Pipe::Line(line) => line.lost(lane),
+        }
+    }
+
+    /// Says what these frames, or a request for a handshake, have in them, behind what waits. Returns how
+    /// many bytes were written, or `None` when the connection is gone.
     pub(crate) fn send(&mut self, bytes: &[u8]) -> Option<usize> {
-        if !self.outbox.is_empty() {
-            // The socket will say when it takes more.
-            self.outbox.extend_from_slice(bytes);
-            return Some(0);
+        match &mut self.pipe {
+            Pipe::Socket(io) => io.send(bytes),
+            Pipe::Line(line) => Some(line.say(bytes)),
         }
-        let (written, taken) = match &mut self.tls {
-            None => write(&mut self.socket, bytes).map(|taken| (taken, taken)).ok()?,
-            Some(tls) => tls.send(bytes, &mut self.socket).ok()?,
-        };
-        self.outbox.extend_from_slice(&bytes[taken..]);
-        Some(written)
     }
 
-    /// Writes what waits.
-    pub(crate) fn flush(&mut self) -> Option<usize> {
-        if let Some(tls) = &mut self.tls {
-            let flushed = tls.flush(&mut self.socket).ok()?;
-            if self.outbox.is_empty() || tls.is_blocked() {
-                return Some(flushed);
-            }
-            let (written, taken) = tls.send(&self.outbox, &mut self.socket).ok()?;
-            self.outbox.drain(..taken);
-            return Some(flushed + written);
+    /// Writes what waits. Returns how many bytes that was, or how the connection has ended.
+    pub(crate) fn flush(&mut self, lane: Lane) -> Result<usize, End> {
+        match &mut self.pipe {
+            Pipe::Socket(io) => io.flush().ok_or(End::Broken),
+            Pipe::Line(line) => line.flush(lane).map_or_else(|| Ok(line.take_written()), Err),
         }
-        if self.outbox.is_empty() {
-            return Some(0);
-        }
-        let taken = write(&mut self.socket, &self.outbox).ok()?;
-        self.outbox.drain(..taken);
-        if self.outbox.is_empty() {
-            self.outbox = Vec::new();
-        }
-        Some(taken)
     }
-}
 
-/// Writes until the socket takes no more; returns how many bytes it took.
-fn write(socket: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
-    let mut taken = 0;
-    while taken < bytes.len() {
-        match socket.write(&bytes[taken..]) {
-            Ok(0) => break,
-            Ok(n) => taken += n,
-            Err(error) => match error.kind() {
-                ErrorKind::Interrupted => {}
-                ErrorKind::WouldBlock => break,
-                _ => return Err(error),
-            },
+    /// Nothing more is read or written.
+    pub(crate) fn shut_down(&mut self) {
+        match &mut self.pipe {
+            Pipe::Socket(io) => io.shut_down(),
+            Pipe::Line(line) => line.shut_down(),
         }
     }
-    Ok(taken)
+
+    /// Makes the end of its sockets a reset.
+    pub(crate) fn end_by_reset(&self) {
+        match &self.pipe {
+            Pipe::Socket(io) => io.end_by_reset(),
+            Pipe::Line(line) => line.end_by_reset(),
+        }
+    }
 }

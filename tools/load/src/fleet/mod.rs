@@ -7,19 +7,21 @@ mod conn;
 mod connect;
 
 use crate::dialect::{Dialect, Entrance, Heard, WayIn};
-use crate::outcome::Times;
+use crate::outcome::{Outcome, Times};
 use crate::system::{Alarm, Clock};
-use crate::tls::{Client, Trust};
+use crate::tls::Trust;
+use crate::transport::{Dialer, End, HttpLine, Lane, Received, Transport, lane_of};
 use crate::websocket::{self, Answer, CLOSE, PING, PONG};
-pub(crate) use conn::{Conn, Phase, Received};
+pub(crate) use conn::{Conn, Phase, Pipe};
 pub(crate) use connect::{Failure, Sources};
 use madang_protocol::client::Class;
 use mio::event::Event;
-use mio::{Events, Interest, Poll, Registry, Token};
+use mio::{Events, Poll, Registry, Token};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
 use std::time::Duration;
 
 const ALARM: Token = Token(usize::MAX);
@@ -42,6 +44,7 @@ pub(crate) struct Plan {
     pub(crate) tls: Option<Trust>,
     /// With `{room}` where the room's name goes.
     pub(crate) path: String,
+    pub(crate) transport: Transport,
     pub(crate) dialect: Dialect,
     pub(crate) entrance: Entrance,
     /// The name of room `n` is this and `n`.
@@ -144,17 +147,17 @@ impl Tolls {
 /// All connections of a run.
 pub(crate) struct Fleet {
     plan: Plan,
-    /// None in plaintext.
-    tls: Option<Client>,
     poll: Poll,
     events: Events,
     alarm: Alarm,
     conns: Vec<Conn>,
-    sources: Sources,
+    dialer: Rc<Dialer>,
     /// On their way.
     pending: usize,
     buffer: Vec<u8>,
     scratch: Vec<u8>,
+    /// What came by requests.
+    frames: Vec<u8>,
     tolls: Tolls,
 }
 
@@ -162,10 +165,8 @@ impl Fleet {
     pub(crate) fn new(plan: Plan) -> io::Result<Self> {
         let poll = Poll::new()?;
         let alarm = Alarm::new(poll.registry(), ALARM)?;
-        let tls = plan.tls.as_ref().map(|trust| Client::new(trust, &plan.host));
         Ok(Self {
-            tls: tls.transpose().map_err(io::Error::other)?,
-            sources: Sources::new(&plan.sources, plan.target),
+            dialer: Dialer::new(&plan, poll.registry())?,
             conns: Vec::with_capacity(plan.connections),
             plan,
             poll,
@@ -174,12 +175,19 @@ impl Fleet {
             pending: 0,
             buffer: vec![0; BUFFER_BYTES],
             scratch: Vec::new(),
+            frames: Vec::new(),
             tolls: Tolls::default(),
         })
     }
 
     pub(crate) fn tolls(&self) -> &Tolls {
         &self.tolls
+    }
+
+    /// Puts what happened to connections into an outcome.
+    pub(crate) fn put_tolls(&self, outcome: &mut Outcome) {
+        self.tolls.put(outcome);
+        self.dialer.put(outcome);
     }
 
     /// For sockets that are not the fleet's. Their tokens are above its connections' numbers.
@@ -220,23 +228,25 @@ impl Fleet {
 
     fn begin(&mut self) -> Result<(), String> {
         let number = self.conns.len();
-        let begun = self.sources.connect(number, self.plan.target, None);
-        let mut socket = begun.map_err(|failure| {
-            format!("{failure}; {number} of {} connections were begun", self.plan.connections)
-        })?;
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        self.poll
-            .registry()
-            .register(&mut socket, Token(number), interest)
-            .map_err(|error| format!("poll: {error}"))?;
-        let tls = self.tls.as_ref().map(Client::session).transpose()?;
-        self.conns.push(Conn::new(socket, tls, Clock.now_ns()));
+        let Plan { connections, transport, dialect, .. } = self.plan;
+        let pipe = match transport {
+            Transport::Ws => self.dialer.dial((number, Lane::Down), number, None).map(Pipe::Socket),
+            Transport::Events | Transport::Polls => {
+                let is_json = dialect == Dialect::Json;
+                let line = HttpLine::new(&self.dialer, number, transport, is_json, None);
+                line.map(|line| Pipe::Line(Box::new(line)))
+            }
+        };
+        let pipe =
+            pipe.map_err(|why| format!("{why}; {number} of {connections} connections were begun"))?;
+        self.conns.push(Conn::new(pipe, Clock.now_ns()));
         self.pending += 1;
         Ok(())
     }
 
     /// Handles what happens until `until_ns`, or at least once; returns after the first events.
     pub(crate) fn turn(&mut self, until_ns: u64, listener: &mut impl Listener) -> io::Result<()> {
+        let until_ns = until_ns.min(self.dialer.next_ns());
         let wait_ns = until_ns.saturating_sub(Clock.now_ns());
         let timeout = if wait_ns == 0 {
             Some(Duration::ZERO)
@@ -250,20 +260,34 @@ impl Fleet {
         }
         let events = std::mem::replace(&mut self.events, Events::with_capacity(0));
         for event in &events {
-            let Token(number) = event.token();
+            let (number, lane) = lane_of(event.token());
             if number >= self.conns.len() {
                 listener.other(event);
                 continue;
             }
             if event.is_writable() || event.is_error() {
-                self.writable(number);
+                self.writable(number, lane);
             }
             if event.is_readable() || event.is_read_closed() {
-                self.readable(number, event.is_read_closed(), listener);
+                self.readable(number, lane, event.is_read_closed(), listener);
             }
         }
         self.events = events;
+        self.wake_due();
         Ok(())
+    }
+
+    /// Lets lines of requests do what they had put off.
+    fn wake_due(&mut self) {
+        let now_ns = Clock.now_ns();
+        while let Some(number) = self.dialer.pop_due(now_ns) {
+            let Some(line) = self.conns[number].line() else { continue };
+            let end = line.wake(now_ns);
+            self.tolls.bytes_out += line.take_written() as u64;
+            if let Some(end) = end {
+                self.over(number, end);
+            }
+        }
     }
 
     /// Handles what happens until nothing has come for `quiet_ns`, or `patience` is over.
@@ -293,7 +317,7 @@ impl Fleet {
     /// too much waits already.
     pub(crate) fn publish(&mut self, number: usize, class: Class, payload: &[u8]) -> bool {
         let conn = &mut self.conns[number];
-        if conn.phase != Phase::Live || conn.outbox.len() > OUTBOX_BYTES_MAX {
+        if conn.phase != Phase::Live || conn.waiting_bytes() > OUTBOX_BYTES_MAX {
             return false;
         }
         self.scratch.clear();
@@ -338,19 +362,22 @@ impl Fleet {
         sent.is_some()
     }
 
-    fn writable(&mut self, number: usize) {
+    fn writable(&mut self, number: usize, lane: Lane) {
         let conn = &mut self.conns[number];
         match conn.phase {
             Phase::Connecting => {
-                if matches!(conn.socket.take_error(), Ok(Some(_)) | Err(_)) {
-                    return self.end(number, None);
-                }
-                if conn.socket.peer_addr().is_err() {
-                    return;
+                match conn.is_established() {
+                    Some(true) => {}
+                    Some(false) => return,
+                    None => return self.end(number, None),
                 }
                 let room = self.plan.room(number);
                 let Plan { host, dialect, entrance, .. } = &self.plan;
                 let path = self.plan.path.replace("{room}", &room);
+                if let Some(line) = conn.line() {
+                    line.aim(&path);
+                    return self.enter(number);
+                }
                 let Some(request) = dialect.reserve(host, &path, &room, entrance) else {
                     return self.shake_hands(number, &path);
                 };
@@ -360,9 +387,9 @@ impl Fleet {
                 self.send_scratch(number);
             }
             Phase::Ended => {}
-            _ => match conn.flush() {
-                Some(taken) => self.tolls.bytes_out += taken as u64,
-                None => self.end(number, None),
+            _ => match conn.flush(lane) {
+                Ok(taken) => self.tolls.bytes_out += taken as u64,
+                Err(end) => self.over(number, end),
             },
         }
     }
@@ -376,27 +403,55 @@ impl Fleet {
         self.send_scratch(number);
     }
 
-    fn readable(&mut self, number: usize, to_the_end: bool, listener: &mut impl Listener) {
+    fn readable(
+        &mut self,
+        number: usize,
+        lane: Lane,
+        to_the_end: bool,
+        listener: &mut impl Listener,
+    ) {
         let mut buffer = std::mem::take(&mut self.buffer);
         while self.conns[number].phase != Phase::Ended {
-            let received = self.conns[number].receive(&mut buffer);
+            let received = self.conns[number].receive(lane, &mut buffer);
             match received {
                 Received::Bytes(n) => {
                     self.tolls.bytes_in += n as u64;
                     self.tolls.reads += 1;
-                    self.take_bytes(number, &buffer[..n], listener);
+                    self.take(number, lane, &buffer[..n], listener);
                     // Edge-triggered: less than asked for means that nothing is left, unless the
                     // end was signalled too.
-                    if self.conns[number].is_read_whole(n, buffer.len()) && !to_the_end {
+                    if self.conns[number].is_read_whole(lane, n, buffer.len()) && !to_the_end {
                         break;
                     }
                 }
                 Received::Blocked => break,
                 Received::Refused(why) => self.violated(number, &why),
-                Received::Gone => self.end(number, None),
+                Received::Gone => match self.conns[number].lost(lane) {
+                    Some(end) => self.over(number, end),
+                    // It goes on with another socket.
+                    None => break,
+                },
             }
         }
         self.buffer = buffer;
+    }
+
+    /// Handles what came on a socket.
+    fn take(&mut self, number: usize, lane: Lane, bytes: &[u8], listener: &mut impl Listener) {
+        let Some(line) = self.conns[number].line() else {
+            return self.take_bytes(number, bytes, listener);
+        };
+        let mut frames = std::mem::take(&mut self.frames);
+        frames.clear();
+        let end = line.take(lane, bytes, &mut frames);
+        self.tolls.bytes_out += line.take_written() as u64;
+        if !frames.is_empty() {
+            self.take_bytes(number, &frames, listener);
+        }
+        self.frames = frames;
+        if let Some(end) = end {
+            self.over(number, end);
+        }
     }
 
     /// Handles what came, and keeps what is incomplete.
@@ -554,12 +609,28 @@ impl Fleet {
     }
 
     fn violated(&mut self, number: usize, why: &str) {
+        if self.conns[number].phase == Phase::Ended {
+            return;
+        }
         self.error(why.to_owned());
         self.finish(number);
     }
 
     fn error(&mut self, why: String) {
         self.tolls.error(why);
+    }
+
+    /// A connection ended in one of all ways.
+    fn over(&mut self, number: usize, end: End) {
+        match end {
+            End::Closed(code) => self.end(number, Some(code)),
+            End::Broken => self.end(number, None),
+            End::Strange(why) => self.violated(number, &why),
+            End::Refused { status, .. } => {
+                *self.tolls.refused.entry(status).or_default() += 1;
+                self.finish(number);
+            }
+        }
     }
 
     /// A connection ended, with a Close frame of this code or without one.
@@ -582,8 +653,7 @@ impl Fleet {
             _ => self.pending -= 1,
         }
         conn.phase = Phase::Ended;
-        conn.outbox = Vec::new();
-        // The descriptor stays until the run's end, so that numbers stay places in the list.
-        let _ = conn.socket.shutdown(std::net::Shutdown::Both);
+        // It stays until the run's end, so that numbers stay places in the list.
+        conn.shut_down();
     }
 }

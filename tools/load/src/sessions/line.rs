@@ -1,37 +1,21 @@
 //! One session's line to the server: its connection, if it has one now, and what has to be said on it so
 //! that the session goes on (SPEC.md 9).
 
-use super::Audience;
 use super::room::Room;
+use super::{Audience, End};
 use crate::dialect::{Dialect, hello};
-use crate::fleet::{Conn, Phase, Plan, Received, Tolls};
-use crate::tls::Session;
+use crate::fleet::{Conn, Phase, Pipe, Plan, Tolls};
+use crate::transport::{Lane, Received};
 use crate::websocket::{self, Answer, CLOSE, PING, PONG};
 use madang_protocol::client::{Class, GetStats, Join, Leave, Ping, Position, Request, Resume};
 use madang_protocol::ids::ResumeKey;
 use madang_protocol::server::{Joined, Welcome};
 use madang_protocol::value::{Payload, TypeRef};
 use madang_protocol::{ClientMessage, ServerMessage};
-use mio::net::TcpStream;
-use socket2::SockRef;
 use std::borrow::Cow;
-use std::time::Duration;
 
 /// Most bytes that may wait for one socket; beyond them nothing is sent on it.
 const OUTBOX_BYTES_MAX: usize = 256 << 10;
-
-/// How a connection ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum End {
-    /// By a Close frame with this code.
-    Closed(u16),
-    /// The handshake was refused, and when to try again was said or not.
-    Refused { status: u16, retry_after_s: Option<u32> },
-    /// Without a word.
-    Broken,
-    /// The server said something that this client does not understand.
-    Strange(String),
-}
 
 /// What a logged message belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -172,8 +156,8 @@ impl Line {
         self.key = key;
     }
 
-    pub(super) fn begin(&mut self, socket: TcpStream, tls: Option<Box<Session>>, now_ns: u64) {
-        self.conn = Some(Conn::new(socket, tls, now_ns));
+    pub(super) fn begin(&mut self, pipe: Pipe, now_ns: u64) {
+        self.conn = Some(Conn::new(pipe, now_ns));
         self.begun_ns = now_ns;
         self.resumes = None;
         self.is_joining = false;
@@ -183,8 +167,7 @@ impl Line {
 
     pub(super) fn cut(&mut self) {
         if let Some(conn) = self.conn.take() {
-            // A socket that is gone already cannot be reset, and need not be.
-            let _ = SockRef::from(&conn.socket).set_linger(Some(Duration::ZERO));
+            conn.end_by_reset();
         }
         self.disconnected();
     }
@@ -206,30 +189,34 @@ impl Line {
         }
     }
 
-    /// The socket takes something, or has failed.
-    pub(super) fn writable(&mut self, plan: &Plan) -> Option<End> {
+    /// A socket takes something, or has failed.
+    pub(super) fn writable(&mut self, plan: &Plan, lane: Lane) -> Option<End> {
         let conn = self.conn.as_mut()?;
         if conn.phase != Phase::Connecting {
-            return match conn.flush() {
-                Some(taken) => {
+            return match conn.flush(lane) {
+                Ok(taken) => {
                     self.bytes_out += taken as u64;
                     None
                 }
-                None => Some(self.gone(End::Broken)),
+                Err(end) => Some(self.gone(end)),
             };
         }
-        if matches!(conn.socket.take_error(), Ok(Some(_)) | Err(_)) {
-            return Some(self.gone(End::Broken));
+        match conn.is_established() {
+            Some(true) => {}
+            Some(false) => return None,
+            None => return Some(self.gone(End::Broken)),
         }
-        if conn.socket.peer_addr().is_err() {
-            return None;
-        }
-        conn.phase = Phase::Handshake;
         let room = match &self.entrance.target {
             madang_protocol::client::JoinTarget::Name(name) => name.as_str(),
             madang_protocol::client::JoinTarget::Match { .. } => "",
         };
         let path = plan.path.replace("{room}", room);
+        if let Some(line) = conn.line() {
+            line.aim(&path);
+            self.greet();
+            return None;
+        }
+        conn.phase = Phase::Handshake;
         let request = websocket::request(&plan.host, &path, self.dialect.subprotocol());
         self.put(&request);
         None
@@ -243,26 +230,72 @@ impl Line {
         audience: &mut impl Audience,
     ) -> Option<End> {
         let to_the_end = self.unread.take()?;
+        self.drain(Lane::Down, to_the_end, buffer, tolls, audience)
+    }
+
+    /// Reads what waits on a socket.
+    pub(super) fn drain(
+        &mut self,
+        lane: Lane,
+        to_the_end: bool,
+        buffer: &mut [u8],
+        tolls: &mut Tolls,
+        audience: &mut impl Audience,
+    ) -> Option<End> {
         loop {
-            match self.conn.as_mut()?.receive(buffer) {
+            match self.conn.as_mut()?.receive(lane, buffer) {
                 Received::Bytes(n) => {
                     self.bytes_in += n as u64;
                     tolls.reads += 1;
-                    if let Some(end) = self.take_bytes(&buffer[..n], tolls, audience) {
+                    if let Some(end) = self.came(lane, &buffer[..n], tolls, audience) {
                         return Some(self.gone(end));
                     }
                     // Edge-triggered: less than asked for means that nothing is left, unless the
                     // end was signalled too.
-                    let is_whole = self.conn.as_ref()?.is_read_whole(n, buffer.len());
+                    let is_whole = self.conn.as_ref()?.is_read_whole(lane, n, buffer.len());
                     if is_whole && !to_the_end {
                         return None;
                     }
                 }
                 Received::Blocked => return None,
                 Received::Refused(why) => return Some(self.gone(End::Strange(why))),
-                Received::Gone => return Some(self.gone(End::Broken)),
+                Received::Gone => {
+                    let end = self.conn.as_mut()?.lost(lane)?;
+                    return Some(self.gone(end));
+                }
             }
         }
+    }
+
+    /// Handles what came on a socket.
+    fn came(
+        &mut self,
+        lane: Lane,
+        bytes: &[u8],
+        tolls: &mut Tolls,
+        audience: &mut impl Audience,
+    ) -> Option<End> {
+        let Some(line) = self.conn.as_mut()?.line() else {
+            return self.take_bytes(bytes, tolls, audience);
+        };
+        let was_open = line.is_open();
+        let mut frames = Vec::new();
+        let end = line.take(lane, bytes, &mut frames);
+        let is_open = line.is_open();
+        self.bytes_out += line.take_written() as u64;
+        if is_open && !was_open {
+            audience.opened(self, crate::system::Clock.now_ns());
+        }
+        let heard = self.take_bytes(&frames, tolls, audience);
+        heard.or(end)
+    }
+
+    /// Does what was put off, where the connection is a line of requests.
+    pub(super) fn wake(&mut self, now_ns: u64) -> Option<End> {
+        let line = self.conn.as_mut()?.line()?;
+        let end = line.wake(now_ns);
+        self.bytes_out += line.take_written() as u64;
+        Some(self.gone(end?))
     }
 
     fn gone(&mut self, end: End) -> End {
@@ -515,7 +548,7 @@ impl Line {
         if room.is_leaving || !is_there && class != Class::Reliable {
             return None;
         }
-        if is_there && self.conn.as_ref()?.outbox.len() > OUTBOX_BYTES_MAX {
+        if is_there && self.conn.as_ref()?.waiting_bytes() > OUTBOX_BYTES_MAX {
             return None;
         }
         let (cseq, message) = room.publish(class, self.message_type, payload)?;
@@ -530,7 +563,7 @@ impl Line {
     /// A connection that is gone says so by itself when it is read.
     fn put(&mut self, bytes: &[u8]) -> bool {
         let Some(conn) = &mut self.conn else { return false };
-        if conn.outbox.len() > OUTBOX_BYTES_MAX {
+        if conn.waiting_bytes() > OUTBOX_BYTES_MAX {
             return false;
         }
         let Some(taken) = conn.send(bytes) else { return false };

@@ -12,15 +12,18 @@ mod line;
 mod room;
 
 use crate::dialect::Dialect;
-use crate::fleet::{Plan, Sources, Tolls};
+use crate::fleet::{Pipe, Plan, Tolls};
+use crate::outcome::Outcome;
 use crate::system::{Alarm, Clock};
-use crate::tls::Client;
-pub(crate) use line::{End, Line, Place};
+pub(crate) use crate::transport::End;
+use crate::transport::{Dialer, HttpLine, Lane, Transport, lane_of};
+pub(crate) use line::{Line, Place};
 use madang_protocol::ServerMessage;
 use madang_protocol::client::{Class, CreateOptions, Join, JoinMode, JoinOptions, JoinTarget};
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Poll, Token};
 use std::io;
 use std::ops::Range;
+use std::rc::Rc;
 use std::time::Duration;
 
 const ALARM: Token = Token(usize::MAX);
@@ -50,9 +53,7 @@ pub(crate) struct Sessions {
     events: Events,
     alarm: Alarm,
     lines: Vec<Line>,
-    /// None in plaintext.
-    sources: Sources,
-    tls: Option<Client>,
+    dialer: Rc<Dialer>,
     /// Connections begun so far: which source the next one comes from.
     begun: usize,
     buffer: Vec<u8>,
@@ -76,11 +77,9 @@ impl Sessions {
             let room = plan.room(number);
             Line::new(number, plan.dialect, entrance(&plan, room), message_type)
         });
-        let tls = plan.tls.as_ref().map(|trust| Client::new(trust, &plan.host));
         Ok(Self {
             lines: lines.collect(),
-            sources: Sources::new(&plan.sources, plan.target),
-            tls: tls.transpose().map_err(io::Error::other)?,
+            dialer: Dialer::new(&plan, poll.registry())?,
             plan,
             poll,
             events: Events::with_capacity(EVENTS_MAX),
@@ -116,6 +115,12 @@ impl Sessions {
         tolls
     }
 
+    /// Puts what happened to all connections into an outcome.
+    pub(crate) fn put_tolls(&self, outcome: &mut Outcome) {
+        self.tolls().put(outcome);
+        self.dialer.put(outcome);
+    }
+
     /// How many are on their way to where they want to be.
     pub(crate) fn on_their_way(&self) -> usize {
         self.lines.iter().filter(|line| line.is_on_its_way()).count()
@@ -129,16 +134,19 @@ impl Sessions {
         receive_bytes: Option<usize>,
     ) -> Result<(), String> {
         debug_assert!(!self.lines[number].is_connected());
-        let begun = self.sources.connect(self.begun, self.plan.target, receive_bytes);
-        let mut socket = begun.map_err(|failure| failure.to_string())?;
+        let pipe = match self.plan.transport {
+            Transport::Ws => {
+                Pipe::Socket(self.dialer.dial((number, Lane::Down), self.begun, receive_bytes)?)
+            }
+            transport @ (Transport::Events | Transport::Polls) => {
+                let is_json = self.plan.dialect == Dialect::Json;
+                let dialer = &self.dialer;
+                let line = HttpLine::new(dialer, number, transport, is_json, receive_bytes)?;
+                Pipe::Line(Box::new(line))
+            }
+        };
         self.begun += 1;
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        self.poll
-            .registry()
-            .register(&mut socket, Token(number), interest)
-            .map_err(|error| format!("poll: {error}"))?;
-        let tls = self.tls.as_ref().map(Client::session).transpose()?;
-        self.lines[number].begin(socket, tls, Clock.now_ns());
+        self.lines[number].begin(pipe, Clock.now_ns());
         Ok(())
     }
 
@@ -182,6 +190,7 @@ impl Sessions {
 
     /// Handles what happens until `until_ns`, or at least once; returns after the first events.
     pub(crate) fn turn(&mut self, until_ns: u64, audience: &mut impl Audience) -> io::Result<()> {
+        let until_ns = until_ns.min(self.dialer.next_ns());
         let wait_ns = until_ns.saturating_sub(Clock.now_ns());
         let timeout = if wait_ns == 0 {
             Some(Duration::ZERO)
@@ -195,15 +204,19 @@ impl Sessions {
         }
         let events = std::mem::replace(&mut self.events, Events::with_capacity(0));
         for event in &events {
-            let Token(number) = event.token();
             if event.token() == ALARM {
                 continue;
             }
+            let (number, lane) = lane_of(event.token());
             if event.is_writable() || event.is_error() {
-                let ended = self.lines[number].writable(&self.plan);
+                let ended = self.lines[number].writable(&self.plan, lane);
                 self.end(number, ended, audience);
             }
-            if event.is_readable() || event.is_read_closed() {
+            if lane == Lane::Up {
+                if event.is_readable() || event.is_read_closed() {
+                    self.read_answers(number, event.is_read_closed(), audience);
+                }
+            } else if event.is_readable() || event.is_read_closed() {
                 self.lines[number].may_read(event.is_read_closed());
                 if self.lines[number].is_read() || event.is_error() {
                     self.read(number, audience);
@@ -211,7 +224,21 @@ impl Sessions {
             }
         }
         self.events = events;
+        let now_ns = Clock.now_ns();
+        while let Some(number) = self.dialer.pop_due(now_ns) {
+            let ended = self.lines[number].wake(now_ns);
+            self.end(number, ended, audience);
+        }
         Ok(())
+    }
+
+    /// Reads what answers to what a session has sent by requests; whether it reads otherwise does not matter.
+    fn read_answers(&mut self, number: usize, to_the_end: bool, audience: &mut impl Audience) {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let line = &mut self.lines[number];
+        let ended = line.drain(Lane::Up, to_the_end, &mut buffer, &mut self.tolls, audience);
+        self.buffer = buffer;
+        self.end(number, ended, audience);
     }
 
     /// Reads what waits for a session, whether or not it is read otherwise.

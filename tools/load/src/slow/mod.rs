@@ -134,6 +134,7 @@ impl Job {
 
     fn settings(&self, outcome: &mut Outcome) {
         outcome.set("protocol", self.plan.dialect.name());
+        outcome.set("transport", self.plan.transport.name());
         outcome.set("class", class_name(self.class));
         outcome.set("connections", self.everyone);
         outcome.set("rooms_of", self.plan.rooms_of);

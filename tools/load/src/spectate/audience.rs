@@ -1,13 +1,13 @@
 //! The spectators of a run: their connections, which share the fleet's poll, and what came on them.
 
 use super::book::{Book, Faults};
-use super::chunked::Chunks;
 use super::follow::{Counts, Follow};
 use super::sse::{self, Answer, Block, NAMES, Name};
 use crate::fleet::Sources;
 use crate::outcome::Times;
 use crate::system::Clock;
 use crate::tls::{Client, Session, Trust};
+use crate::transport::Chunks;
 use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};

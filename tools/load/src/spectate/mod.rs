@@ -3,7 +3,6 @@
 
 mod audience;
 mod book;
-mod chunked;
 mod follow;
 mod report;
 mod sse;
@@ -377,7 +376,7 @@ impl Run {
         players.settings(&mut part);
         to.mark.put_since(&from.mark, &mut part);
         players.finish(ear, &self.fleet, &mut part);
-        self.fleet.tolls().put(&mut part);
+        self.fleet.put_tolls(&mut part);
         part.judge();
         outcome.parts.push(part);
     }

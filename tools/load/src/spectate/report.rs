@@ -31,6 +31,7 @@ pub(super) fn endings(tolls: &Tolls) -> String {
 pub(super) fn settings(job: &Job, outcome: &mut Outcome) {
     let Job { plan, seats, load, show } = job;
     outcome.set("protocol", plan.dialect.name());
+    outcome.set("transport", plan.transport.name());
     outcome.set("spectators", seats.spectators);
     outcome.set("rooms", seats.rooms.len());
     outcome.set("delay_ms", seats.delay_ms);

@@ -3,6 +3,7 @@
 //!
 //! Deliberately absent: CR and CRLF line ends outside the head, which Madang never sends.
 
+use crate::websocket::Violation;
 use std::io::BufRead as _;
 
 /// The longest head of an answer in bytes.
@@ -11,10 +12,6 @@ const HEAD_BYTES_MAX: usize = 16 << 10;
 pub(super) const EVENT_BYTES_MAX: usize = 16 << 20;
 /// Digits of an epoch.
 const EPOCH_DIGITS: usize = 16;
-
-/// The server's bytes are not what this reader takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Violation(pub(super) &'static str);
 
 /// The answer to the request for a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -103,6 +103,7 @@ pub(crate) fn run(job: &Job, desk: &Desk) -> Result<Outcome, String> {
     };
     let mut outcome = Outcome::new("storm");
     outcome.set("protocol", job.plan.dialect.name());
+    outcome.set("transport", job.plan.transport.name());
     outcome.set("connections", job.everyone);
     outcome.set("rooms_of", job.plan.rooms_of);
     outcome.set("tries_max", u64::from(job.tries_max));

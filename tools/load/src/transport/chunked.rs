@@ -1,10 +1,11 @@
-//! The chunked transfer encoding (RFC 9112, section 7.1), which other servers than Madang put around a stream.
+//! The chunked transfer encoding (RFC 9112, section 7.1), which other servers than Madang, and proxies, put around
+//! a stream or an answer.
 
-use super::sse::Violation;
+use crate::websocket::Violation;
 
 /// How far a stream has come.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Chunks {
+pub(crate) struct Chunks {
     stage: Stage,
     /// Of the chunk: its size as far as it was read, then what is still to come of it.
     left: u64,
@@ -24,8 +25,13 @@ enum Stage {
 }
 
 impl Chunks {
+    /// Whether the last chunk was read.
+    pub(crate) fn is_over(&self) -> bool {
+        self.stage == Stage::Over
+    }
+
     /// Appends what is in the chunks to `out`.
-    pub(super) fn decode(&mut self, mut input: &[u8], out: &mut Vec<u8>) -> Result<(), Violation> {
+    pub(crate) fn decode(&mut self, mut input: &[u8], out: &mut Vec<u8>) -> Result<(), Violation> {
         while let Some((first, rest)) = input.split_first() {
             if self.stage == Stage::Data {
                 let (data, rest) = input.split_at(input.len().min(self.left as usize));
@@ -71,6 +77,7 @@ mod tests {
             chunks.decode(&stream[..cut], &mut out).unwrap();
             chunks.decode(&stream[cut..], &mut out).unwrap();
             assert_eq!(out, b"id: 10123456789abcdef0123456789", "{cut}");
+            assert!(chunks.is_over(), "{cut}");
         }
     }
 
