@@ -1,6 +1,7 @@
 //! The tool against a real server on loopback, and against small ones of the tests' own: counts and
 //! correctness, no times.
 
+mod double;
 mod server;
 
 mod arena;
@@ -8,6 +9,7 @@ mod churn;
 mod hostile;
 mod modes;
 mod overload;
+mod requests;
 mod slow;
 mod smoke;
 mod spectate;

@@ -1,5 +1,6 @@
 //! TLS against small servers of this test: counts and correctness, no times.
 
+use crate::double::{Double, Fault};
 use crate::server::Running;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -124,6 +125,26 @@ fn a_storm_by_tls_enters_too() {
         (&12.into(), &12.into()),
         "{found}"
     );
+}
+
+#[test]
+fn requests_go_by_tls_too() {
+    let server = Running::start(|_| {});
+    for transport in ["events", "polls"] {
+        // One that breaks connections too, so that there are handshakes in the middle.
+        let double = Double::new(server.play, Fault::Break(20));
+        let (address, authority) = serve(transport, move |stream| drop(double.serve(stream)));
+        let (url, authority) = (format!("wss://{address}"), authority.to_str().expect("text"));
+        let relay = ["relay", "--url", &url, "--tls-ca", authority, "--transport", transport];
+        let load = ["--count", "6", "--rooms-of", "3", "--hz", "40", "--warmup", "0"];
+        let output = run(&[&relay[..], &load, &["--duration", "0.5"]].concat());
+        let said = String::from_utf8_lossy(&output.stderr);
+        let found: Value =
+            serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{said}"));
+        assert_eq!(found["passed"], true, "{found}");
+        assert_eq!(found["received"], 6 * 20 * 3, "{found}");
+        assert!(found["requests_again"].as_u64() > Some(0), "{found}");
+    }
 }
 
 #[test]
