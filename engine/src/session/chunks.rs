@@ -151,11 +151,13 @@ impl Chunks {
         }
     }
 
-    /// Gives memory back after a peak; called when the shard is idle.
-    pub(super) fn shrink(&mut self) {
-        if self.waiting == 0 && self.all.len() > KEPT {
+    /// Gives memory back after a peak, and says whether it did; called when the shard is idle.
+    pub(super) fn shrink(&mut self) -> bool {
+        let is_peak_over = self.waiting == 0 && self.all.len() > KEPT;
+        if is_peak_over {
             *self = Self::default();
         }
+        is_peak_over
     }
 
     fn numbers(&self, list: List) -> impl Iterator<Item = u32> {

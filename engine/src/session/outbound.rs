@@ -373,7 +373,10 @@ impl Pool {
 
     /// Gives memory back after a peak; called when the shard is idle.
     pub fn shrink(&mut self) {
-        self.chunks.shrink();
+        if self.chunks.shrink() {
+            debug_assert!(self.latest.is_empty(), "nothing waits");
+            self.latest = Index::default();
+        }
     }
 
     /// Recounts a queue and panics where the counts do not hold.
