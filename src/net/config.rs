@@ -20,6 +20,8 @@ pub struct NetConfig {
     pub read_messages_shared: usize,
     /// But each gets so many.
     pub read_messages_least: usize,
+    /// Messages that are taken of one of those that are behind before it is another's turn, at least.
+    pub read_messages_behind: usize,
     /// Most write calls in a turn.
     pub writes_per_turn: usize,
     /// Largest WebSocket message from a client; larger ones end with 1009.
@@ -77,6 +79,7 @@ impl Default for NetConfig {
             read_messages_per_turn: 64,
             read_messages_shared: 512,
             read_messages_least: 2,
+            read_messages_behind: 16,
             writes_per_turn: 1024,
             message_bytes_max: 64 << 10,
             batch_bytes_max: 64 << 10,

@@ -40,8 +40,10 @@ pub(super) struct Conns {
     pub(super) now: Time,
     slab: Slab<Conn>,
     next_generation: u32,
-    /// Those with unread bytes, in the order in which they will be read.
-    pub(super) ready: VecDeque<ConnId>,
+    /// Those of which something came, in the order in which they will be read.
+    pub(super) fresh: VecDeque<ConnId>,
+    /// Those of which more came than they were read, in the order in which they will be read on.
+    pub(super) behind: VecDeque<ConnId>,
     /// Those with unread bytes of a TLS handshake, which has a budget of its own.
     pub(super) handshakes: VecDeque<ConnId>,
     /// Those with unwritten bytes, in the order in which they will be written.
@@ -71,7 +73,8 @@ impl Conns {
             now,
             slab: Slab::new(),
             next_generation: 0,
-            ready: VecDeque::new(),
+            fresh: VecDeque::new(),
+            behind: VecDeque::new(),
             handshakes: VecDeque::new(),
             flush: VecDeque::new(),
             ended: Vec::new(),
@@ -100,7 +103,8 @@ impl Conns {
 
     /// Whether something is to be done without waiting for an event.
     pub(super) fn is_busy(&self) -> bool {
-        !self.ready.is_empty() || !self.flush.is_empty() || !self.handshakes.is_empty()
+        let lists = [&self.fresh, &self.behind, &self.flush, &self.handshakes];
+        lists.iter().any(|list| !list.is_empty())
     }
 
     /// Adds a connection and has its socket watched. When that fails the connection is there all
@@ -205,14 +209,34 @@ impl Conns {
 
     /// Puts a connection at the end of the list of those to be read, if it is due.
     pub(super) fn queue_read(&mut self, id: ConnId) {
-        let reading = self.reading;
-        let Some(conn) = self.get_mut(id) else { return };
-        if !conn.in_ready && conn.has_unread() && conn.may_read(reading) {
-            conn.in_ready = true;
-            let list =
-                if conn.socket.is_handshaking() { &mut self.handshakes } else { &mut self.ready };
-            list.push_back(id);
+        if self.get(id).is_some_and(|conn| conn.unread) {
+            return self.queue_rest(id);
         }
+        match self.begin_wait(id) {
+            Some(true) => self.handshakes.push_back(id),
+            Some(false) => self.fresh.push_back(id),
+            None => {}
+        }
+    }
+
+    /// Puts a connection that was read, and not to its end, at the end of the list of those that are
+    /// behind.
+    pub(super) fn queue_rest(&mut self, id: ConnId) {
+        match self.begin_wait(id) {
+            Some(true) => self.handshakes.push_back(id),
+            Some(false) => self.behind.push_back(id),
+            None => {}
+        }
+    }
+
+    /// Marks a connection as one that waits to be read, if it is due and does not wait already, and says
+    /// whether it is still about to agree on keys.
+    fn begin_wait(&mut self, id: ConnId) -> Option<bool> {
+        let reading = self.reading;
+        let conn = self.get_mut(id)?;
+        let is_due = !conn.in_ready && conn.has_unread() && conn.may_read(reading);
+        conn.in_ready |= is_due;
+        is_due.then(|| conn.socket.is_handshaking())
     }
 
     /// Puts a connection at the end of the list of those to be written, if it is due.

@@ -43,23 +43,36 @@ enum Left {
 }
 
 impl<D: Driver> Core<D> {
-    /// Reads every connection that was ready when this began, once.
+    /// Reads those that have something new, each once, and then of those that are behind as many as the
+    /// turn has messages left for.
+    ///
+    /// Whoever sends little is never behind those who send more than the shard can pass on, and these are
+    /// served in rounds that go over as many turns as it takes: "new" and "old" flows of FQ-CoDel
+    /// (RFC 8290, section 4.2). A turn stays short without getting less done, because of each of those
+    /// that are behind many messages are taken, which go to the same receivers.
     pub(super) fn read(&mut self, buffer: &mut [u8]) {
-        let crowd = self.conns.ready.len();
-        // Where many send more than the shard can pass on, a turn stays short, and whoever sends little
-        // waits for one round of the others and not for all that they have sent.
+        let (fresh, behind) = (self.conns.fresh.len(), self.conns.behind.len());
         let config = &self.conns.config;
-        let share = config.read_messages_shared / crowd.max(1);
+        let share = config.read_messages_shared / (fresh + behind).max(1);
         let messages = share.max(config.read_messages_least).min(config.read_messages_per_turn);
-        for _ in 0..crowd {
+        let mut left = config.read_messages_shared;
+        for _ in 0..fresh {
             if self.driver.is_pressed() {
                 break;
             }
-            let Some(id) = self.conns.ready.pop_front() else { break };
-            let Some(conn) = self.conns.get_mut(id) else { continue };
-            conn.in_ready = false;
-            self.read_one(id, buffer, messages);
-            self.conns.queue_read(id);
+            let Some(id) = self.conns.fresh.pop_front() else { break };
+            left = left.saturating_sub(self.read_queued(id, buffer, messages));
+        }
+        // Whatever else there is to do: who is behind is served a little in each turn.
+        let config = &self.conns.config;
+        let messages = messages.max(config.read_messages_behind.min(config.read_messages_per_turn));
+        left = left.max(messages);
+        for _ in 0..behind {
+            if left == 0 || self.driver.is_pressed() {
+                break;
+            }
+            let Some(id) = self.conns.behind.pop_front() else { break };
+            left = left.saturating_sub(self.read_queued(id, buffer, messages));
         }
         self.shake_hands(buffer);
     }
@@ -72,20 +85,25 @@ impl<D: Driver> Core<D> {
                 break;
             }
             let Some(id) = self.conns.handshakes.pop_front() else { break };
-            let Some(conn) = self.conns.get_mut(id) else { continue };
-            conn.in_ready = false;
-            let least = self.conns.config.read_messages_least;
-            self.read_one(id, buffer, least);
-            self.conns.queue_read(id);
+            self.read_queued(id, buffer, self.conns.config.read_messages_least);
         }
     }
 
-    fn read_one(&mut self, id: ConnId, buffer: &mut [u8], messages: usize) {
+    /// Reads one that was taken from its list, and returns how many messages it was good for.
+    fn read_queued(&mut self, id: ConnId, buffer: &mut [u8], messages: usize) -> usize {
+        let Some(conn) = self.conns.get_mut(id) else { return 0 };
+        conn.in_ready = false;
         let mut budget = Budget { bytes: self.conns.config.read_bytes_per_turn, messages };
+        self.read_one(id, buffer, &mut budget);
+        self.conns.queue_rest(id);
+        messages - budget.messages
+    }
+
+    fn read_one(&mut self, id: ConnId, buffer: &mut [u8], budget: &mut Budget) {
         if !self.read_preamble(id) {
             return;
         }
-        self.handle_kept(id, &mut budget);
+        self.handle_kept(id, budget);
         loop {
             let reading = self.conns.reading;
             let Some(conn) = self.conns.get_mut(id) else { return };
@@ -99,7 +117,7 @@ impl<D: Driver> Core<D> {
             if !conn.readable || budget.bytes == 0 {
                 return;
             }
-            self.receive(id, buffer, &mut budget);
+            self.receive(id, buffer, budget);
         }
     }
 

@@ -183,6 +183,7 @@ pub fn net_config(config: &Config, connections_max: u32) -> NetConfig {
         read_messages_per_turn: play.read_messages_per_turn as usize,
         read_messages_shared: play.read_messages_shared as usize,
         read_messages_least: play.read_messages_least as usize,
+        read_messages_behind: play.read_messages_behind as usize,
         writes_per_turn: play.writes_per_turn as usize,
         message_bytes_max: play.message_bytes_max as usize,
         batch_bytes_max: play.batch_bytes_max as usize,

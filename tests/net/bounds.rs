@@ -120,6 +120,43 @@ fn a_flooding_client_gets_its_share_and_no_more() {
 }
 
 #[test]
+fn who_sends_little_does_not_wait_for_a_crowd_that_is_behind() {
+    let mut local = local(NetConfig {
+        read_messages_shared: 64,
+        read_messages_behind: 16,
+        ..NetConfig::default()
+    });
+    let mut clients = local.open(51, "/ws");
+    let mut quiet = clients.pop().unwrap();
+    let flood = text("flood").repeat(100);
+    clients.iter_mut().for_each(|client| client.write_all(&flood).unwrap());
+    let messages = |local: &Local| local.reactor.counters().messages_in;
+    let ones =
+        |local: &Local| local.seen.get().messages.iter().filter(|one| *one == b"one").count();
+    // Whatever has come is read: from now on all of them are behind.
+    local.turn_until("half of the flood", |counters, _| counters.messages_in > 2_500);
+    for sent in 1..=5 {
+        let before = messages(&local);
+        quiet.write_all(&text("one")).unwrap();
+        // It need not be there at once, but as soon as it is there it is the next to be read.
+        local.turn_until("its message", |counters, _| counters.messages_in > before);
+        assert!(messages(&local) - before <= 64 + 16 + 1, "a turn stays short");
+        while ones(&local) < sent {
+            let before = messages(&local);
+            assert!(before < 5_000, "it is read before the rest of the crowd's");
+            local.reactor.run_turn().unwrap();
+        }
+    }
+    local.turn_until("everything", |counters, _| counters.messages_in == 5_005);
+    for _ in 0..5 {
+        assert_eq!(read_text(&mut quiet), "one");
+    }
+    for client in &mut clients {
+        (0..100).for_each(|_| assert_eq!(read_text(client), "flood"));
+    }
+}
+
+#[test]
 fn a_reader_that_stops_leaves_its_frames_with_the_driver() {
     let mut local = local(NetConfig::default());
     let mut clients = local.open(2, "/batched");
