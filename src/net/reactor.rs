@@ -96,6 +96,7 @@ impl<D: Driver> Reactor<D> {
             None => None,
         };
         if let Some(listener) = &mut listener {
+            socket::tune(listener, config.notsent_bytes_max);
             poll.registry().register(listener, LISTENER, Interest::READABLE)?;
         }
         let refusals = Refusals::new(config.retry_after_s);
@@ -233,7 +234,6 @@ impl<D: Driver> Reactor<D> {
                     let conns = &mut self.core.conns;
                     let permit = self.shared.budget.take(conns.config.connections_max);
                     conns.counters.accepted += 1;
-                    socket::tune(&stream, conns.config.notsent_bytes_max);
                     let is_local = !conns.access.is_limited(peer.ip());
                     let admitted = permit.map_err(Refused::Full).and_then(|mut permit| {
                         if !is_local {

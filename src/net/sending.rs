@@ -103,15 +103,14 @@ impl<D: Driver> Core<D> {
         let Prepared { id, mut tail, filled, more } = prepared;
         let Some(conn) = self.conns.get_mut(id) else { return true };
         let fresh = &scratch[filled.bytes.clone()];
-        let (sent, total) = if tail.is_none() && filled.shared.is_none() {
-            (conn.socket.send(fresh), fresh.len())
-        } else {
-            let (first, kept) =
-                tail.as_ref().map_or((&[][..], &[][..]), |tail| (tail.bytes(), tail.shared()));
-            let last = filled.shared.as_deref().unwrap_or(kept);
-            let slices = [first, fresh, last].map(IoSlice::new);
-            let total = first.len() + fresh.len() + last.len();
-            (conn.socket.send_vectored(&slices, total), total)
+        let (first, kept) =
+            tail.as_ref().map_or((&[][..], &[][..]), |tail| (tail.bytes(), tail.shared()));
+        let last = filled.shared.as_deref().unwrap_or(kept);
+        let total = first.len() + fresh.len() + last.len();
+        let sent = match (first.len(), fresh.len(), last.len()) {
+            (0, _, 0) => conn.socket.send(fresh),
+            (_, 0, 0) => conn.socket.send(first),
+            _ => conn.socket.send_vectored(&[first, fresh, last].map(IoSlice::new), total),
         };
         let counters = &mut self.conns.counters;
         counters.write_calls += 1;

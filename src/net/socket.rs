@@ -3,7 +3,7 @@
 //! By rustix, whose calls go to the system directly: those of libc are cancellation points, and what that
 //! costs is seen at a few hundred thousand calls a second.
 
-use mio::net::TcpStream;
+use mio::net::{TcpListener, TcpStream};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
 use socket2::SockRef;
@@ -58,8 +58,30 @@ fn taken(mut write: impl FnMut() -> Result<usize, Errno>) -> Option<usize> {
     }
 }
 
-/// Sets what every connection needs. Failure changes speed, not meaning, so it is ignored.
-pub(super) fn tune(socket: &TcpStream, notsent_bytes_max: u32) {
-    let _ = socket.set_nodelay(true);
-    let _ = SockRef::from(socket).set_tcp_notsent_lowat(notsent_bytes_max);
+/// Sets what every connection needs, once: those that a listener accepts have what it has. Failure
+/// changes speed, not meaning, so it is ignored.
+pub(super) fn tune(listener: &TcpListener, notsent_bytes_max: u32) {
+    let listener = SockRef::from(listener);
+    let _ = listener.set_tcp_nodelay(true);
+    let _ = listener.set_tcp_notsent_lowat(notsent_bytes_max);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_listener_is_tuned_to_holds_for_those_that_it_accepts() {
+        let listener = TcpListener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        tune(&listener, 12_345);
+        let _client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let accepted = loop {
+            match listener.accept() {
+                Ok((accepted, _)) => break accepted,
+                Err(error) => assert_eq!(error.kind(), io::ErrorKind::WouldBlock),
+            }
+        };
+        assert!(accepted.nodelay().unwrap());
+        assert_eq!(SockRef::from(&accepted).tcp_notsent_lowat().unwrap(), 12_345);
+    }
 }
