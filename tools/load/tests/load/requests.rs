@@ -8,18 +8,20 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 const TRANSPORTS: [&str; 2] = ["events", "polls"];
+/// Longer than anything takes that comes in the end.
+const DRAIN: &str = "30";
 
 #[track_caller]
 fn count(found: &Value, name: &str) -> u64 {
     found[name].as_u64().unwrap_or_else(|| panic!("{name}: {found}"))
 }
 
-/// A short relay of one room, by somebody in between.
-fn relay(address: SocketAddr, transport: &str) -> Output {
+/// A short relay of one room, which waits so many seconds for what is missing.
+fn relay(address: SocketAddr, transport: &str, drain: &str) -> Output {
     Command::new(env!("CARGO_BIN_EXE_madang-load"))
         .args(["relay", "--json", "--url", &format!("ws://{address}"), "--transport", transport])
         .args(["--count", "4", "--rooms-of", "4", "--hz", "50", "--payload", "700"])
-        .args(["--check-every", "1", "--warmup", "0", "--duration", "0.6", "--drain", "1"])
+        .args(["--check-every", "1", "--warmup", "0", "--duration", "0.6", "--drain", drain])
         .output()
         .expect("the tool runs")
 }
@@ -239,7 +241,7 @@ fn answers_that_do_not_come_are_asked_for_again_and_nothing_is_lost() {
     let server = Running::start(|_| {});
     for transport in TRANSPORTS {
         for fault in [Fault::Break(5), Fault::Busy(9)] {
-            let found = report(&relay(Double::new(server.play, fault).listen(), transport));
+            let found = report(&relay(Double::new(server.play, fault).listen(), transport, DRAIN));
             assert_eq!(found["passed"], true, "{fault:?}: {found}");
             assert_eq!(count(&found, "received"), 4 * 30 * 4, "{found}");
             assert!(count(&found, "requests_again") > 0, "{fault:?}: {found}");
@@ -251,7 +253,7 @@ fn answers_that_do_not_come_are_asked_for_again_and_nothing_is_lost() {
 fn servers_that_end_connections_early_lose_nothing() {
     let server = Running::start(|config| config.play.http_requests_max = 3);
     for transport in TRANSPORTS {
-        let found = report(&relay(server.play, transport));
+        let found = report(&relay(server.play, transport, DRAIN));
         assert_eq!(found["passed"], true, "{found}");
         assert!(count(&found, "sockets") > 4 * 2, "{found}");
     }
@@ -261,7 +263,8 @@ fn servers_that_end_connections_early_lose_nothing() {
 fn however_it_is_cut_it_is_understood() {
     let server = Running::start(|_| {});
     for transport in TRANSPORTS {
-        let found = report(&relay(Double::new(server.play, Fault::Dribble).listen(), transport));
+        let found =
+            report(&relay(Double::new(server.play, Fault::Dribble).listen(), transport, DRAIN));
         assert_eq!(found["passed"], true, "{found}");
         assert_eq!(count(&found, "received"), 4 * 30 * 4, "{found}");
     }
@@ -272,13 +275,42 @@ fn what_is_lost_or_comes_twice_is_seen_and_said() {
     let server = Running::start(|_| {});
     for transport in TRANSPORTS {
         for (fault, name) in [(Fault::Drop(20), "lost"), (Fault::Repeat(20), "repeated")] {
-            let output = relay(Double::new(server.play, fault).listen(), transport);
+            let output = relay(Double::new(server.play, fault).listen(), transport, "1");
             let found = report(&output);
             assert_eq!(output.status.code(), Some(1), "{fault:?}: {found}");
             assert!(count(&found, name) > 0, "{fault:?}: {found}");
             let missing = count(&found, "expected") - count(&found, "received");
             assert_eq!(missing, count(&found, "lost"), "{fault:?}: {found}");
         }
+    }
+}
+
+#[test]
+fn a_stream_that_breaks_is_a_lost_connection() {
+    let server = Running::start(|_| {});
+    let output = relay(Double::new(server.play, Fault::Cut(20)).listen(), "events", "1");
+    let found = report(&output);
+    assert_eq!(output.status.code(), Some(1), "{found}");
+    assert_eq!((count(&found, "broken"), count(&found, "live_at_end")), (1, 3), "{found}");
+    assert_eq!((count(&found, "errors"), count(&found, "repeated")), (0, 0), "{found}");
+}
+
+/// The server counts a line and its sockets, of which each has one here: seven places are for three, and for the
+/// socket of who is refused.
+#[test]
+fn who_was_refused_comes_again_when_told() {
+    for transport in TRANSPORTS {
+        let server = Running::start(|config| {
+            config.play.connections_max = 7;
+            config.play.http_idle_ms = 200;
+            config.server.retry_after_max_ms = 1000;
+        });
+        let ways = ["--count", "5", "--in-flight", "1", "--tries", "2", "--patience", "20s"];
+        let output = server.run(&[&["storm", "--transport", transport][..], &ways].concat());
+        let found = report(&output);
+        assert_eq!(output.status.code(), Some(1), "{found}");
+        assert_eq!((count(&found, "entered"), count(&found, "retries")), (3, 2), "{found}");
+        assert_eq!(found["refused"]["503"], 4, "{found}");
     }
 }
 
@@ -290,7 +322,7 @@ fn endings_have_their_codes() {
         config.play.http_idle_ms = 200;
     });
     for transport in TRANSPORTS {
-        let found = report(&relay(server.play, transport));
+        let found = report(&relay(server.play, transport, "1"));
         assert_eq!(found["passed"], false, "{found}");
         assert_eq!((&found["closed"]["1009"], &found["live_at_end"]), (&4.into(), &0.into()));
         assert_eq!(found["received"], 0, "{found}");
