@@ -7,21 +7,19 @@
  */
 
 import { Backoff } from './backoff.js';
-import { CLIENT_SECTIONS, SERVER_SECTIONS, encode, tableOf } from './codec.js';
+import { CLIENT_SECTIONS, SERVER_SECTIONS, decode, encode, tableOf } from './codec.js';
 import { Connection } from './connection.js';
 import { Due, REAL_TIMERS } from './due.js';
 import { Emitter } from './emitter.js';
-import { ClosedError, DroppedError, MadangError, RefusedError, SessionGoneError, closeRule } from './errors.js';
-import { Heartbeat } from './heartbeat.js';
-import { watchPage } from './page.js';
+import { ClosedError, DroppedError, MadangError, RefusedError, SessionGoneError, TERMINAL_CODES } from './errors.js';
 import { Places } from './places.js';
-import { Room } from './room.js';
+import { Room, schemaOf } from './room.js';
+import { choice, struct } from './schema.js';
 import { firstWay, loadWay, memory } from './ways.js';
 
 /** @typedef {import('./codec.js').ClientMessage} ClientMessage */
 /** @typedef {import('./codec.js').ServerMessage} ServerMessage */
 /** @typedef {import('./codec.js').Welcome} Welcome */
-/** @typedef {import('./stats.js').Stats} Stats */
 /** @typedef {import('./types.js').JoinOptions} JoinOptions */
 /** @typedef {import('./types.js').Target} Target */
 /** @typedef {import('./types.js').RoomStats} RoomStats */
@@ -33,18 +31,19 @@ import { firstWay, loadWay, memory } from './ways.js';
 const CLIENT_NAME = 'madang-web/0.2.0';
 /** A connection that lasted so long was a good one: the next waiting time starts small again. */
 const SETTLED_MS = 10_000;
-/** Whoever hears at once that the network is back comes back within so long, each in its own time. */
-const WAKE_MS = 500;
 /** Without a network attempts are only made for the case that there is one after all. */
 const OFFLINE_MS = 20_000;
 /** Beyond so many bytes in the connection, `latest` waits and `volatile` is dropped. */
 const CONGESTED_BYTES = 64 * 1024;
 const CONGESTED_RETRY_MS = 50;
-/** Redirects in a row before the client goes back to the address it was given. */
-const REDIRECTS_MAX = 5;
 /** Close code of a connection that this client drops and means to resume. */
 const CLOSE_RESUMING = 4000;
 const NORMAL = 1000;
+/** What could not be loaded is tried again. */
+const WATCH_RETRY_MS = 10_000;
+
+const joins = () => import('./joins.js');
+const seldom = () => import('./seldom.js');
 
 /**
  * A client of one server. It connects by itself and stays connected until `close`.
@@ -52,21 +51,8 @@ const NORMAL = 1000;
  * @extends {Emitter<ClientEvents>}
  */
 export class Client extends Emitter {
-  #baseUrl;
-  #url;
-  #options;
-  /** What the parts of a client need of it. @type {import('./room.js').Link} */
-  #link;
-  #timers;
-  #random;
   #backoff;
-  /** What this client says, and what it hears. */
-  #says;
-  #hears;
-  /** Timers by what they are for. */
-  #due;
-  #places;
-  #heartbeat;
+  #resumes = 0;
   /** The one of `options.transports` in use. */
   #transport = 0;
   /** Whether it is the one that has worked, or should: the first attempt, and those behind a welcome. */
@@ -77,23 +63,57 @@ export class Client extends Emitter {
   #connection = null;
   /** @type {Welcome | null} */
   #welcome = null;
-  /** The newest key; outlives connections. @type {string | null} */
-  #resumeKey = null;
-  /** Who waits for numbers of the server, and is told null when the connection is lost. @type {Map<number, (stats: Stats | null) => void>} */
-  #statsAsked = new Map();
-  #ref = 0;
-  #redirects = 0;
-  #resumes = 0;
-  /** When the server asked to be tried next. @type {number | null} */
-  #hintAtMs = null;
-  /** Counts attempts, so that a token that arrives late meets nothing. */
-  #attempt = 0;
-  /** What is to be there before the first attempt. @type {Promise<any>} */
-  #ready = Promise.resolve();
-  /** What puts memberships aside, where there is a storage. @type {typeof import('./tickets.js') | null} */
-  #shelf = null;
-  /** Ends with the client. */
-  #until = new AbortController();
+  /** @type {string | null} */
+  #credential = null;
+  // --- What is marked as internal is for the parts of a client, not for applications. ---
+
+  /** @internal */
+  options;
+  /** As it was given. @internal */
+  baseUrl;
+  /** Where it is now. @internal */
+  url;
+  /** @internal */
+  timers;
+  /** @internal */
+  random;
+  /** What this client says. @internal */
+  says;
+  /** What it hears. @internal */
+  hears;
+  /** Timers by what they are for. @internal */
+  due;
+  /** @internal */
+  places;
+  /** Pings, the server's clock, the page; null until it is loaded. @internal @type {import('./vigil.js').Vigil | null} */
+  vigil = null;
+  /** When something came from the server, or a connection to it began. @internal */
+  heardAtMs = 0;
+  /** The server's own bound of silence. @internal */
+  heartbeatMs = 0;
+  /** What to add to the local wall clock until the pings know better. */
+  #firstOffset = 0;
+  /** The newest key; outlives connections. @internal @type {string | null} */
+  resumeKey = null;
+  /** Numbers of what is asked of the server. @internal */
+  refs = 0;
+  /** Redirects in a row. @internal */
+  redirects = 0;
+  /** When the server asked to be tried next. @internal @type {number | undefined} */
+  hintAtMs;
+  /** Counts attempts, so that a token that arrives late meets nothing. @internal */
+  attempt = 0;
+  /** What is to be there before the first attempt. @internal @type {Promise<any>} */
+  ready = Promise.resolve();
+  /** Takes up memberships of an earlier page. @internal @type {(() => void) | null} */
+  takeUp = null;
+  /** What rooms with rules need, once there was one. @internal @type {typeof import('./rules.js') | null} */
+  rules = null;
+  /** What puts memberships aside, where there is a storage. @internal @type {import('./joins.js').Shelf | null} */
+  shelf = null;
+
+  /** Messages of this connection that a later version's server sent and this client skipped. */
+  skipped = 0;
 
   /**
    * @param {string} url `ws://` or `wss://`, up to and including the path
@@ -101,52 +121,25 @@ export class Client extends Emitter {
    */
   constructor(url, options = {}) {
     super();
-    const { timers = REAL_TIMERS, random = Math.random, pingMs, pendingMax = 1_000, queueMax = 100, queueBytesMax = 2 ** 20, state } = options;
-    this.#baseUrl = this.#url = url;
-    this.#options = options;
-    this.#timers = timers;
-    this.#random = random;
-    this.#says = tableOf([...CLIENT_SECTIONS, ...(state?.client ?? [])]);
-    this.#hears = tableOf([...SERVER_SECTIONS, ...(state?.server ?? [])]);
-    this.#due = new Due(timers);
+    const { timers = REAL_TIMERS, random = Math.random, storage, state } = options;
+    this.baseUrl = this.url = url;
+    this.options = options;
+    this.timers = timers;
+    this.random = random;
+    this.says = tableOf([...CLIENT_SECTIONS, ...(state?.client ?? [])]);
+    this.hears = tableOf([...SERVER_SECTIONS, ...(state?.server ?? [])]);
+    this.due = new Due(timers);
     this.#backoff = new Backoff(random);
-    this.#link = {
-      timers,
-      random,
-      due: this.#due,
-      pendingMax,
-      queueMax,
-      queueBytesMax,
-      state,
-      isOpen: () => this.#isOpen,
-      nextRef: () => ++this.#ref,
-      encode: (message) => encode(this.#says, message),
-      post: (encoded) => this.#connection?.send(encoded),
-      send: (message) => this.#send(message),
-      congested: () => this.#congested(),
-      messageBytesMax: () => this.#welcome?.limits.message_bytes_max ?? Infinity,
-      leave: (room) => this.#places.leave(room),
-      stats: (rooms) => this.#stats(rooms),
-      ticket: (room) => this.#ticket(room),
-      report: (error) => this.emit('error', error),
-      silent: () => this.#lose('the server is silent'),
-    };
-    this.#heartbeat = new Heartbeat(this.#link, pingMs);
-    this.#places = new Places(this.#link);
-    if (options.storage) {
-      const shelved = this.#loadTickets().then((shelf) => {
-        this.#shelf = shelf;
-        this.#takeUp();
-      });
+    this.places = new Places(this);
+    if (storage) {
       // What cannot be loaded costs the resume and nothing else.
-      this.#ready = Promise.allSettled([shelved]);
+      this.ready = Promise.allSettled([joins().then((it) => it.shelve(this, storage))]);
     }
-    watchPage(this.#until.signal, () => this.#wake(), () => this.suspend(), () => this.#show());
     // The application gets to listen, and to join, before the first attempt.
     queueMicrotask(() => {
       if (this.#status === 'connecting') {
-        this.#setStatus('connecting');
-        void this.#connect();
+        this.setStatus('connecting');
+        void this.connect();
       }
     });
   }
@@ -158,7 +151,7 @@ export class Client extends Emitter {
 
   /** The newest round trip in milliseconds; null before the first. */
   get rtt() {
-    return this.#heartbeat.clock.rtt;
+    return this.vigil?.clock.rtt ?? null;
   }
 
   /** The session's public id, once there is one. */
@@ -171,11 +164,6 @@ export class Client extends Emitter {
     return this.#welcome?.limits ?? null;
   }
 
-  /** Messages of this connection that a later version's server sent and this client skipped. */
-  get skipped() {
-    return this.#connection?.skipped ?? 0;
-  }
-
   /** How often the session was resumed by this client. */
   get resumes() {
     return this.#resumes;
@@ -183,12 +171,17 @@ export class Client extends Emitter {
 
   /** The server's wall clock in milliseconds since 1970, as well as it is known. */
   serverTime() {
-    return this.#timers.now() + this.#heartbeat.clock.offset;
+    return this.timers.now() + this.offset;
+  }
+
+  /** @internal */
+  get offset() {
+    return this.vigil?.clock.offset ?? this.#firstOffset;
   }
 
   /** The rooms this client is in. */
   get rooms() {
-    return this.#places.rooms;
+    return this.places.rooms;
   }
 
   /**
@@ -246,19 +239,11 @@ export class Client extends Emitter {
    * @returns {Promise<Room>}
    */
   async reconnect(ticket, options) {
-    const isInTime = this.#attempt === 0;
-    const shelf = this.#loadTickets();
-    this.#ready = Promise.allSettled([this.#ready, shelf]);
-    const found = (await shelf).readTicket(ticket);
-    if (!found) {
-      throw new MadangError('invalid', 'this is no ticket of a room');
-    }
-    if (!isInTime || (this.#resumeKey ?? found.key) !== found.key) {
-      throw new SessionGoneError();
-    }
-    this.#resumeKey = found.key;
-    this.#places.tickets.push(found);
-    return this.#enterNew(found.name, { ...options, mode: 'join' }, true);
+    const isInTime = this.attempt === 0;
+    const loading = joins();
+    this.ready = Promise.allSettled([this.ready, loading]);
+    const name = (await loading).admit(this, ticket, isInTime, { MadangError, SessionGoneError });
+    return this.#enterNew(name, { ...options, mode: 'join' }, true);
   }
 
   /**
@@ -267,7 +252,7 @@ export class Client extends Emitter {
    * @returns {Promise<RoomStats>}
    */
   stats() {
-    return this.#stats(this.rooms);
+    return this.askStats(this.rooms);
   }
 
   /** Ends the session: the rooms are left, and nothing is resumed. */
@@ -285,15 +270,15 @@ export class Client extends Emitter {
    */
   drop(forMs) {
     if (this.#connection) {
-      this.#lose('dropped by the application', forMs);
+      this.lose('dropped by the application', forMs);
     }
   }
 
   /** Tries at once, if the client is waiting to connect again or was suspended. */
   reconnectNow() {
-    if (this.#due.has('reconnect') || this.#status === 'suspended') {
-      this.#due.stop('reconnect');
-      void this.#connect();
+    if (this.due.has('reconnect') || this.#status === 'suspended') {
+      this.due.stop('reconnect');
+      void this.connect();
     }
   }
 
@@ -306,87 +291,94 @@ export class Client extends Emitter {
     if (this.#status === 'closed' || this.#status === 'suspended') {
       return;
     }
-    this.#shelf?.putTickets(this.#options.storage, this.#baseUrl, this.rooms);
+    this.shelf?.put();
     this.#cut('suspended');
-    this.#setStatus('suspended');
+    this.setStatus('suspended');
     this.rooms.forEach((room) => room.dropped({ retryInMs: null, reason: 'suspended' }));
   }
 
   // --- Connecting ---
 
-  get #isOpen() {
+  /** @internal */
+  get isOpen() {
     return this.#connection !== null && this.#welcome !== null;
   }
 
-  async #connect() {
-    const attempt = ++this.#attempt;
-    const { token = null, getToken = () => token, transports, connectTimeoutMs = 10_000, probeMs = 3_000, rememberMs } = this.#options;
-    this.#hintAtMs = null;
+  /** @internal */
+  async connect() {
+    const attempt = ++this.attempt;
+    const { token = null, getToken = () => token, transports, connectTimeoutMs = 10_000, probeMs = 3_000, rememberMs } = this.options;
+    this.hintAtMs = undefined;
+    if (!this.vigil) {
+      this.#watch();
+    }
     if (this.#status === 'suspended') {
-      this.#setStatus('reconnecting');
+      this.setStatus('reconnecting');
     }
     if (this.#isProven && !transports) {
-      this.#transport = firstWay(this.#url, this.#timers.now(), rememberMs);
+      this.#transport = firstWay(this.url, this.timers.now(), rememberMs);
     }
     this.#isProven = false;
     const way = this.#transport % (transports?.length ?? 2);
-    /** @type {string | null} */
-    let credential = null;
     /** @type {any} */
     let transport = transports?.[way];
     try {
-      await this.#ready;
-      credential = await getToken();
+      await this.ready;
+      this.#credential = await getToken();
       transport ??= await loadWay(way);
     } catch (cause) {
-      if (attempt === this.#attempt) {
+      if (attempt === this.attempt) {
         if (!transports) {
           // What could not be loaded is not asked for again at once.
           this.#transport = 0;
         }
-        this.#lose('no token');
+        this.lose('no token');
         this.emit('error', /** @type {Error} */ (cause));
       }
     }
-    if (attempt !== this.#attempt) {
+    if (attempt !== this.attempt) {
       return;
     }
     this.#welcome = null;
-    this.#heartbeat.heard();
+    this.skipped = 0;
+    this.heardAtMs = this.timers.now();
     try {
-      this.#connection = new Connection((hears) => transport(this.#url, hears, this.#options, memory), this.#hears, {
-        opened: () => this.#hello(credential),
-        received: (message) => this.#receive(message),
-        ended: () => this.rooms.forEach((room) => room.endBatch()),
-        closed: (code, reason) => this.#closed(code, reason),
-        garbled: (error) => {
-          // Resuming would bring the same bytes again.
-          this.#connection?.drop(4004, 'bad_message');
-          this.#finish(error, 'disconnected');
-        },
-      });
+      this.#connection = new Connection((hears) => transport(this.url, hears, this.options, memory), this);
     } catch (error) {
       this.#finish(/** @type {Error} */ (error), 'disconnected');
       return;
     }
-    this.#due.start('connect', transports || way ? connectTimeoutMs : Math.min(probeMs, connectTimeoutMs), () => {
+    this.due.start('connect', transports || way ? connectTimeoutMs : Math.min(probeMs, connectTimeoutMs), () => {
       this.#transport += 1;
-      this.#lose('no welcome');
+      this.lose('no welcome');
     });
   }
 
-  /** @param {string | null} token */
-  #hello(token) {
-    const rooms = this.#places.positions();
-    const { name } = this.#options;
-    this.#send(/** @type {any} */ ({
+  /** Everything works without what watches over the connection, and until it is loaded it has to. */
+  #watch() {
+    import('./vigil.js').then(
+      ({ Vigil }) => {
+        if (this.#status !== 'closed') {
+          this.vigil ??= new Vigil(this);
+        }
+      },
+      () => this.due.start('watch', WATCH_RETRY_MS, () => this.#watch()),
+    );
+  }
+
+  /** @internal */
+  opened() {
+    this.takeUp?.();
+    const rooms = this.places.positions();
+    const { name } = this.options;
+    this.say(/** @type {any} */ ({
       tag: 'hello',
       body: {
         version_min: 1,
         version_max: 1,
         client: name ? `${CLIENT_NAME} ${name}` : CLIENT_NAME,
-        token,
-        resume: this.#resumeKey && { key: this.#resumeKey, rooms },
+        token: this.#credential,
+        resume: this.resumeKey && { key: this.resumeKey, rooms },
       },
     }));
   }
@@ -394,41 +386,78 @@ export class Client extends Emitter {
   /** @param {Welcome} welcome */
   #welcomed(welcome) {
     const { resumed } = welcome;
-    this.#due.stop('connect');
+    this.due.stop('connect');
     this.#isProven = true;
     this.#welcome = welcome;
-    this.#resumeKey = welcome.resume_key;
-    this.#redirects = 0;
-    /** @type {Connection} */ (this.#connection).messageBytesMax = welcome.limits.message_bytes_max;
-    this.#heartbeat.clock.guess(welcome.server_time_ms, this.#timers.now());
+    this.resumeKey = welcome.resume_key;
+    this.redirects = 0;
+    this.#firstOffset = welcome.server_time_ms - this.heardAtMs;
+    this.heartbeatMs = welcome.heartbeat_ms;
     this.#resumes += Number(resumed);
-    this.#places.welcomed(resumed);
+    this.places.welcomed(resumed);
     // The first message under the new key is what retires the old one.
-    this.#heartbeat.start(welcome.heartbeat_ms);
-    this.#due.start('settled', SETTLED_MS, () => this.#backoff.reset());
-    this.#setStatus('open');
+    this.vigil?.start();
+    this.due.start('settled', SETTLED_MS, () => this.#backoff.reset());
+    this.setStatus('open');
     this.emit('session', { resumed });
+  }
+
+  /**
+   * All messages of a batch were received.
+   *
+   * @internal
+   */
+  ended() {
+    this.rooms.forEach((room) => room.endBatch());
+  }
+
+  /**
+   * The server sent what is no message. Resuming would bring the same bytes again.
+   *
+   * @internal
+   * @param {Error} error
+   */
+  garbled(error) {
+    this.#connection?.drop(4004, 'bad_message');
+    this.#finish(error, 'disconnected');
   }
 
   /**
    * The connection closed.
    *
+   * @internal
    * @param {number} code
    * @param {string} reason
    */
-  #closed(code, reason) {
-    const { name, resumable, meaning } = closeRule(code, reason);
-    if (!resumable) {
-      this.#finish(new ClosedError(code, name, meaning), 'disconnected');
+  closed(code, reason) {
+    const name = reason.split(':')[0] || 'lost';
+    if (TERMINAL_CODES.includes(code)) {
+      void this.#end(code, name, reason);
       return;
     }
     if (!this.#welcome) {
       // What does not work here may elsewhere: by another transport, or at the address that was given
       // first, where a redirect led astray.
       this.#transport += 1;
-      this.#url = this.#baseUrl;
+      this.url = this.baseUrl;
     }
-    this.#lose(name);
+    this.lose(name);
+  }
+
+  /**
+   * The server has closed for good.
+   *
+   * @param {number} code
+   * @param {string} name
+   * @param {string} reason
+   */
+  async #end(code, name, reason) {
+    this.#cut('');
+    const { attempt } = this;
+    const message = await seldom().then((it) => it.closeMeaning(code, reason), () => reason);
+    if (attempt === this.attempt) {
+      this.#finish(new ClosedError(code, name, message), 'disconnected');
+    }
   }
 
   /**
@@ -439,60 +468,27 @@ export class Client extends Emitter {
   #cut(reason) {
     this.#connection?.drop(CLOSE_RESUMING, reason);
     this.#connection = null;
-    this.#attempt += 1;
-    this.#due.stopAll();
-    this.#heartbeat.stop();
+    this.attempt += 1;
+    this.due.stopAll();
+    this.vigil?.stop();
     this.rooms.forEach((room) => room.suspend());
-    this.#statsAsked.forEach((tell) => tell(null));
-    this.#statsAsked.clear();
   }
 
   /**
    * The connection is gone, and another one is due.
    *
+   * @internal
    * @param {string} reason
    * @param {number} [afterMs] what was asked for, by the server or the application
    */
-  #lose(reason, afterMs) {
+  lose(reason, afterMs) {
     this.#cut(reason);
-    const hintMs = this.#hintAtMs === null ? undefined : Math.max(0, this.#hintAtMs - this.#timers.now());
-    const waitMs = this.#backoff.next(afterMs ?? hintMs);
-    const retryInMs = globalThis.navigator?.onLine !== false ? waitMs : Math.max(waitMs, this.#random() * OFFLINE_MS);
+    const waitMs = this.#backoff.next(afterMs ?? (this.hintAtMs && Math.max(0, this.hintAtMs - this.timers.now())));
+    const retryInMs = globalThis.navigator?.onLine !== false ? waitMs : Math.max(waitMs, this.random() * OFFLINE_MS);
     // Before anybody hears of it: a listener may close the client, and then nothing is due any more.
-    this.#due.start('reconnect', retryInMs, () => void this.#connect());
-    this.#setStatus('reconnecting', { retryInMs });
+    this.due.start('reconnect', retryInMs, () => void this.connect());
+    this.setStatus('reconnecting', { retryInMs });
     this.rooms.forEach((room) => room.dropped({ retryInMs, reason }));
-  }
-
-  /** The network is back, or somebody looks at the page again. */
-  #wake() {
-    if (this.#isOpen) {
-      this.#heartbeat.probe();
-    } else if (this.#due.has('reconnect') && this.#hintAtMs === null) {
-      // Many pages may hear of it at the same moment.
-      this.#due.start('reconnect', this.#random() * WAKE_MS, () => void this.#connect());
-    }
-  }
-
-  /** The page was put away and is shown again; another one may have taken the session up meanwhile. */
-  #show() {
-    if (this.#status === 'suspended') {
-      this.#takeUp();
-      this.reconnectNow();
-    }
-  }
-
-  #loadTickets() {
-    return import('./tickets.js');
-  }
-
-  /** Takes what was put aside in the storage. */
-  #takeUp() {
-    if (this.#shelf) {
-      const tickets = this.#shelf.takeTickets(this.#options.storage, this.#baseUrl);
-      this.#places.tickets = tickets;
-      this.#resumeKey = tickets[0]?.key ?? null;
-    }
   }
 
   /**
@@ -504,104 +500,68 @@ export class Client extends Emitter {
   #finish(error, reason) {
     this.#connection = null;
     this.#cut('');
-    this.#until.abort();
-    this.#resumeKey = null;
-    this.#places.close(error, reason, () => this.#setStatus('closed', { error }));
+    this.resumeKey = null;
+    this.places.close(error, reason, () => this.setStatus('closed', { error }));
   }
 
   // --- Receiving ---
 
-  /** @param {ServerMessage} message */
-  #receive(message) {
-    this.#heartbeat.heard();
+  /**
+   * @internal
+   * @param {ServerMessage | Uint8Array} message
+   * @returns {Promise<void> | void} until when what comes behind it has to wait
+   */
+  received(message) {
+    this.heardAtMs = this.timers.now();
+    if (message instanceof Uint8Array) {
+      return this.#first(seldom(), (it) => it.hearSeldom(this, message, { decode, choice, struct, RefusedError }));
+    }
     const { tag, body } = message;
     switch (tag) {
       case 'welcome':
         this.#welcomed(body);
         break;
       case 'joined':
-        this.#places.joined(body);
+        if (!this.rules && schemaOf(body)) {
+          return this.#first(import('./rules.js'), (rules) => {
+            this.rules = rules;
+            this.places.joined(body);
+          });
+        }
+        this.places.joined(body);
         break;
       case 'left':
-        this.#places.left(body.channel, body.reason);
+        this.places.left(body.channel, body.reason);
         break;
       case 'pong':
-        this.#pong(body.id, body.server_time_us / 1000);
+        this.vigil?.pong(body.id, body.server_time_us / 1000);
         break;
       case 'stats':
-        this.#statsAsked.get(body.ref)?.(body);
-        this.#statsAsked.delete(body.ref);
-        break;
-      case 'error':
-        this.#refused(body);
-        break;
-      case 'draining':
-        this.#draining(body.retry_after_ms);
-        break;
-      case 'redirect':
-        this.#redirect(body.url);
-        break;
-      case 'expiring':
-        void this.#renew();
-        break;
-      case 'renewed':
+        this.emit(/** @type {any} */ (tag), body);
         break;
       default:
-        this.#places.room(body.channel)?.handle(message);
+        this.places.room(/** @type {any} */ (body).channel)?.handle(message);
     }
-  }
-
-  /** The server asks for a fresh credential. Without one it closes, and the next attempt asks again. */
-  async #renew() {
-    const connection = this.#connection;
-    try {
-      const token = await this.#options.getToken?.();
-      if (token !== undefined && connection !== null && connection === this.#connection) {
-        this.#send({ tag: 'renew', body: { ref: 0, token } });
-      }
-    } catch (cause) {
-      this.emit('error', cause instanceof Error ? cause : new Error(String(cause)));
-    }
-  }
-
-  /** @param {Extract<ServerMessage, { tag: 'error' }>['body']} body */
-  #refused({ code, ref, message }) {
-    const error = new RefusedError(code, message);
-    if (ref === 'session') {
-      this.emit('error', error);
-    } else if ('cseq' in ref) {
-      this.#places.room(ref.cseq.channel)?.refuse(ref.cseq.cseq, error);
-    } else {
-      this.#places.refused(ref.join, error);
-    }
-  }
-
-  /** @param {number} retryInMs */
-  #draining(retryInMs) {
-    this.#hintAtMs = this.#timers.now() + retryInMs;
-    this.#due.start('drain', retryInMs, () => this.#lose('draining', 0));
-    this.#setStatus('draining', { retryInMs });
-  }
-
-  /** @param {string} url */
-  #redirect(url) {
-    const isFollowed = ++this.#redirects <= REDIRECTS_MAX && mayFollow(url, this.#baseUrl);
-    if (!isFollowed) {
-      this.#redirects = 0;
-    }
-    this.#url = isFollowed ? url : this.#baseUrl;
-    this.#heartbeat.clock.forget();
-    this.#lose('redirected', isFollowed ? 0 : undefined);
   }
 
   /**
-   * @param {number} id
-   * @param {number} serverMs
+   * What was said needs something that has to be loaded first. If that fails it is as if the server had not
+   * been heard.
+   *
+   * @template T
+   * @param {Promise<T>} loading
+   * @param {(loaded: T) => void} act
    */
-  #pong(id, serverMs) {
-    if (this.#heartbeat.pong(id, serverMs)) {
-      const { rtt, offset } = this.#heartbeat.clock;
-      this.emit('rtt', { rtt: rtt ?? 0, offset });
+  async #first(loading, act) {
+    const { attempt } = this;
+    const loaded = await loading.catch((error) => {
+      if (attempt === this.attempt) {
+        this.lose('not loaded');
+        this.emit('error', error);
+      }
+    });
+    if (loaded && attempt === this.attempt) {
+      act(loaded);
     }
   }
 
@@ -613,69 +573,72 @@ export class Client extends Emitter {
    * @param {boolean} [onlyResumed]
    * @returns {Promise<Room>}
    */
-  #enterNew(target, options, onlyResumed = false) {
-    const { signal } = options;
-    if (signal?.aborted || this.#status === 'closed') {
-      return Promise.reject(signal?.reason ?? closedError());
+  async #enterNew(target, options, onlyResumed = false) {
+    const { signal, create, schema, onLeave } = options;
+    const isPlain = typeof target === 'string' && !create && !schema && !onLeave;
+    const making = isPlain ? undefined : (await joins()).making(target, options);
+    signal?.throwIfAborted();
+    if (this.#status === 'closed') {
+      throw closedError();
     }
-    return this.#places.enter(new Room(target, options, this.#link), onlyResumed, signal);
-  }
-
-  /** @param {Room} room */
-  #ticket(room) {
-    const { position, id, outbox } = room;
-    const { channel } = outbox;
-    // In the form that `readTicket` reads.
-    return this.#resumeKey && position && channel !== null
-      ? [this.#resumeKey, channel, position.epoch, position.seq, outbox.cseq, id].join('.')
-      : null;
+    return this.places.enter(new Room(target, options, this, making), onlyResumed, signal);
   }
 
   /**
+   * @internal
    * @param {Room[]} rooms
    * @returns {Promise<RoomStats>}
    */
-  async #stats(rooms) {
+  async askStats(rooms) {
     // Few ask, so few load it.
-    const { learnStats, summary } = await import('./stats.js');
-    learnStats(this.#says, this.#hears);
-    /** @type {Promise<Stats | null>} */
-    const answer = new Promise((resolve) => {
-      if (this.#isOpen) {
-        const ref = ++this.#ref;
-        this.#statsAsked.set(ref, resolve);
-        this.#send({ tag: 'get_stats', body: { ref } });
-      } else {
-        resolve(null);
-      }
-    });
-    const found = await answer;
-    if (!found) {
-      throw new DroppedError('offline', 'there is no connection');
-    }
-    return summary(found, this.#heartbeat.clock, this.#resumes, rooms);
+    return (await import('./asking.js')).askStats(this, rooms, { DroppedError, struct });
   }
 
-  #congested() {
+  /**
+   * Whether the connection has more than it can take for now.
+   *
+   * @internal
+   */
+  congested() {
     const congested = /** @type {Connection} */ (this.#connection).bufferedAmount > CONGESTED_BYTES;
-    if (congested && !this.#due.has('congested')) {
-      this.#due.start('congested', CONGESTED_RETRY_MS, () => this.rooms.forEach(({ outbox }) => outbox.flushLatest()));
+    if (congested && !this.due.has('congested')) {
+      this.due.start('congested', CONGESTED_RETRY_MS, () => this.rooms.forEach(({ outbox }) => outbox.flushLatest()));
     }
     return congested;
   }
 
   // --- Small things ---
 
-  /** @param {ClientMessage} message */
-  #send(message) {
-    this.#connection?.send(encode(this.#says, message));
+  /**
+   * @internal
+   * @param {ClientMessage} message
+   */
+  encode(message) {
+    return encode(this.says, message);
   }
 
   /**
+   * @internal
+   * @param {Uint8Array} encoded
+   */
+  post(encoded) {
+    this.#connection?.send(encoded);
+  }
+
+  /**
+   * @internal
+   * @param {ClientMessage} message
+   */
+  say(message) {
+    this.post(this.encode(message));
+  }
+
+  /**
+   * @internal
    * @param {Status} status
    * @param {Partial<StatusEvent>} [more]
    */
-  #setStatus(status, more) {
+  setStatus(status, more) {
     this.#status = status;
     this.emit('status', { status, ...more });
   }
@@ -683,18 +646,4 @@ export class Client extends Emitter {
 
 function closedError() {
   return new ClosedError(NORMAL, 'normal', 'the client was closed');
-}
-
-/**
- * Whether a redirect leads to a server of this kind, and not from an encrypted one to one in the clear.
- *
- * @param {string} url
- * @param {string} from
- */
-function mayFollow(url, from) {
-  try {
-    return (from.startsWith('wss:') ? /^wss:/ : /^wss?:/).test(new URL(url).protocol);
-  } catch {
-    return false;
-  }
 }

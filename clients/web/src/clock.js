@@ -11,27 +11,15 @@ const SAMPLES_MAX = 12;
 export class Clock {
   /** @type {{ rtt: number, offset: number }[]} */
   #samples = [];
-  #firstOffset = 0;
 
   /** The newest round trip in milliseconds, `null` before the first. */
   get rtt() {
     return this.#samples.at(-1)?.rtt ?? null;
   }
 
-  /** What to add to the local wall clock to get the server's, in milliseconds. */
+  /** What to add to the local wall clock to get the server's, in milliseconds; undefined before the first. */
   get offset() {
-    const best = [...this.#samples].sort((one, other) => one.rtt - other.rtt)[0];
-    return best?.offset ?? this.#firstOffset;
-  }
-
-  /**
-   * A first guess, better than nothing until a ping was answered.
-   *
-   * @param {number} serverMs the server's wall clock
-   * @param {number} localMs the local one when it was read
-   */
-  guess(serverMs, localMs) {
-    this.#firstOffset = serverMs - localMs;
+    return [...this.#samples].sort((one, other) => one.rtt - other.rtt)[0]?.offset;
   }
 
   /**
@@ -52,6 +40,5 @@ export class Clock {
   /** Another server may have another clock. */
   forget() {
     this.#samples = [];
-    this.#firstOffset = 0;
   }
 }

@@ -19,46 +19,44 @@ import { DecodeError } from './errors.js';
 
 /**
  * @typedef {object} Handlers
+ * @property {Table} hears what the server says
+ * @property {{ message_bytes_max: number } | null} limits of what it accepts, once it has said so
  * @property {() => void} opened
- * @property {(message: ServerMessage) => void} received
+ * @property {(message: ServerMessage | Uint8Array) => Promise<void> | void} received as it came if it is not known; may say until when what comes behind it has to wait
  * @property {() => void} ended everything of a batch was received
  * @property {(code: number, reason: string) => void} closed
- * @property {(error: DecodeError) => void} garbled the server sent what is not a message
+ * @property {(error: Error) => void} garbled the server sent what is not a message
  */
+
+/** Largest batch to send before the server has said what it accepts. */
+const BATCH_BYTES_MAX = 64 * 1024;
 
 /** One connection. */
 export class Connection {
   #pipe;
-  #table;
   #handlers;
   /** @type {Uint8Array[]} */
   #waiting = [];
+  /** What has to wait for what came before it. @type {(() => Promise<void> | void)[] | null} */
+  #queue = null;
   #opened = false;
   #dropped = false;
 
-  /** Largest batch to send, in bytes; the server says it in its welcome. */
-  messageBytesMax = 64 * 1024;
-
-  /** Messages of a later version that were skipped. */
-  skipped = 0;
-
   /**
    * @param {(hears: PipeEvents) => Pipe} open
-   * @param {Table} table of what the server says
    * @param {Handlers} handlers
    */
-  constructor(open, table, handlers) {
-    this.#table = table;
+  constructor(open, handlers) {
     this.#handlers = handlers;
     this.#pipe = open({
       opened: () =>
-        this.#unlessDropped(() => {
+        this.#inTurn(() => {
           this.#opened = true;
           handlers.opened();
         }),
-      received: (data) => this.#unlessDropped(() => this.#read(data)),
+      received: (data) => this.#inTurn(() => this.#read(data)),
       closed: (code, reason) =>
-        this.#unlessDropped(() => {
+        this.#inTurn(() => {
           this.#dropped = true;
           handlers.closed(code, reason);
         }),
@@ -103,7 +101,7 @@ export class Connection {
     const messages = this.#waiting;
     this.#waiting = [];
     if (this.#opened && !this.#dropped) {
-      for (const batch of packBatches(messages, this.messageBytesMax)) {
+      for (const batch of packBatches(messages, this.#handlers.limits?.message_bytes_max ?? BATCH_BYTES_MAX)) {
         this.#pipe.send(/** @type {Uint8Array<ArrayBuffer>} */ (batch));
       }
     }
@@ -117,20 +115,39 @@ export class Connection {
         throw new DecodeError('not binary');
       }
       // All of a batch before any of it is acted upon.
-      messages = splitBatch(new Uint8Array(data)).map((encoded) => decode(this.#table, encoded));
+      messages = splitBatch(new Uint8Array(data)).map((encoded) => decode(this.#handlers.hears, encoded) ?? encoded);
     } catch (error) {
       this.#handlers.garbled(/** @type {DecodeError} */ (error));
       return;
     }
     for (const message of messages) {
-      if (message === null) {
-        this.skipped += 1;
-      } else {
-        // A message may be the reason to drop the connection: then the rest of its batch is void.
-        this.#unlessDropped(() => this.#handlers.received(message));
-      }
+      // A message may be the reason to drop the connection: then the rest of its batch is void.
+      this.#inTurn(() => this.#handlers.received(message));
     }
-    this.#unlessDropped(() => this.#handlers.ended());
+    this.#inTurn(() => this.#handlers.ended());
+  }
+
+  /** @param {() => Promise<void> | void} action */
+  #inTurn(action) {
+    if (this.#queue) {
+      this.#queue.push(action);
+    } else {
+      this.#unlessDropped(() => {
+        const done = action();
+        if (done) {
+          void this.#pause(done);
+        }
+      });
+    }
+  }
+
+  /** @param {Promise<void>} done */
+  async #pause(done) {
+    /** @type {(() => Promise<void> | void)[]} */
+    const queue = (this.#queue = []);
+    await done;
+    this.#queue = null;
+    queue.forEach((action) => this.#inTurn(action));
   }
 
   /** @param {() => void} action */

@@ -36,10 +36,10 @@ export class UnknownTagError extends DecodeError {}
 export class RefusedError extends MadangError {
   /**
    * @param {number} number as in the table of error codes
+   * @param {string} code its name
    * @param {string} message for people
    */
-  constructor(number, message) {
-    const code = ERROR_CODES[Math.floor(number / 100)]?.split(' ')[number % 100] ?? 'unknown';
+  constructor(number, code, message) {
     super(code, message || code);
     /** The number on the wire. */
     this.number = number;
@@ -98,56 +98,10 @@ export class DroppedError extends MadangError {}
 export class LimitError extends MadangError {}
 
 /** No answer came in time (`timeout`). The room may have dealt with it all the same. */
-export class TimeoutError extends MadangError {
-  /** @param {number} ms */
-  constructor(ms) {
-    super('timeout', `no answer came within ${ms} ms`);
-  }
-}
-
-/** The names of error codes, by their hundreds and in their order. @type {Record<number, string>} */
-const ERROR_CODES = {
-  1: 'invalid no_such_room room_exists wrong_kind not_a_member no_such_member unknown_request no_match already_joined unknown_type stale_cseq refused no_state',
-  2: 'room_full too_many_rooms server_full draining busy',
-  3: 'forbidden bad_token banned',
-  5: 'internal room_failed',
-};
+export class TimeoutError extends MadangError {}
 
 /**
  * After these close codes the client does not come back. One that is not listed is a lost connection, also
- * when only a newer server can have meant it. Those that a program or its user can do something about have
- * words; for the rest what the server says is more than enough.
- *
- * @type {Record<number, string>}
+ * when only a newer server can have meant it.
  */
-const TERMINAL = {
-  1000: '',
-  1002: '',
-  1007: '',
-  1009: 'A message was larger than the limit.',
-  4001: 'The credential was missing or refused.',
-  4003: '',
-  4004: '',
-  4005: 'Client and server share no protocol version.',
-  4006: '',
-  4009: 'The session was resumed on another connection.',
-  4012: 'The client was removed.',
-  4014: '',
-  4015: '',
-};
-
-/**
- * What to do about a close.
- *
- * @param {number} number
- * @param {string} reason as the server gives it: the code's name, and behind a colon what was wrong
- * @returns {{ name: string, resumable: boolean, meaning: string }}
- */
-export function closeRule(number, reason) {
-  const meaning = TERMINAL[number];
-  return {
-    name: reason.split(':')[0] || 'lost',
-    resumable: meaning === undefined,
-    meaning: [meaning, reason].filter(Boolean).join(' ') || `closed with ${number}`,
-  };
-}
+export const TERMINAL_CODES = [1000, 1002, 1007, 1009, 4001, 4003, 4004, 4005, 4006, 4009, 4012, 4014, 4015];

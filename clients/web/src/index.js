@@ -16,7 +16,7 @@
 /** @typedef {import('./cells.js').Schema} Schema */
 /** @typedef {import('./emitter.js').ListenOptions} ListenOptions */
 /** @typedef {import('./emitter.js').Off} Off */
-/** @typedef {import('./tickets.js').StorageLike} StorageLike */
+/** @typedef {import('./joins.js').StorageLike} StorageLike */
 /** @typedef {import('./types.js').ClientEvents} ClientEvents */
 /** @typedef {import('./types.js').ClientOptions} ClientOptions */
 /** @typedef {import('./types.js').Drop} Drop */

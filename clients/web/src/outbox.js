@@ -13,6 +13,8 @@ import { DroppedError, LeftError, LimitError, OutcomeUnknownError } from './erro
 
 /** @typedef {import('./codec.js').ClientMessage} ClientMessage */
 /** @typedef {import('./codec.js').ServerMessage} ServerMessage */
+/** @typedef {import('./codec.js').Limits} Limits */
+/** @typedef {import('./types.js').ClientOptions} ClientOptions */
 /** @typedef {import('./types.js').Receipt} Receipt */
 
 /**
@@ -22,10 +24,8 @@ import { DroppedError, LeftError, LimitError, OutcomeUnknownError } from './erro
  * @property {(message: ClientMessage) => Uint8Array} encode
  * @property {(encoded: Uint8Array) => void} post sends it
  * @property {() => boolean} congested whether the connection has more than it can take for now
- * @property {() => number} messageBytesMax
- * @property {number} pendingMax most unanswered sendings of a room
- * @property {number} queueMax most sendings of a room that wait for a connection
- * @property {number} queueBytesMax and their bytes
+ * @property {Limits | null} limits
+ * @property {ClientOptions} options
  */
 
 /**
@@ -105,7 +105,8 @@ export class Outbox {
       }
       const waiting = [...this.#pending.values()].filter(({ sent }) => !sent);
       const bytes = waiting.reduce((sum, it) => sum + it.bytes, encoded.length);
-      if (waiting.length >= this.#wire.queueMax || bytes > this.#wire.queueBytesMax) {
+      const { queueMax = 100, queueBytesMax = 2 ** 20 } = this.#wire.options;
+      if (waiting.length >= queueMax || bytes > queueBytesMax) {
         return unsent(queueFull(waiting.length));
       }
     }
@@ -175,7 +176,7 @@ export class Outbox {
     this.#reject(({ cseq, kind }) => kind === 'volatile' && cseq > appliedCseq, new DroppedError('dropped', 'not connected'));
     this.#pending.forEach((entry) => entry.cseq > appliedCseq && this.#sendEntry(entry));
     // Answers are not in the log, so a request that was dealt with is simply asked anew.
-    for (const entry of this.#takeAll(({ cseq, kind }) => kind === 'request' && cseq <= appliedCseq)) {
+    for (const entry of this.takeAll(({ cseq, kind }) => kind === 'request' && cseq <= appliedCseq)) {
       this.#askAnew(entry);
     }
     this.flushLatest();
@@ -187,21 +188,8 @@ export class Outbox {
    * @param {number} appliedCseq
    */
   settle(appliedCseq) {
-    for (const entry of this.#takeAll(({ cseq }) => cseq <= appliedCseq)) {
+    for (const entry of this.takeAll(({ cseq }) => cseq <= appliedCseq)) {
       settleRepeated(entry, { seq: null, repeated: true });
-    }
-  }
-
-  /**
-   * A room with rules has dealt with everything sent up to here, and what it refused was said.
-   *
-   * @param {{ cseq: number, tick: number }} ack
-   */
-  covered({ cseq, tick }) {
-    const isCovered = (/** @type {Entry} */ entry) =>
-      entry.cseq <= cseq && (entry.kind === 'publish' || entry.kind === 'volatile');
-    for (const entry of this.#takeAll(isCovered)) {
-      entry.resolve({ seq: null, repeated: false, tick });
     }
   }
 
@@ -265,7 +253,7 @@ export class Outbox {
    *
    * @param {(entry: Entry) => boolean} test
    */
-  #takeAll(test) {
+  takeAll(test) {
     const taken = [...this.#pending.values()].filter(test);
     taken.forEach(({ cseq }) => this.#pending.delete(cseq));
     return taken;
@@ -276,7 +264,7 @@ export class Outbox {
    * @param {Error} error
    */
   #reject(test, error) {
-    this.#takeAll(test).forEach(({ reject }) => reject(error));
+    this.takeAll(test).forEach(({ reject }) => reject(error));
   }
 
   /**
@@ -289,11 +277,12 @@ export class Outbox {
     if (this.channel === null) {
       return new LeftError('left');
     }
-    if (this.#pending.size >= this.#wire.pendingMax) {
+    const { limits, options } = this.#wire;
+    if (this.#pending.size >= (options.pendingMax ?? 1_000)) {
       return queueFull(this.#pending.size);
     }
     const encoded = this.#wire.encode(build(this.#head(this.cseq + 1)));
-    return encoded.length + 9 > this.#wire.messageBytesMax()
+    return encoded.length + 9 > (limits?.message_bytes_max ?? Infinity)
       ? new LimitError('too_large', `${encoded.length} bytes are more than the server takes`)
       : encoded;
   }

@@ -8,14 +8,12 @@
  */
 
 import { Backoff } from './backoff.js';
-import { LeftError, RefusedError, SessionGoneError } from './errors.js';
-import { REFUSED_FOR_NOW } from './joining.js';
+import { LeftError, SessionGoneError } from './errors.js';
 
 /** @typedef {import('./codec.js').Joined} Joined */
 /** @typedef {import('./codec.js').LeaveReason} LeaveReason */
-/** @typedef {import('./room.js').Link} Link */
+/** @typedef {import('./client.js').Client} Client */
 /** @typedef {import('./room.js').Room} Room */
-/** @typedef {import('./tickets.js').Ticket} Ticket */
 /** @typedef {import('./types.js').Leave} Leave */
 
 /**
@@ -33,43 +31,38 @@ import { REFUSED_FOR_NOW } from './joining.js';
 
 /** The rooms of one client. */
 export class Places {
-  #link;
+  #client;
   /** Entered, or offered to be taken up. @type {Map<number, Place>} */
-  #entered = new Map();
+  entered = new Map();
   /** To be entered, by the `ref` of the join. @type {Map<number, Place>} */
-  #joins = new Map();
+  joins = new Map();
 
-  /** Memberships of an earlier page that may be taken up. @type {Ticket[]} */
-  tickets = [];
+  /**
+   * The highest number that was used in a room that has ended. Who enters it again goes on above: what was on
+   * its way when the room ended may be heard in the new membership, and a number that is used twice is not
+   * heard at all. One mark serves for all rooms, as numbers may be left out.
+   */
+  cseq = 0;
 
-  /** @param {Link} link */
-  constructor(link) {
-    this.#link = link;
+  /** @param {Client} client */
+  constructor(client) {
+    this.#client = client;
   }
 
   /** The rooms this client is in. */
   get rooms() {
-    return [...this.#entered.values()].map(({ room }) => room);
+    return [...this.entered.values()].map(({ room }) => room);
   }
 
   /** @param {number} channel */
   room(channel) {
-    return this.#entered.get(channel)?.room;
+    return this.entered.get(channel)?.room;
   }
 
   /** How far each room was seen that is to be taken up again, for a hello. */
   positions() {
-    for (const [ref, place] of this.#joins) {
-      const ticket = place.first && this.tickets.find(({ name }) => name === place.room.target);
-      if (ticket && !this.#entered.has(ticket.channel)) {
-        place.room.restore(ticket);
-        this.#joins.delete(ref);
-        this.#entered.set(ticket.channel, place);
-      }
-    }
-    this.tickets = [];
     const rooms = [];
-    for (const [channel, { room, left }] of this.#entered) {
+    for (const [channel, { room, left }] of this.entered) {
       const position = room.position;
       if (position && !left) {
         rooms.push({ channel, ...position });
@@ -87,9 +80,9 @@ export class Places {
   enter(room, onlyResumed, signal) {
     return new Promise((resolve, reject) => {
       /** @type {Place} */
-      const place = { room, first: true, onlyResumed, backoff: new Backoff(this.#link.random), resolve, reject, left: null };
+      const place = { room, first: true, onlyResumed, backoff: new Backoff(this.#client.random), resolve, reject, left: null };
       signal?.addEventListener('abort', () => this.#giveUp(place, signal.reason), { once: true });
-      this.#join(place);
+      this.ask(this.wait(place));
     });
   }
 
@@ -98,13 +91,13 @@ export class Places {
    * @returns {Promise<void>}
    */
   leave(room) {
-    const found = [...this.#entered].find(([, { room: it }]) => it === room);
+    const found = [...this.entered].find(([, { room: it }]) => it === room);
     if (!found || found[1].left) {
       return Promise.resolve();
     }
     return new Promise((resolve) => {
       found[1].left = resolve;
-      if (this.#link.isOpen()) {
+      if (this.#client.isOpen) {
         this.#leave(found[0]);
       }
     });
@@ -112,7 +105,7 @@ export class Places {
 
   /** @param {boolean} resumed whether the session was taken up again; if not, every room is entered anew, and told so when it is */
   welcomed(resumed) {
-    for (const [channel, place] of [...this.#entered]) {
+    for (const [channel, place] of [...this.entered]) {
       if (place.left) {
         // It was not asked for, or is gone with the old session.
         this.#end(channel, place, 'left');
@@ -120,15 +113,15 @@ export class Places {
         this.#forget(channel, place);
       }
     }
-    for (const ref of this.#joins.keys()) {
-      this.#ask(ref);
+    for (const ref of this.joins.keys()) {
+      this.ask(ref);
     }
   }
 
   /** @param {Joined} joined */
   joined(joined) {
     const { ref, channel } = joined;
-    const place = ref === null ? this.#entered.get(channel) : this.#joins.get(ref);
+    const place = ref === null ? this.entered.get(channel) : this.joins.get(ref);
     if (!place) {
       if (ref !== null) {
         // Given up before it was entered.
@@ -138,14 +131,14 @@ export class Places {
     }
     const { room, first, resolve } = place;
     if (ref !== null) {
-      this.#joins.delete(ref);
-      this.#entered.set(channel, place);
+      this.joins.delete(ref);
+      this.entered.set(channel, place);
     }
     if (first) {
       // The room's past is behind this message, likely in the same batch, and the application
       // can only listen once its `await` has come back.
       room.hold();
-      this.#link.due.start(`release ${channel}`, 0, () => room.release());
+      this.#client.due.start(`release ${channel}`, 0, () => room.release());
     }
     room.enter(joined, { first, resumed: ref === null });
     place.first = false;
@@ -159,36 +152,15 @@ export class Places {
    * @param {LeaveReason} reason
    */
   left(channel, reason) {
-    const place = this.#entered.get(channel);
+    const place = this.entered.get(channel);
     if (!place) {
       return;
     }
     if ((reason === 'lost' || place.first) && !place.left) {
-      this.#ask(this.#forget(channel, place));
+      this.ask(this.#forget(channel, place));
     } else {
       this.#end(channel, place, reason);
     }
-  }
-
-  /**
-   * A join was refused.
-   *
-   * @param {number} ref
-   * @param {RefusedError} error
-   */
-  refused(ref, error) {
-    const place = this.#joins.get(ref);
-    if (!place || error.code === 'draining') {
-      return; // When it drains the join stays, and goes to the server that this one is replaced by.
-    }
-    this.#joins.delete(ref);
-    if (place.first || !REFUSED_FOR_NOW.includes(error.code)) {
-      place.reject(error);
-      return;
-    }
-    // A room that was entered before is worth waiting for.
-    const next = this.#await(place);
-    this.#link.due.start(`join ${next}`, place.backoff.next(), () => this.#ask(next));
   }
 
   /**
@@ -199,9 +171,9 @@ export class Places {
    * @param {() => void} said tells that it is, before the rooms do
    */
   close(error, reason, said) {
-    const [entered, joins] = [[...this.#entered.values()], [...this.#joins.values()]];
-    this.#entered.clear();
-    this.#joins.clear();
+    const [entered, joins] = [[...this.entered.values()], [...this.joins.values()]];
+    this.entered.clear();
+    this.joins.clear();
     said();
     for (const place of entered) {
       finish(place, { reason, error });
@@ -211,35 +183,27 @@ export class Places {
     }
   }
 
-  /** @param {Place} place */
-  #join(place) {
-    const ref = this.#await(place);
-    if (this.#link.isOpen()) {
-      this.#ask(ref);
-    }
-  }
-
   /**
    * @param {Place} place
    * @returns {number} the `ref` of its join
    */
-  #await(place) {
-    const ref = this.#link.nextRef();
-    this.#joins.set(ref, place);
+  wait(place) {
+    const ref = ++this.#client.refs;
+    this.joins.set(ref, place);
     return ref;
   }
 
-  /** @param {number} ref of a join, if it still is one */
-  #ask(ref) {
-    const place = this.#joins.get(ref);
-    if (place) {
-      this.#link.send(place.room.joinMessage(ref));
+  /** @param {number} ref of a join, if it still is one; without a connection the next welcome has it asked for */
+  ask(ref) {
+    const place = this.joins.get(ref);
+    if (place && this.#client.isOpen) {
+      this.#client.say(place.room.joinMessage(ref));
     }
   }
 
   /** @param {number} channel */
   #leave(channel) {
-    this.#link.send({ tag: 'leave', body: { channel } });
+    this.#client.say({ tag: 'leave', body: { channel } });
   }
 
   /**
@@ -250,13 +214,13 @@ export class Places {
    * @returns {number} the `ref` of the join, 0 if there is none
    */
   #forget(channel, place) {
-    this.#entered.delete(channel);
+    this.entered.delete(channel);
     place.room.forgetSession();
     if (place.onlyResumed) {
       place.reject(new SessionGoneError());
       return 0;
     }
-    return this.#await(place);
+    return this.wait(place);
   }
 
   /**
@@ -265,7 +229,8 @@ export class Places {
    * @param {LeaveReason} reason
    */
   #end(channel, place, reason) {
-    this.#entered.delete(channel);
+    this.entered.delete(channel);
+    this.cseq = Math.max(this.cseq, place.room.outbox.cseq);
     finish(place, { reason });
   }
 
@@ -277,9 +242,9 @@ export class Places {
    */
   #giveUp(place, error) {
     if (place.first) {
-      for (const [ref, it] of this.#joins) {
+      for (const [ref, it] of this.joins) {
         if (it === place) {
-          this.#joins.delete(ref);
+          this.joins.delete(ref);
         }
       }
       void this.leave(place.room);

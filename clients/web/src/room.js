@@ -8,18 +8,17 @@
 
 import { Emitter } from './emitter.js';
 import { LeftError, MadangError, TimeoutError } from './errors.js';
-import { EXT_SCHEMA, joinMessage } from './joining.js';
 import { Outbox, unsent } from './outbox.js';
 import { Presence } from './presence.js';
-import { fromPayload, toPayload } from './values.js';
+import { fromPayload, toAttributes, toPayload } from './values.js';
 
+/** @typedef {import('./client.js').Client} Client */
 /** @typedef {import('./codec.js').ClientMessage} ClientMessage */
 /** @typedef {import('./codec.js').ServerMessage} ServerMessage */
 /** @typedef {import('./codec.js').Joined} Joined */
 /** @typedef {import('./emitter.js').ListenOptions} ListenOptions */
 /** @typedef {import('./emitter.js').Off} Off */
 /** @typedef {import('./errors.js').RefusedError} RefusedError */
-/** @typedef {import('./outbox.js').Wire} Wire */
 /** @typedef {import('./roomstate.js').RoomState} RoomState */
 /** @typedef {import('./types.js').Member} Member */
 /** @typedef {import('./types.js').Origin} Origin */
@@ -38,53 +37,34 @@ import { fromPayload, toPayload } from './values.js';
 /** @template T @typedef {import('./outbox.js').Sending<T>} Sending */
 
 /**
- * What a room, and every other part of a client, needs of it.
+ * What a join says beyond a room's name, as it is on the wire.
  *
- * @typedef {Wire & {
- *   send: (message: ClientMessage) => void,
- *   isOpen: () => boolean,
- *   nextRef: () => number,
- *   random: () => number,
- *   due: import('./due.js').Due,
- *   silent: () => void,
- *   leave: (room: Room) => Promise<void>,
- *   stats: (rooms: Room[]) => Promise<RoomStats>,
- *   ticket: (room: Room) => string | null,
- *   report: (error: Error) => void,
- *   timers: import('./types.js').Timers,
- *   state: StatePlugin | undefined,
- * }} Link
+ * @typedef {object} Making
+ * @property {{ match: import('./codec.js').Match } | undefined} [match]
+ * @property {Partial<import('./codec.js').Create>} [create]
+ * @property {[number, Uint8Array][]} [ext]
  */
 
-const REQUEST_TIMEOUT_MS = 10_000;
 /** Messages that `history` keeps unless the join says otherwise. */
 const HISTORY_MAX = 1_000;
 
 /** A room this client is in, was in, or is entering. */
 export class Room {
-  #link;
+  #client;
+  #making;
   /** @type {Joined | null} */
   #joined = null;
-  #epoch = '';
   /** By the type's name, and `message` and `*`. @type {Emitter<Record<string, RoomMessage>>} */
   #messages = new Emitter();
-  /** @type {Emitter<{ drop: Drop, recover: Recovery, leave: Leave, gap: Gap, refuse: RefusedError }>} */
-  #life = new Emitter();
   /** @type {string[]} */
   #types = [];
-  /** @type {Map<string, number>} */
-  #typeIds = new Map();
-  /** Logged messages of the replay still to come. */
-  #replayLeft = 0;
   #replaySeq = 0;
   /** @type {Origin} */
   #replayOrigin = 'history';
-  /** What came before the application could listen. @type {ServerMessage[] | null} */
+  /** What is to be done once the application can listen. @type {(() => void)[] | null} */
   #held = null;
-  /** Member ids this client has had in this epoch. @type {Set<number>} */
-  #ownIds = new Set();
-  /** Why the room's rules failed, if they did. @type {RefusedError | null} */
-  #failure = null;
+  /** Of its state, where it has rules. @type {Uint8Array | undefined} */
+  #schema;
   #isDropped = false;
 
   /** The room's name, its id; for a match it is known once joined. */
@@ -99,6 +79,16 @@ export class Room {
   state = null;
   /** The newest logged messages, as many as the join asked for by `history` or `keep`; oldest first. @type {RoomMessage[]} */
   history = [];
+  /** Member ids this client has had in this epoch. @internal @type {Set<number>} */
+  ownIds = new Set();
+  /** Logged messages of the replay still to come. @internal */
+  replayLeft = 0;
+  /** What happens to it. @internal @type {Emitter<{ drop: Drop, recover: Recovery, leave: Leave, gap: Gap, refuse: RefusedError }>} */
+  life = new Emitter();
+  /** Why its rules failed, if they did. @internal @type {RefusedError | null} */
+  failure = null;
+  /** What its seqs are of; empty before it is entered. @internal */
+  epoch = '';
   /** The highest seq seen. */
   seq = 0;
   /** What was asked for. @type {Target} */
@@ -120,14 +110,16 @@ export class Room {
    * @internal
    * @param {Target} target
    * @param {JoinOptions} options
-   * @param {Link} link
+   * @param {Client} client
+   * @param {Making} [making]
    */
-  constructor(target, options, link) {
+  constructor(target, options, client, making = {}) {
     this.target = target;
     this.id = typeof target === 'string' ? target : '';
     this.options = options;
-    this.#link = link;
-    this.outbox = new Outbox(link);
+    this.#client = client;
+    this.#making = making;
+    this.outbox = new Outbox(client);
     this.presence = new Presence(this.outbox, options.attributes);
   }
 
@@ -154,7 +146,10 @@ export class Room {
    * read it when you put it away.
    */
   get ticket() {
-    return this.#link.ticket(this);
+    const { resumeKey } = this.#client;
+    const { channel, cseq } = this.outbox;
+    // In the form that `readTicket` reads.
+    return resumeKey && this.epoch && channel !== null ? [resumeKey, channel, this.epoch, this.seq, cseq, this.id].join('.') : null;
   }
 
   /**
@@ -183,7 +178,7 @@ export class Room {
       return this.outbox.sendLatest(build, key);
     }
     return deliveryClass === 'volatile'
-      ? this.outbox.sendVolatile(build, this.#hasRules)
+      ? this.outbox.sendVolatile(build, !!this.#schema)
       : this.outbox.send('publish', build, options);
   }
 
@@ -195,20 +190,16 @@ export class Room {
    * @param {RequestOptions} [options]
    * @returns {Promise<any>}
    */
-  request(type, payload = null, { timeoutMs = REQUEST_TIMEOUT_MS, signal, queue } = {}) {
-    if (signal?.aborted) {
-      return unsent(signal.reason);
+  request(type, payload = null, options = {}) {
+    if (options.signal?.aborted) {
+      return unsent(options.signal.reason);
     }
-    const sending = this.outbox.send('request', this.#build('request', type, payload), { queue });
-    const { timers } = this.#link;
-    const timer = timers.setTimeout(() => this.outbox.giveUp(sending, new TimeoutError(timeoutMs)), timeoutMs);
-    const abort = () => this.outbox.giveUp(sending, signal?.reason);
-    signal?.addEventListener('abort', abort);
-    const answered = () => {
-      timers.clearTimeout(timer);
-      signal?.removeEventListener('abort', abort);
-    };
-    sending.then(answered, answered);
+    const sending = this.outbox.send('request', this.#build('request', type, payload), { queue: options.queue });
+    import('./asking.js').then(
+      ({ bound }) => bound(this.outbox, sending, options, this.#client.timers, TimeoutError),
+      // Better none than one without an end.
+      (error) => this.outbox.giveUp(sending, error),
+    );
     return sending;
   }
 
@@ -232,7 +223,7 @@ export class Room {
    * @param {ListenOptions} [options]
    */
   onDrop(listener, options) {
-    return this.#life.on('drop', listener, options);
+    return this.life.on('drop', listener, options);
   }
 
   /**
@@ -242,7 +233,7 @@ export class Room {
    * @param {ListenOptions} [options]
    */
   onRecover(listener, options) {
-    return this.#life.on('recover', listener, options);
+    return this.life.on('recover', listener, options);
   }
 
   /**
@@ -252,7 +243,7 @@ export class Room {
    * @param {ListenOptions} [options]
    */
   onLeave(listener, options) {
-    return this.#life.on('leave', listener, options);
+    return this.life.on('leave', listener, options);
   }
 
   /**
@@ -262,7 +253,7 @@ export class Room {
    * @param {ListenOptions} [options]
    */
   onGap(listener, options) {
-    return this.#life.on('gap', listener, options);
+    return this.life.on('gap', listener, options);
   }
 
   /**
@@ -272,17 +263,17 @@ export class Room {
    * @param {ListenOptions} [options]
    */
   onRefuse(listener, options) {
-    return this.#life.on('refuse', listener, options);
+    return this.life.on('refuse', listener, options);
   }
 
   /** Leaves the room. The promise is fulfilled once the server has said so. */
   leave() {
-    return this.#link.leave(this);
+    return this.#client.places.leave(this);
   }
 
   /** What was sent, dropped and conflated, the round trip and the clock. */
   stats() {
-    return this.#link.stats([this]);
+    return this.#client.askStats([this]);
   }
 
   // --- What follows is for the client, not for applications. ---
@@ -293,7 +284,7 @@ export class Room {
    * @internal
    */
   get position() {
-    return this.#epoch ? { epoch: this.#epoch, seq: this.seq } : null;
+    return this.epoch ? { epoch: this.epoch, seq: this.seq } : null;
   }
 
   /**
@@ -304,25 +295,21 @@ export class Room {
    * @returns {ClientMessage}
    */
   joinMessage(ref) {
-    return joinMessage(ref, this.target, this.options, {
-      name: this.id,
-      entered: !!this.#joined,
-      since: this.position,
-      attributes: this.presence.attributes,
+    const { echo = true, history = 0, mode } = this.options;
+    const { match, create, ext } = this.#making;
+    return /** @type {any} */ ({
+      tag: 'join',
+      body: {
+        ref,
+        target: this.id ? { name: this.id } : match,
+        // Whoever asked to create the room has done so: the second time it must only be entered.
+        mode: mode === 'create' && this.#joined ? 'either' : mode,
+        options: { attributes: toAttributes(this.presence.attributes), echo, create },
+        since: this.position,
+        history,
+        ext,
+      },
     });
-  }
-
-  /**
-   * Takes up a room that an earlier page of this session was in. This one has shown nothing yet, so
-   * it asks for as much of the past as a join would.
-   *
-   * @internal
-   * @param {{ epoch: string, seq: number, cseq: number }} saved
-   */
-  restore({ epoch, seq, cseq }) {
-    this.#epoch = epoch;
-    this.seq = Math.max(0, seq - (this.options.history ?? 0));
-    this.outbox.cseq = cseq;
   }
 
   /**
@@ -342,7 +329,7 @@ export class Room {
   release() {
     const held = this.#held;
     this.#held = null;
-    held?.forEach((message) => this.handle(message));
+    held?.forEach((action) => this.inTurn(action));
     this.state?.endBatch();
   }
 
@@ -366,7 +353,7 @@ export class Room {
     this.release();
     this.state?.suspend();
     this.outbox.live = false;
-    this.#replayLeft = 0;
+    this.replayLeft = 0;
   }
 
   /**
@@ -376,7 +363,7 @@ export class Room {
   dropped(drop) {
     if (!this.#isDropped) {
       this.#isDropped = true;
-      this.#life.emit('drop', drop);
+      this.life.emit('drop', drop);
     }
   }
 
@@ -399,8 +386,8 @@ export class Room {
    * @param {{ first: boolean, resumed: boolean }} how
    */
   enter(joined, { first, resumed }) {
-    if (joined.epoch !== this.#epoch) {
-      this.#newEpoch(joined.epoch);
+    if (joined.epoch !== this.epoch) {
+      this.newEpoch(joined.epoch);
     }
     this.#joined = joined;
     this.id = joined.name;
@@ -408,14 +395,15 @@ export class Room {
     this.capacity = joined.capacity;
     this.labels = Object.fromEntries(joined.labels);
     this.#isDropped = false;
-    this.#ownIds.add(joined.member);
+    this.ownIds.add(joined.member);
     this.outbox.channel = joined.channel;
-    this.outbox.cseq = Math.max(this.outbox.cseq, joined.applied_cseq);
+    this.outbox.cseq = Math.max(this.outbox.cseq, joined.applied_cseq, this.#client.places.cseq);
     this.#types = [];
-    this.#typeIds.clear();
     this.#learnTypes(0, joined.types);
-    this.#beginState(joined);
-    this.#replayLeft = joined.replay;
+    this.#schema = schemaOf(joined);
+    const { rules } = this.#client;
+    this.state = this.#schema && rules ? rules.openState(this.#client, this, this.#schema, joined.applied_cseq, MadangError) : null;
+    this.replayLeft = joined.replay;
     this.#replaySeq = joined.seq;
     this.#replayOrigin = first ? 'history' : 'missed';
     this.outbox.live = true;
@@ -423,12 +411,26 @@ export class Room {
     // and the room takes the lower ones only before those.
     this.outbox.sendAgain(joined.applied_cseq);
     if (!first) {
-      this.#life.emit('recover', { recovered: joined.recovered, resumed, replay: joined.replay });
+      this.life.emit('recover', { recovered: joined.recovered, resumed, replay: joined.replay });
     }
     this.presence.fill(joined);
     if (joined.replay === 0) {
       this.#endReplay();
     }
+  }
+
+  /**
+   * Does what a message of the server about this room asks for.
+   *
+   * @internal
+   * @param {() => void} action
+   */
+  inTurn(action) {
+    if (this.#held) {
+      this.#held.push(action);
+    } else if (this.outbox.live) {
+      action();
+    } // What comes before the room was found again is part of what comes after.
   }
 
   /**
@@ -438,13 +440,11 @@ export class Room {
    * @param {ServerMessage} message
    */
   handle(message) {
-    if (this.#held) {
-      this.#held.push(message);
-      return;
-    }
-    if (!this.outbox.live) {
-      return; // What comes before the room was found again is part of what comes after.
-    }
+    this.inTurn(() => this.#handle(message));
+  }
+
+  /** @param {ServerMessage} message */
+  #handle(message) {
     const { tag, body } = message;
     switch (tag) {
       case 'message':
@@ -457,56 +457,22 @@ export class Room {
       case 'presence':
         this.#onPresence(body);
         break;
-      case 'presence_count':
-        this.presence.counted(body.count);
-        break;
       case 'ack':
         this.outbox.ack(body);
         break;
       case 'reply':
         this.outbox.take(body.cseq)?.resolve(fromPayload(body.payload).payload);
         break;
-      case 'gap':
-        this.seq = Math.max(this.seq, body.to_seq);
-        this.#life.emit('gap', { fromSeq: body.from_seq, toSeq: body.to_seq });
-        break;
-      case 'moved': {
-        const { id } = this.me;
-        this.#newEpoch(body.epoch);
-        this.#ownIds.add(id);
-        this.#replayLeft = 0;
-        this.state?.begin(null, 0);
-        this.#life.emit('recover', { recovered: false, resumed: true, replay: 0 });
-        break;
-      }
       case 'types':
         this.#learnTypes(body.first, body.names);
         break;
       default:
         if (tag === 'input_ack') {
-          this.outbox.covered(body);
+          this.#client.rules?.covered(this.outbox, body);
         }
         this.state?.handle(message);
         break;
     }
-  }
-
-  /**
-   * The server refused what was sent under this number.
-   *
-   * @internal
-   * @param {number} cseq
-   * @param {RefusedError} error
-   */
-  refuse(cseq, error) {
-    const entry = this.outbox.take(cseq);
-    if (error.code === 'room_failed') {
-      this.#failure = error; // What follows is that everybody is out.
-    }
-    if (!entry) {
-      this.#life.emit('refuse', error);
-    }
-    entry?.reject(error);
   }
 
   /**
@@ -518,45 +484,23 @@ export class Room {
   end(leave) {
     this.suspend();
     this.#joined = null;
-    const error = leave.error ?? (leave.reason === 'failed' ? this.#failure : null) ?? new LeftError(leave.reason);
+    const error = leave.error ?? this.failure ?? new LeftError(leave.reason);
     this.outbox.end(error);
-    this.#life.emit('leave', { ...leave, error });
+    this.life.emit('leave', { ...leave, error });
   }
 
   /**
    * Numbers of before mean nothing any more.
    *
+   * @internal
    * @param {string} epoch
    */
-  #newEpoch(epoch) {
-    this.#epoch = epoch;
+  newEpoch(epoch) {
+    this.epoch = epoch;
     this.seq = 0;
-    this.#ownIds.clear();
+    this.ownIds.clear();
     this.outbox.giveUpSent();
     this.outbox.dropEdits();
-  }
-
-  get #hasRules() {
-    return !!this.#joined?.ext.some(([number]) => number === EXT_SCHEMA);
-  }
-
-  /** @param {Joined} joined */
-  #beginState({ ext, applied_cseq: appliedCseq }) {
-    const schema = ext.find(([number]) => number === EXT_SCHEMA)?.[1];
-    const { state, report } = this.#link;
-    const old = this.state;
-    // The rest of the room is usable all the same.
-    this.state = null;
-    if (schema) {
-      try {
-        if (!state) {
-          throw new MadangError('no_plugin', 'the room has a state: new Client(url, { state })');
-        }
-        this.state = state.open(old, schema, appliedCseq, { wire: this.#link, outbox: this.outbox });
-      } catch (error) {
-        report(/** @type {Error} */ (error));
-      }
-    }
   }
 
   /**
@@ -568,7 +512,10 @@ export class Room {
    */
   #build(tag, type, payload, more) {
     const wire = toPayload(payload);
-    return (head) => /** @type {ClientMessage} */ ({ tag, body: { ...head, ...more, type: this.#typeIds.get(type) ?? type, payload: wire } });
+    return (head) => {
+      const number = this.#types.indexOf(type);
+      return /** @type {ClientMessage} */ ({ tag, body: { ...head, ...more, type: number < 0 ? type : number, payload: wire } });
+    };
   }
 
   /**
@@ -578,34 +525,24 @@ export class Room {
   #learnTypes(first, names) {
     names.forEach((name, index) => {
       this.#types[first + index] = name;
-      this.#typeIds.set(name, first + index);
     });
   }
 
   /**
-   * Notes a logged message's number.
+   * Deals with a logged message, unless it was seen before, and counts it if it is of the replay.
    *
    * @param {number} seq
-   * @returns {Origin | null} null for one that was seen before
+   * @param {(origin: Origin) => void} deal
    */
-  #log(seq) {
-    const inReplay = this.#replayLeft > 0 && seq <= this.#replaySeq;
+  #log(seq, deal) {
     if (seq <= this.seq) {
-      return null;
+      return;
     }
     this.seq = seq;
-    return inReplay ? this.#replayOrigin : 'live';
-  }
-
-  /**
-   * Counts a logged message of the replay, after it was dealt with.
-   *
-   * @param {number} seq
-   */
-  #logged(seq) {
-    if (this.#replayLeft > 0) {
-      this.#replayLeft = seq >= this.#replaySeq ? 0 : this.#replayLeft - 1;
-      if (this.#replayLeft === 0) {
+    deal(this.replayLeft > 0 && seq <= this.#replaySeq ? this.#replayOrigin : 'live');
+    if (this.replayLeft > 0) {
+      this.replayLeft = seq >= this.#replaySeq ? 0 : this.replayLeft - 1;
+      if (this.replayLeft === 0) {
         this.#endReplay();
       }
     }
@@ -637,7 +574,7 @@ export class Room {
       from,
       member: this.presence.members.get(from),
       direct: false,
-      mine: this.#ownIds.has(from),
+      mine: this.ownIds.has(from),
       local: undefined,
       origin: 'live',
     };
@@ -659,30 +596,33 @@ export class Room {
    * @param {boolean} direct
    */
   #onMessage(body, direct) {
-    const origin = this.#log(body.seq);
-    if (origin) {
+    this.#log(body.seq, (origin) => {
+      const { member, epoch_at_ms: epochAtMs = 0 } = this.#joined ?? {};
       // Only the present member's numbers are this session's.
-      const entry = 'cseq' in body && body.from === this.#joined?.member ? this.outbox.take(body.cseq) : undefined;
-      const at = new Date((this.#joined?.epoch_at_ms ?? 0) + body.at);
-      const message = { ...this.#toMessage(body), seq: body.seq, at, direct, local: entry?.local, origin };
+      const entry = 'cseq' in body && body.from === member ? this.outbox.take(body.cseq) : undefined;
+      const message = { ...this.#toMessage(body), seq: body.seq, at: new Date(epochAtMs + body.at), direct, local: entry?.local, origin };
       this.history.push(message);
       const { history = 0, keep = Math.min(history, HISTORY_MAX) } = this.options;
       this.history.splice(0, this.history.length - keep);
       this.#say(message);
       entry?.resolve({ seq: body.seq, repeated: false });
-      this.#logged(body.seq);
-    }
+    });
   }
 
   /** @param {import('./codec.js').Presence} body */
   #onPresence({ seq, event }) {
-    const origin = this.#log(seq);
-    if (origin) {
+    this.#log(seq, (origin) => {
       if ('attributes' in event && event.attributes.id === this.#joined?.member) {
         this.outbox.take(event.attributes.cseq)?.resolve({ seq, repeated: false });
       }
       this.presence.handle(event, { seq, origin });
-      this.#logged(seq);
-    }
+    });
   }
 }
+
+/**
+ * The schema of the room's state, which rooms with rules have: extension 1.
+ *
+ * @param {Joined} joined
+ */
+export const schemaOf = ({ ext }) => ext.find(([number]) => number === 1)?.[1];

@@ -6,7 +6,7 @@
  * @module
  */
 
-import { DecodeError, UnknownTagError } from './errors.js';
+import { UnknownTagError } from './errors.js';
 
 /** @typedef {import('./wire.js').Reader} Reader */
 /** @typedef {import('./wire.js').Writer} Writer */
@@ -83,9 +83,7 @@ export function list(shape) {
     const length = u53(io, values?.length ?? 0);
     // Every item takes at least a byte, so a length beyond that is a lie: refused before any
     // memory is claimed for it.
-    if (length > io.left) {
-      throw new DecodeError('a message is too short');
-    }
+    io.need(length);
     return Array.from({ length }, (_, index) => shape(io, values?.[index]));
   };
 }
@@ -134,13 +132,25 @@ export function struct(fields) {
  */
 export function oneOf(variants) {
   const names = Object.keys(variants);
-  return (io, /** @type {any} */ value) => {
-    const given = value && names.indexOf(typeof value === 'string' ? value : Object.keys(value)[0]);
-    const name = names[u32(io, given)];
-    if (name === undefined) {
+  return choice(
+    names.map((name) => (variants[name] ? struct({ [name]: variants[name] }) : () => name)),
+    (value) => names.indexOf(typeof value === 'string' ? value : Object.keys(value)[0]),
+  );
+}
+
+/**
+ * One of several, told apart by the value itself.
+ *
+ * @param {Shape<any>[]} shapes by their tags
+ * @param {(value: any) => number} tagOf
+ * @returns {Shape<any>}
+ */
+export function choice(shapes, tagOf) {
+  return (io, value) => {
+    const shape = shapes[u32(io, value === undefined ? value : tagOf(value))];
+    if (!shape) {
       throw new UnknownTagError('not known');
     }
-    const shape = variants[name];
-    return /** @type {any} */ (shape ? { [name]: shape(io, value?.[name]) } : name);
+    return shape(io, value);
   };
 }

@@ -5,7 +5,7 @@
  */
 
 /** @typedef {import('./codec.js').LeaveReason} LeaveReason */
-/** @typedef {import('./stats.js').Counts} Counts */
+/** @typedef {import('./asking.js').Counts} Counts */
 /** @typedef {import('./codec.js').PresenceMode} PresenceMode */
 /** @typedef {import('./codec.js').Section} Section */
 /** @typedef {import('./errors.js').RefusedError} RefusedError */
@@ -13,7 +13,7 @@
 /** @typedef {import('./outbox.js').Wire} Wire */
 /** @typedef {import('./presence.js').Presence} Presence */
 /** @typedef {import('./roomstate.js').RoomState} RoomState */
-/** @typedef {import('./tickets.js').StorageLike} StorageLike */
+/** @typedef {import('./joins.js').StorageLike} StorageLike */
 /** @typedef {import('./values.js').Attributes} Attributes */
 /** @typedef {import('./cells.js').Schema} Schema */
 

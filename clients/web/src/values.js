@@ -22,11 +22,10 @@ export function toPayload(payload) {
   if (typeof payload === 'string') {
     return { text: payload };
   }
-  if (payload instanceof Uint8Array) {
-    // A copy: it may wait for its acknowledgement while the caller fills the array anew.
-    return { bytes: payload.slice() };
-  }
-  return payload instanceof ArrayBuffer ? { bytes: new Uint8Array(payload.slice(0)) } : { json: JSON.stringify(payload ?? null) };
+  return payload instanceof Uint8Array || payload instanceof ArrayBuffer
+    ? // A copy: it may wait for its acknowledgement while the caller fills the array anew.
+      { bytes: new Uint8Array(payload).slice() }
+    : { json: JSON.stringify(payload ?? null) };
 }
 
 /**

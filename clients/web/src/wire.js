@@ -8,11 +8,9 @@
 
 import { DecodeError } from './errors.js';
 
-const TWO_31 = 0x80000000;
-const TWO_32 = 0x100000000;
-
 /** The last byte that is a number itself; 1, 2 or 3 above it follow 2, 4 or 8 bytes. */
 const ONE_BYTE_MAX = 250;
+const NO_INTEGER = 'not an integer';
 
 const encoder = new TextEncoder();
 // A byte order mark is a character like any other here, so it must not be swallowed.
@@ -22,25 +20,21 @@ const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 export class Writer {
   #bytes = new Uint8Array(256);
   #view = new DataView(this.#bytes.buffer);
-  #length = 0;
 
   /** How many bytes were written. */
-  get length() {
-    return this.#length;
-  }
-
-  /** There is always room for more. */
-  left = Infinity;
-
+  length = 0;
   /** A copy of what was written. */
   finish() {
-    return this.#bytes.slice(0, this.#length);
+    return this.#bytes.slice(0, this.length);
   }
+
+  /** What is written takes what it takes. */
+  need() {}
 
   /** @param {number} value one byte */
   byte(value) {
     this.#reserve(1);
-    this.#bytes[this.#length++] = value;
+    this.#bytes[this.length++] = value;
   }
 
   /** @param {boolean} value */
@@ -66,14 +60,14 @@ export class Writer {
     if (!Number.isInteger(value) || value < 0 || value > most) {
       throw new RangeError(`not an integer from 0 to ${most}: ${value}`);
     }
-    this.#uint(value % TWO_32, Math.floor(value / TWO_32));
+    this.#uint(value);
   }
 
   /** @param {number} value a safe integer, zigzag */
   int(value) {
-    // By halves: twice the value may leave what a number holds exactly.
-    const half = value < 0 ? -value - 1 : value;
-    this.#uint((half % TWO_31) * 2 + Number(value < 0), Math.floor(half / TWO_31));
+    // Twice the value may be more than a number holds exactly.
+    const twice = BigInt(value) * 2n;
+    this.#uint(value < 0 ? -1n - twice : twice);
   }
 
   /** @param {number} value a finite double */
@@ -82,8 +76,8 @@ export class Writer {
       throw new RangeError('not a finite number');
     }
     this.#reserve(8);
-    this.#view.setFloat64(this.#length, value, true);
-    this.#length += 8;
+    this.#view.setFloat64(this.length, value, true);
+    this.length += 8;
   }
 
   /** @param {string} value its UTF-8 length, then the bytes */
@@ -95,40 +89,34 @@ export class Writer {
   bytes(value) {
     this.u53(value.length);
     this.#reserve(value.length);
-    this.#bytes.set(value, this.#length);
-    this.#length += value.length;
+    this.#bytes.set(value, this.length);
+    this.length += value.length;
   }
 
   /**
-   * @param {number} length how many bytes they make
+   * @param {number} _ how many bytes they make
    * @param {string} digits hexadecimal, as a server or `readTicket` gave them
    */
-  hex(length, digits) {
-    for (let at = 0; at < length * 2; at += 2) {
-      this.byte(parseInt(digits.slice(at, at + 2), 16));
-    }
+  hex(_, digits) {
+    digits.match(/../g)?.forEach((pair) => this.byte(parseInt(pair, 16)));
   }
 
-  /**
-   * @param {number} low 32 bits
-   * @param {number} high what is above them
-   */
-  #uint(low, high) {
-    const size = high > 0 ? 3 : low > 0xffff ? 2 : low > ONE_BYTE_MAX ? 1 : 0;
-    this.byte(size === 0 ? low : ONE_BYTE_MAX + size);
-    if (size > 0) {
+  /** @param {number | bigint} value */
+  #uint(value) {
+    const size = value > 0xffffffff ? 3 : value > 0xffff ? 2 : Number(value > ONE_BYTE_MAX);
+    this.byte(size ? ONE_BYTE_MAX + size : Number(value));
+    if (size) {
       // All eight bytes, little-endian: what is beyond the size is overwritten or cut off.
       this.#reserve(8);
-      this.#view.setUint32(this.#length, low, true);
-      this.#view.setUint32(this.#length + 4, high, true);
-      this.#length += 1 << size;
+      this.#view.setBigUint64(this.length, BigInt(value), true);
+      this.length += 1 << size;
     }
   }
 
   /** @param {number} more */
   #reserve(more) {
     const old = this.#bytes;
-    if (this.#length + more > old.length) {
+    if (this.length + more > old.length) {
       this.#bytes = new Uint8Array((old.length + more) * 2);
       this.#bytes.set(old);
       this.#view = new DataView(this.#bytes.buffer);
@@ -141,7 +129,6 @@ export class Reader {
   #bytes;
   #view;
   #at = 0;
-  #high = 0;
 
   /** @param {Uint8Array} bytes */
   constructor(bytes) {
@@ -152,6 +139,17 @@ export class Reader {
   /** How many bytes are left. */
   get left() {
     return this.#bytes.length - this.#at;
+  }
+
+  /**
+   * Refuses to go on with fewer bytes than that.
+   *
+   * @param {number} length
+   */
+  need(length) {
+    if (length > this.left) {
+      throw new DecodeError('a message is too short');
+    }
   }
 
   /** Refuses bytes left over behind a message. */
@@ -177,25 +175,23 @@ export class Reader {
 
   /** An unsigned integer of at most 16 bits. */
   u16() {
-    return this.#uint(1);
+    return Number(this.#uint(1));
   }
 
   /** An unsigned integer of at most 32 bits. */
   u32() {
-    return this.#uint(2);
+    return Number(this.#uint(2));
   }
 
   /** An unsigned integer of at most 53 bits. */
   u53() {
-    const low = this.#uint(3);
-    return this.#safe(this.#high * TWO_32 + low);
+    return safe(this.#uint(3));
   }
 
   /** A zigzag integer within 2^53 - 1. */
   int() {
-    const low = this.#uint(3);
-    const half = this.#high * TWO_31 + (low >>> 1);
-    return this.#safe(low % 2 === 0 ? half : -half - 1);
+    const zigzag = BigInt(this.#uint(3));
+    return safe((zigzag >> 1n) ^ -(zigzag & 1n));
   }
 
   /** A finite double. */
@@ -209,7 +205,7 @@ export class Reader {
 
   /** A string. */
   text() {
-    const bytes = this.#lengthAndBytes();
+    const bytes = this.#slice();
     try {
       return decoder.decode(bytes);
     } catch {
@@ -219,7 +215,7 @@ export class Reader {
 
   /** A byte string, copied out of the buffer. */
   bytes() {
-    return this.#lengthAndBytes().slice();
+    return this.#slice().slice();
   }
 
   /**
@@ -228,7 +224,7 @@ export class Reader {
    * @returns {Uint8Array}
    */
   slice() {
-    return this.#lengthAndBytes();
+    return this.#slice();
   }
 
   /**
@@ -237,53 +233,45 @@ export class Reader {
    * @param {number} length
    */
   hex(length) {
-    const start = this.#take(length);
-    return Array.from(this.#bytes.subarray(start, start + length), (it) => it.toString(16).padStart(2, '0')).join('');
+    return Array.from(this.#slice(length), (it) => (it + 256).toString(16).slice(1)).join('');
   }
 
-  #lengthAndBytes() {
-    const length = this.u53();
+  #slice(length = this.u53()) {
     const start = this.#take(length);
     return this.#bytes.subarray(start, start + length);
   }
 
   /**
-   * The lower 32 bits; the others are in `#high`.
+   * An unsigned integer: a `BigInt` where it takes eight bytes.
    *
    * @param {number} sizeMax the widest form allowed: 1, 2 or 3 for 2, 4 or 8 bytes
    */
   #uint(sizeMax) {
-    this.#high = 0;
     const first = this.byte();
     const size = first - ONE_BYTE_MAX;
     if (size < 1) {
       return first;
     }
     if (size > sizeMax) {
-      throw new DecodeError('not an integer');
+      throw new DecodeError(NO_INTEGER);
     }
     const at = this.#take(1 << size);
-    if (size === 3) {
-      this.#high = this.#view.getUint32(at + 4, true);
-    }
-    return size === 1 ? this.#view.getUint16(at, true) : this.#view.getUint32(at, true);
-  }
-
-  /** @param {number} value */
-  #safe(value) {
-    if (!Number.isSafeInteger(value)) {
-      throw new DecodeError('not an integer');
-    }
-    return value;
+    return size > 2 ? this.#view.getBigUint64(at, true) : size > 1 ? this.#view.getUint32(at, true) : this.#view.getUint16(at, true);
   }
 
   /** @param {number} length */
   #take(length) {
-    if (length > this.left) {
-      throw new DecodeError('a message is too short');
-    }
-    const at = this.#at;
+    this.need(length);
     this.#at += length;
-    return at;
+    return this.#at - length;
   }
+}
+
+/** @param {number | bigint} wide */
+function safe(wide) {
+  const value = Number(wide);
+  if (!Number.isSafeInteger(value)) {
+    throw new DecodeError(NO_INTEGER);
+  }
+  return value;
 }

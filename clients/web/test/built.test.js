@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
 const here = (/** @type {string} */ name) => fileURLToPath(new URL(name, import.meta.url));
-const FILES = ['client', 'lifecycle', 'socket', 'edits', 'state', 'state-random', 'watch', 'herd', 'http'];
+const FILES = ['client', 'lifecycle', 'socket', 'edits', 'state', 'state-random', 'watch', 'herd', 'http', 'later'];
 
 test('dist/ passes the tests of the sources', { timeout: 120_000 }, async () => {
   // A test runner in a test runner reports to that one unless it is told not to.

@@ -15,9 +15,10 @@ import { build } from 'esbuild';
  * loaded later.
  *
  * @param {string} code that imports from the package
+ * @param {string} [later] of what is loaded later, the name of the part that is meant instead
  * @returns {Promise<number>} bytes
  */
-async function gzipped(code) {
+async function gzipped(code, later) {
   const outdir = await mkdtemp(join(tmpdir(), 'madang-size-'));
   try {
     const { metafile } = await build({
@@ -31,7 +32,9 @@ async function gzipped(code) {
       outdir,
     });
     const names = Object.keys(metafile.outputs);
-    const loaded = new Set(names.filter((name) => name.endsWith('/stdin.js')));
+    const first = later ? new RegExp(`/${later}-\\w+\\.js$`) : /\/stdin\.js$/;
+    const loaded = new Set(names.filter((name) => first.test(name)));
+    assert.equal(loaded.size, 1);
     for (const name of loaded) {
       metafile.outputs[name].imports.filter(({ kind }) => kind === 'import-statement').forEach(({ path }) => loaded.add(path));
     }
@@ -45,9 +48,12 @@ async function gzipped(code) {
   }
 }
 
+const CLIENT = "export { Client } from 'madang-client';";
+
 for (const [what, code, most] of /** @type {const} */ ([
-  ['the client', "export { Client } from 'madang-client';", 12_100],
-  ['the client with state', "export { Client } from 'madang-client'; export { state } from 'madang-client/state';", 19_100],
+  // All that it takes to join a room, to send and to receive there, and to come back.
+  ['the client', CLIENT, 10_000],
+  ['the client with state', `${CLIENT} export { state } from 'madang-client/state';`, 17_100],
   ['watching', "export { watch } from 'madang-client/watch';", 4_000],
 ])) {
   test(`${what} takes at most ${most} bytes`, async (t) => {
@@ -57,8 +63,17 @@ for (const [what, code, most] of /** @type {const} */ ([
   });
 }
 
+// The first follows by itself while the connection is made, the others when they are needed.
+for (const [part, most] of /** @type {const} */ ([['vigil', 900], ['seldom', 1_800], ['joins', 900], ['asking', 900], ['rules', 350], ['http', 2_500]])) {
+  test(`what is loaded later, ${part}, takes at most ${most} bytes`, async (t) => {
+    const bytes = await gzipped(CLIENT, part);
+    t.diagnostic(`${bytes} bytes`);
+    assert.ok(bytes <= most, `${bytes} bytes`);
+  });
+}
+
 test('what is not used is not loaded', async () => {
-  const [all, client] = [await gzipped("export * from 'madang-client';"), await gzipped("export { Client } from 'madang-client';")];
+  const [all, client] = [await gzipped("export * from 'madang-client';"), await gzipped(CLIENT)];
   assert.ok(client < all, 'the iterator of messages is left out');
 });
 

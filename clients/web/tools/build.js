@@ -27,7 +27,9 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
     ...COMMON,
     mangleProps,
     // One namespace of short names, so that the entries fit each other; what they share is in a chunk.
-    entryPoints: { index: 'src/index.js', state: 'src/state.js', http: 'src/http.js', watch: 'src/watch.js', react: 'react/index.js' },
+    // What is loaded later has a name that stays, as what is asked for has.
+    entryPoints: ['src/index.js', 'src/state.js', 'src/http.js', 'src/watch.js', 'src/vigil.js', 'src/rules.js', 'src/seldom.js', 'src/asking.js', 'src/joins.js', { in: 'react/index.js', out: 'react' }]
+      .map((it) => (typeof it === 'string' ? { in: it, out: basename(it, '.js') } : it)),
     external: ['react'],
     splitting: true,
     chunkNames: '[name]-[hash]',

@@ -5,7 +5,7 @@
 import { readFileSync, readdirSync } from 'node:fs';
 
 /** Whose declarations an application sees. */
-const PUBLIC = 'index types client room presence errors emitter values tickets cells state roomstate edits watch watchstate websocket http messages'.split(' ');
+const PUBLIC = 'index types client room presence errors emitter values joins cells state roomstate edits watch watchstate websocket http messages'.split(' ');
 /** Names in JSON are no names of ours. */
 const JSON_READERS = ['watch', 'watchstate', 'statemodel', 'eventsource'];
 /** Ours, though the platform has properties of that name as well; none that this package asks the platform for. */

@@ -11,7 +11,8 @@ const BUILT = { index: 'index', errors: 'index', websocket: 'index', http: 'http
 export async function resolve(specifier, context, next) {
   const [, name = ''] = /\/src\/(\w+)\.js$/.exec(specifier) ?? [];
   const isTest = context.parentURL?.includes('/test/');
-  return isTest && name in BUILT
-    ? { url: new URL(`../../dist/${BUILT[name]}.js`, import.meta.url).href, shortCircuit: true }
+  const built = context.parentURL?.endsWith('/support/loaded.js') ? name : BUILT[name];
+  return isTest && built
+    ? { url: new URL(`../../dist/${built}.js`, import.meta.url).href, shortCircuit: true }
     : next(specifier, context);
 }

@@ -6,15 +6,25 @@
 
 import { CLIENT_SECTIONS, SERVER_SECTIONS, decode, encode, tableOf } from '../../src/codec.js';
 import { DecodeError } from '../../src/errors.js';
-import { learnStats } from '../../src/stats.js';
+import { choice, oneOf, struct, text, u32, u53 } from '../../src/schema.js';
+import { learnStats } from '../../src/asking.js';
+import { learnSeldom } from '../../src/seldom.js';
 import { STATE_CLIENT_SECTIONS, STATE_SERVER_SECTIONS } from '../../src/statecodec.js';
 
 /** @typedef {import('../../src/codec.js').ClientMessage} ClientMessage */
 /** @typedef {import('../../src/codec.js').ServerMessage} ServerMessage */
 
-const CLIENT = tableOf([...CLIENT_SECTIONS, ...STATE_CLIENT_SECTIONS]);
+/** What backends say and this client does not. */
+const MANAGE = struct({
+  channel: u32,
+  cseq: u53,
+  action: oneOf({ kick: struct({ member: u32 }), ban: struct({ user: text, seconds: u32 }), unban: struct({ user: text }), close: null }),
+});
+
+const CLIENT = tableOf([...CLIENT_SECTIONS, ...STATE_CLIENT_SECTIONS, [12, { manage: MANAGE }]]);
 const SERVER = tableOf([...SERVER_SECTIONS, ...STATE_SERVER_SECTIONS]);
-learnStats(CLIENT, SERVER);
+learnStats(CLIENT, SERVER, struct);
+learnSeldom(CLIENT, SERVER, { choice, struct });
 
 /** @param {ClientMessage} message */
 export const encodeClient = (message) => encode(CLIENT, message);

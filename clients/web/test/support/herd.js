@@ -8,7 +8,7 @@ import { packBatches, splitBatch } from '../../src/batch.js';
 import { Client, webSocket } from '../../src/index.js';
 import { decodeClient, encodeServer } from './codec.js';
 import { seededRandom } from './random.js';
-import { welcome } from './script.js';
+import { settle, welcome } from './script.js';
 
 /** Virtual time for many timers: a heap. */
 class VirtualTime {
@@ -173,6 +173,7 @@ export async function simulate({ clients, seed, outageMs, hintMs = () => null, u
       socket.say({ tag: 'draining', body: { retry_after_ms: Math.round(hint) } });
     }
   });
+  await settle();
   isDown = true;
   for (const socket of [...open]) {
     open.delete(socket);

@@ -9,6 +9,7 @@ import { packBatches, splitBatch } from '../../src/batch.js';
 import { decodeClient, encodeServer } from './codec.js';
 import { Client, webSocket } from '../../src/index.js';
 import { state } from '../../src/state.js';
+import './loaded.js';
 
 /** @typedef {import('../../src/codec.js').ClientMessage} ClientMessage */
 /** @typedef {import('../../src/codec.js').ServerMessage} ServerMessage */
@@ -318,8 +319,15 @@ export async function nextSocket({ timers, sockets }, ms = 20_000) {
   return socket;
 }
 
-/** Lets everything that waits in the event loop's current turn happen. */
-export function settle() {
+/** Lets everything that waits in the event loop's current turn happen, and what waits for something to be loaded. */
+export async function settle() {
+  await immediate();
+  // What is asked for later comes later.
+  await import('./loaded.js');
+  await immediate();
+}
+
+function immediate() {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
