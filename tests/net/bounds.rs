@@ -129,7 +129,9 @@ fn who_sends_little_does_not_wait_for_a_crowd_that_is_behind() {
     let mut clients = local.open(51, "/ws");
     let mut quiet = clients.pop().unwrap();
     let flood = text("flood").repeat(100);
-    clients.iter_mut().for_each(|client| client.write_all(&flood).unwrap());
+    for client in &mut clients {
+        client.write_all(&flood).unwrap();
+    }
     let messages = |local: &Local| local.reactor.counters().messages_in;
     let ones =
         |local: &Local| local.seen.get().messages.iter().filter(|one| *one == b"one").count();

@@ -31,6 +31,8 @@ use std::net::IpAddr;
 
 /// Granularity of timers in microseconds.
 const TIMER_US: u64 = 10_000;
+/// Most lines that are known after their clients have ended them.
+const LEFT_MAX: usize = 1024;
 /// No deadline.
 const NEVER: Time = Time(u64::MAX);
 
@@ -85,6 +87,8 @@ pub(super) struct Lines {
     timers: Wheel<ConnId>,
     /// The line whose stream's head is being written.
     opening: Option<ConnId>,
+    /// Lines that their clients have ended and that are still known.
+    left: usize,
     pub(super) counts: LineCounts,
 }
 
@@ -99,8 +103,9 @@ struct Line {
     origin: Option<Box<str>>,
     /// The address of its client, as far as it is known.
     client: Option<IpAddr>,
-    /// Its place among the connections of its client. It counts as one, for a request may come at any time.
-    _place: Place,
+    /// Its place among the connections of its client, until the client ends it. It counts as one, for a
+    /// request may come at any time.
+    place: Option<Place>,
     down: Down,
     /// The newest answer to a poll, until the next poll says that it has come.
     answered: Option<Answered>,
@@ -157,6 +162,7 @@ impl Lines {
             streams: BTreeMap::new(),
             waiting: BTreeMap::new(),
             due: Vec::new(),
+            left: 0,
             timers: Wheel::new(Time(0), TIMER_US),
             opening: None,
             counts: LineCounts::default(),
@@ -207,7 +213,7 @@ impl Lines {
             is_json,
             origin: origin.map(Box::from),
             client,
-            _place: place,
+            place: Some(place),
             down: Down::Nothing,
             answered: None,
             polled: 0,
@@ -253,10 +259,26 @@ impl Lines {
         key.secret_eq(&line.secret).then_some(ConnId { slot, generation: line.generation })
     }
 
+    /// A client has ended a line: its place is for another, at once. So many of those are still known
+    /// that a request of before the end learns what became of it.
+    fn leave(&mut self, id: ConnId) {
+        let is_room = self.left < LEFT_MAX;
+        let Some(line) = self.get_mut(id) else { return };
+        line.is_told = true;
+        if line.place.take().is_some() {
+            let is_waited_for = line.down != Down::Nothing;
+            self.left += 1;
+            if !is_room && !is_waited_for {
+                self.remove(id);
+            }
+        }
+    }
+
     /// Forgets a line. Whoever waited for it is no longer known.
     fn remove(&mut self, id: ConnId) {
         let Some(line) = self.get(id) else { return };
         let (down, sending) = (line.down, line.sending);
+        self.left -= usize::from(line.place.is_none());
         match down {
             Down::Open(socket) | Down::Poll { socket, .. } => drop(self.waiting.remove(&socket)),
             Down::Stream { socket, .. } => drop(self.streams.remove(&socket)),
@@ -271,6 +293,7 @@ impl Lines {
     /// Forgets lines that are closed and whose clients know.
     pub(super) fn forget_told(&mut self) {
         self.slab.retain(|_, line| !line.is_told);
+        self.left = 0;
     }
 
     /// Something waits for a line, or it is closed: a request that waits is answered at the end of the

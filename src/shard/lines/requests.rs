@@ -312,9 +312,7 @@ impl Shard {
             *io.counters().ws_closes.entry(code).or_default() += 1;
             self.close_line(io, id, CloseCode::NORMAL);
         }
-        if let Some(line) = self.lines.get_mut(id) {
-            line.is_told = true;
-        }
+        self.lines.leave(id);
         Ok(Answer::Respond(open_to(Response::new(204), request.header("origin"))))
     }
 
