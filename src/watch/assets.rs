@@ -88,6 +88,7 @@ assets! {
     "/client/statecodec.js" = "clients/web/src/statecodec.js",
     "/client/statemodel.js" = "clients/web/src/statemodel.js",
     "/client/statereader.js" = "clients/web/src/statereader.js",
+    "/client/types.js" = "clients/web/src/types.js",
     "/client/values.js" = "clients/web/src/values.js",
     "/client/vigil.js" = "clients/web/src/vigil.js",
     "/client/watch.js" = "clients/web/src/watch.js",
