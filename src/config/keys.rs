@@ -174,11 +174,11 @@ configuration! {
         /// Most messages taken from one connection in a turn.
         read_messages_per_turn: u32 = 64, in 1..=65_536;
         /// Messages that all connections together are given in a turn, shared out among those that have some, so that turns stay short.
-        read_messages_shared: u32 = 512, in 1..=1_000_000;
+        read_messages_shared: u32 = 256, in 1..=1_000_000;
         /// But each that was not behind is given so many, up to its own most.
         read_messages_least: u32 = 2, in 1..=65_536;
         /// And each of those that are behind so many when its turn comes, which may take several turns.
-        read_messages_behind: u32 = 16, in 1..=65_536;
+        read_messages_behind: u32 = 32, in 1..=65_536;
         /// Most connections written to in a turn.
         writes_per_turn: u32 = 1_024, in 1..=1_000_000;
         /// Most connections accepted in a turn.
