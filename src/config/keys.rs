@@ -173,12 +173,14 @@ configuration! {
         read_bytes_per_turn: u32 = 65_536, in 1_024..=BYTES_CAP;
         /// Most messages taken from one connection in a turn.
         read_messages_per_turn: u32 = 64, in 1..=65_536;
-        /// Messages that all connections together are given in a turn, shared out among those that have some, so that turns stay short.
-        read_messages_shared: u32 = 256, in 1..=1_000_000;
+        /// How long a turn may take while connections send more than can be dealt with: it takes fewer of their messages if it was longer.
+        turn_ms: u32 = 10, in 1..=10_000;
+        /// But it never takes more messages of all connections together than so many, shared out among those that have some.
+        read_messages_shared: u32 = 4_096, in 1..=1_000_000;
         /// But each that was not behind is given so many, up to its own most.
         read_messages_least: u32 = 2, in 1..=65_536;
         /// And each of those that are behind so many when its turn comes, which may take several turns.
-        read_messages_behind: u32 = 32, in 1..=65_536;
+        read_messages_behind: u32 = 8, in 1..=65_536;
         /// Most connections written to in a turn.
         writes_per_turn: u32 = 1_024, in 1..=1_000_000;
         /// Most connections accepted in a turn.

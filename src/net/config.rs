@@ -16,8 +16,10 @@ pub struct NetConfig {
     pub read_bytes_per_turn: usize,
     /// Most WebSocket frames handled for a connection in a turn.
     pub read_messages_per_turn: usize,
-    /// Messages of all connections that are ready together, shared out among them in a turn.
+    /// Most messages of all connections together in a turn, while some are behind.
     pub read_messages_shared: usize,
+    /// And so few of them that a turn takes about so long.
+    pub turn_ms: u64,
     /// But each gets so many.
     pub read_messages_least: usize,
     /// Messages that are taken of one of those that are behind before it is another's turn, at least.
@@ -77,9 +79,10 @@ impl Default for NetConfig {
             accepts_per_turn: 64,
             read_bytes_per_turn: 64 << 10,
             read_messages_per_turn: 64,
-            read_messages_shared: 256,
+            read_messages_shared: 4096,
+            turn_ms: 10,
             read_messages_least: 2,
-            read_messages_behind: 32,
+            read_messages_behind: 8,
             writes_per_turn: 1024,
             message_bytes_max: 64 << 10,
             batch_bytes_max: 64 << 10,

@@ -5,6 +5,7 @@ use super::access::{Access, Barred};
 use super::budget::{Full, Permit};
 use super::conn::{Conn, Detached, Input, NEVER, Owed, Phase, Progress, Reading};
 use super::http::Response;
+use super::pace::Pace;
 use super::reactor::{TOO_FAST, TOO_MANY};
 use super::tls::{self, Tls};
 use super::transport::{TlsFailure, Transport};
@@ -46,6 +47,8 @@ pub(super) struct Conns {
     pub(super) behind: VecDeque<ConnId>,
     /// Those with unread bytes of a TLS handshake, which has a budget of its own.
     pub(super) handshakes: VecDeque<ConnId>,
+    /// How many messages are read in a turn.
+    pub(super) pace: Pace,
     /// Those with unwritten bytes, in the order in which they will be written.
     pub(super) flush: VecDeque<ConnId>,
     /// Those to be freed at the end of the turn.
@@ -67,8 +70,10 @@ pub(super) struct Conns {
 
 impl Conns {
     pub(super) fn new(config: NetConfig, registry: Registry, now: Time) -> Self {
+        let pace = Pace::new(config.read_messages_shared, config.turn_ms);
         Self {
             config,
+            pace,
             registry,
             now,
             slab: Slab::new(),

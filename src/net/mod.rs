@@ -24,6 +24,7 @@ mod driver;
 pub mod http;
 mod io;
 pub mod listener;
+mod pace;
 #[cfg(feature = "fuzzing")]
 pub mod probe;
 mod reactor;

@@ -52,10 +52,12 @@ impl<D: Driver> Core<D> {
     /// that are behind many messages are taken, which go to the same receivers.
     pub(super) fn read(&mut self, buffer: &mut [u8]) {
         let (fresh, behind) = (self.conns.fresh.len(), self.conns.behind.len());
+        let now = self.conns.now;
+        let whole = self.conns.pace.begin(now);
+        let mut left = whole;
         let config = &self.conns.config;
-        let share = config.read_messages_shared / (fresh + behind).max(1);
+        let share = whole / (fresh + behind).max(1);
         let messages = share.max(config.read_messages_least).min(config.read_messages_per_turn);
-        let mut left = config.read_messages_shared;
         for _ in 0..fresh {
             if self.driver.is_pressed() {
                 break;
@@ -63,16 +65,19 @@ impl<D: Driver> Core<D> {
             let Some(id) = self.conns.fresh.pop_front() else { break };
             left = left.saturating_sub(self.read_queued(id, buffer, messages));
         }
-        // Whatever else there is to do: who is behind is served a little in each turn.
+        // Whatever else there is to do: half a turn is theirs who are behind.
         let config = &self.conns.config;
         let messages = messages.max(config.read_messages_behind.min(config.read_messages_per_turn));
-        left = left.max(messages);
+        left = left.max(whole / 2).max(messages);
         for _ in 0..behind {
             if left == 0 || self.driver.is_pressed() {
                 break;
             }
             let Some(id) = self.conns.behind.pop_front() else { break };
             left = left.saturating_sub(self.read_queued(id, buffer, messages));
+        }
+        if left == 0 && !self.conns.behind.is_empty() {
+            self.conns.pace.was_full(now);
         }
         self.shake_hands(buffer);
     }

@@ -39,6 +39,9 @@ struct Prepared {
     more: bool,
 }
 
+/// Places that an empty list of connections keeps.
+const LIST_KEPT: usize = 1024;
+
 impl<D: Driver> Core<D> {
     /// Writes to the connections that were due when this began, within the turn's budget.
     pub(super) fn flush(&mut self, desk: &mut Desk) {
@@ -60,6 +63,10 @@ impl<D: Driver> Core<D> {
             for id in desk.lost.drain(..) {
                 self.lost(id);
             }
+        }
+        if self.conns.flush.is_empty() {
+            // Something for everybody is rare, and tens of thousands leave room for all their numbers.
+            self.conns.flush.shrink_to(LIST_KEPT);
         }
     }
 

@@ -182,6 +182,7 @@ pub fn net_config(config: &Config, connections_max: u32) -> NetConfig {
         read_bytes_per_turn: play.read_bytes_per_turn as usize,
         read_messages_per_turn: play.read_messages_per_turn as usize,
         read_messages_shared: play.read_messages_shared as usize,
+        turn_ms: play.turn_ms.into(),
         read_messages_least: play.read_messages_least as usize,
         read_messages_behind: play.read_messages_behind as usize,
         writes_per_turn: play.writes_per_turn as usize,

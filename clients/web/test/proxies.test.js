@@ -94,3 +94,29 @@ for (const [name, how, more, options, way] of /** @type {const} */ ([
     }
   });
 }
+
+test('silence for longer than nginx and HAProxy wait by themselves, 60 and 50 s, ends nothing', { skip: without('nginx') || without('haproxy'), timeout }, async () => {
+  const patient = await startServer();
+  const play = patient.play ?? '';
+  const proxies = await Promise.all([startProxy('nginx', play, UPGRADES), startProxy('haproxy', play, '')]);
+  const ways = [webSocket, eventStream, longPolling];
+  const clients = proxies.flatMap(({ url }) => ways.map((way) => new Client(url, { WebSocket, transports: [way] })));
+  try {
+    const rooms = await Promise.all(clients.map((client) => client.joinOrCreate('patience')));
+    const heard = rooms.map(() => 0);
+    rooms.forEach((room, at) => room.on('word', () => (heard[at] += 1)));
+    await new Promise((resolve) => setTimeout(resolve, 65_000));
+    await rooms[0].send('word', 'at last');
+    const deadline = Date.now() + 20_000;
+    while (heard.some((words) => words === 0)) {
+      assert.ok(Date.now() < deadline, JSON.stringify(heard));
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    assert.deepEqual(heard, rooms.map(() => 1));
+    assert.deepEqual(clients.map((client) => client.resumes), rooms.map(() => 0), 'no connection was made anew');
+  } finally {
+    clients.forEach((client) => client.close());
+    await Promise.all(proxies.map((proxy) => proxy.stop()));
+    await patient.stop();
+  }
+});

@@ -20,11 +20,12 @@ impl Engine {
     pub(super) fn renew(&mut self, conn: ConnId, slot: u32, renew: Renew) {
         let resumable = self.sessions.get_mut(slot).and_then(|s| s.resumable.as_deref_mut());
         let Some(resumable) = resumable else { return };
-        if resumable.renewing.is_some() {
+        let more = resumable.more.get_or_insert_default();
+        if more.renewing.is_some() {
             let text = "another credential is being checked; wait for its answer";
             return self.error(slot, ErrorCode::INVALID, ErrorRef::Session, text.to_owned());
         }
-        resumable.renewing = Some(renew.r#ref);
+        more.renewing = Some(renew.r#ref);
         self.out.push_back(Output::Authenticate { conn, token: Some(renew.token) });
     }
 
@@ -35,7 +36,10 @@ impl Engine {
         result: Result<Arc<Identity>, (CloseCode, String)>,
     ) {
         let Some(session) = self.sessions.get_mut(slot) else { return };
-        let renewing = session.resumable.as_deref_mut().and_then(|own| own.renewing.take());
+        let renewing = session
+            .resumable
+            .as_deref_mut()
+            .and_then(|own| own.more.as_deref_mut()?.renewing.take());
         let Some(r#ref) = renewing else { return };
         let refusal = match result {
             Ok(identity) if identity.is_same_user(&session.identity) => {

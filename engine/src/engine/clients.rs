@@ -178,7 +178,11 @@ impl Engine {
             control: class(ClassIndex::Control, 0),
             queued_messages: queue.messages(),
             queued_bytes: queue.bytes(),
-            resumes: session.resumable.as_ref().map_or(0, |resumable| resumable.resumes),
+            resumes: session
+                .resumable
+                .as_ref()
+                .and_then(|resumable| resumable.more.as_ref())
+                .map_or(0, |more| more.resumes),
             state: class(ClassIndex::State, 0),
         });
         self.say(slot, &stats, QueueClass::Control);

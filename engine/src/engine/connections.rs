@@ -251,13 +251,8 @@ impl Engine {
             let why = format!("the user has {most} sessions here, as many as it may");
             return self.close(conn, CloseCode::BUSY, &why);
         }
-        let resumable = Box::new(Resumable {
-            id: SessionId(self.random()),
-            secret: self.random(),
-            old_secret: None,
-            renewing: None,
-            resumes: 0,
-        });
+        let resumable =
+            Box::new(Resumable { id: SessionId(self.random()), secret: self.random(), more: None });
         if let Some(slot) = self.open_session(conn, wire, (identity, Some(resumable))) {
             self.welcome(slot, false);
         }
@@ -299,7 +294,11 @@ impl Engine {
         let is_theirs =
             session.identity.is_same_user(identity) || planted!(self.config, ForeignResume);
         let fits = key.secret_eq(&resumable.secret)
-            || resumable.old_secret.as_ref().is_some_and(|secret| key.secret_eq(secret));
+            || resumable
+                .more
+                .as_ref()
+                .and_then(|more| more.old_secret.as_ref())
+                .is_some_and(|secret| key.secret_eq(secret));
         (fits && key.node() == self.config.node && is_theirs).then_some(slot)
     }
 
@@ -348,16 +347,16 @@ impl Engine {
         }
         let attempt = session.attempt;
         if let Some(resumable) = &mut session.resumable {
+            let more = resumable.more.get_or_insert_default();
             // By the old key: a welcome was lost, or an attempt that the client gave up comes late.
             // It is answered with the key that the welcome brought, which may have arrived after
             // all: whichever of the two was the late one, the client holds a key that is valid.
             if !by_old_key {
                 let used = std::mem::replace(&mut resumable.secret, secret);
-                resumable.old_secret =
-                    (!planted!(self.config, LostWelcome)).then(|| Box::new(used));
+                more.old_secret = (!planted!(self.config, LostWelcome)).then_some(used);
             }
-            resumable.renewing = None;
-            resumable.resumes += 1;
+            more.renewing = None;
+            more.resumes += 1;
         }
         self.stats.resumes += 1;
         self.attach(conn, slot);
@@ -425,7 +424,9 @@ impl Engine {
         let Some(session) = self.sessions.get_mut(slot) else { return };
         session.last_seen = now;
         if let Some(resumable) = &mut session.resumable {
-            resumable.old_secret = None;
+            if let Some(more) = &mut resumable.more {
+                more.old_secret = None;
+            }
         }
         match session.wire {
             Wire::Raw => {

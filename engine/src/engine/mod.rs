@@ -47,6 +47,9 @@ use timers::{Deadline, TimerKey, period_us};
 /// Granularity of the engine's timers in microseconds.
 const TIMER_US: u64 = 10_000;
 
+/// Places that the empty list of connections to be written to keeps.
+const FLUSHES_KEPT: usize = 1024;
+
 /// When an input happened.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Clock {
@@ -167,6 +170,9 @@ impl Engine {
         self.ask_for_states();
         self.credit_peers();
         self.pool.shrink();
+        if self.flushes.is_empty() {
+            self.flushes.shrink_to(FLUSHES_KEPT);
+        }
     }
 
     /// The next thing to do, if any.

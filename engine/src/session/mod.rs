@@ -102,8 +102,15 @@ pub struct Resumable {
     pub id: SessionId,
     /// The secret of the newest key.
     pub secret: [u8; 16],
+    /// What few sessions have.
+    pub more: Option<Box<Resumed>>,
+}
+
+/// What is to be known of a session that was resumed, or brings a new credential.
+#[derive(Debug, Default)]
+pub struct Resumed {
     /// The secret of the key that the newest replaced, until the client shows that it has the new.
-    pub old_secret: Option<Box<[u8; 16]>>,
+    pub old_secret: Option<[u8; 16]>,
     /// The client's number for the new credential that is being checked.
     pub renewing: Option<u32>,
     /// Times it was resumed.
