@@ -423,10 +423,8 @@ impl Engine {
         let now = self.clock.now;
         let Some(session) = self.sessions.get_mut(slot) else { return };
         session.last_seen = now;
-        if let Some(resumable) = &mut session.resumable {
-            if let Some(more) = &mut resumable.more {
-                more.old_secret = None;
-            }
+        if let Some(more) = session.resumable.as_mut().and_then(|own| own.more.as_mut()) {
+            more.old_secret = None;
         }
         match session.wire {
             Wire::Raw => {
