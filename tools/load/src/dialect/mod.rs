@@ -19,6 +19,8 @@ use madang_protocol::{codec, json};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
+/// From so many bytes on, messages share a frame with no more.
+const SHARED_BYTES: usize = 16 << 10;
 /// The type name of this tool's messages.
 const TYPE: &str = "load";
 /// The mask of this tool's frames. RFC 6455 wants it unpredictable for the sake of proxies; a load
@@ -226,14 +228,19 @@ impl Dialect {
         let mut bytes = Vec::with_capacity(256);
         for message in messages {
             if self == Self::Json {
-                bytes.clear();
                 json::encode_client(message, &mut bytes);
                 websocket::put_frame(out, TEXT, &bytes, MASK);
-            } else {
-                codec::encode_client(message, &mut bytes);
+                bytes.clear();
+                continue;
+            }
+            codec::encode_client(message, &mut bytes);
+            // What a session says again when it is back may be more than a server takes at once.
+            if bytes.len() >= SHARED_BYTES {
+                websocket::put_frame(out, BINARY, &bytes, MASK);
+                bytes.clear();
             }
         }
-        if self != Self::Json {
+        if !bytes.is_empty() {
             websocket::put_frame(out, BINARY, &bytes, MASK);
         }
     }
@@ -395,5 +402,31 @@ mod tests {
         assert!(fails(Dialect::Native, BINARY, &[3, 1]));
         assert!(fails(Dialect::Json, TEXT, b"{"));
         assert!(fails(Dialect::Colyseus, TEXT, b"x"));
+    }
+
+    #[test]
+    fn much_that_is_said_at_once_goes_in_frames_of_a_size_that_servers_take() {
+        let text = "x".repeat(1000);
+        let message = |cseq| {
+            ClientMessage::Publish(Publish {
+                channel: Channel(0),
+                cseq: Cseq(cseq),
+                class: Class::Reliable,
+                r#type: TypeRef::Name(Cow::Borrowed(TYPE)),
+                payload: Payload::Text(Cow::Borrowed(&text)),
+            })
+        };
+        let messages: Vec<_> = (1..=100).map(message).collect();
+        let mut out = Vec::new();
+        Dialect::Native.put(&messages, &mut out);
+        // Heads of frames with a length of two bytes, and a mask of four.
+        let (mut at, mut frames) = (0, 0);
+        while let Some([_, 0xfe, high, low]) = out.get(at..at + 4) {
+            let len = usize::from(u16::from_be_bytes([*high, *low]));
+            assert!(len <= SHARED_BYTES + 1100, "{len}");
+            at += 8 + len;
+            frames += 1;
+        }
+        assert_eq!((at, frames), (out.len(), 6));
     }
 }
