@@ -36,12 +36,13 @@ build() {
         cargo build --manifest-path fuzz/Cargo.toml --locked --release --target "$host" --target-dir "$out"
 }
 
-# fuzz TARGET SECONDS DIRECTORY...: what is new goes into the first directory.
+# fuzz TARGET SECONDS SEED DIRECTORY...: what is new goes into the first directory. Seed 0 is another one
+# each time.
 fuzz() {
-    local target=$1 seconds=$2
-    shift 2
+    local target=$1 seconds=$2 seed=$3
+    shift 3
     mkdir -p "$out/failed/$target" "$@"
-    "$out/$host/release/$target" -max_total_time="$seconds" -max_len="$bytes_max" \
+    "$out/$host/release/$target" -max_total_time="$seconds" -seed="$seed" -max_len="$bytes_max" \
         -rss_limit_mb="$mib_max" -timeout="$input_seconds_max" -print_final_stats=1 \
         -artifact_prefix="$out/failed/$target/" "$@"
 }
@@ -51,8 +52,8 @@ smoke_one() {
     local target=$1 seconds=$2 log
     log=$(mktemp)
     # New finds of so short a run are not kept. Always the same draws: a failure is no matter of luck.
-    if fuzz "$target" "$seconds" "$out/smoke/$target" "$out/seeds/$target" "fuzz/corpus/$target" \
-        -seed=1 >"$log" 2>&1; then
+    if fuzz "$target" "$seconds" 1 "$out/smoke/$target" "$out/seeds/$target" "fuzz/corpus/$target" \
+        >"$log" 2>&1; then
         echo "fuzz $target: ok, $(sed -n 's/^stat::number_of_executed_units: *//p' "$log") inputs in $seconds s"
     else
         cat "$log"
@@ -88,7 +89,7 @@ run)
     rm -rf "$out/seeds"
     fuzz/seeds.py "$out/seeds"
     for target in "$@"; do
-        fuzz "$target" "$seconds" "$out/found/$target" "$out/seeds/$target" "fuzz/corpus/$target"
+        fuzz "$target" "$seconds" 0 "$out/found/$target" "$out/seeds/$target" "fuzz/corpus/$target"
     done
     ;;
 again)
