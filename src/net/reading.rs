@@ -44,12 +44,11 @@ enum Left {
 
 impl<D: Driver> Core<D> {
     /// Reads those that have something new, each once, and then of those that are behind as many as the
-    /// turn has messages left for.
+    /// turn has messages left for, which is half of its messages at least.
     ///
-    /// Whoever sends little is never behind those who send more than the shard can pass on, and these are
+    /// Whoever sends little never waits for those who send more than the shard can pass on, and these are
     /// served in rounds that go over as many turns as it takes: "new" and "old" flows of FQ-CoDel
-    /// (RFC 8290, section 4.2). A turn stays short without getting less done, because of each of those
-    /// that are behind many messages are taken, which go to the same receivers.
+    /// (RFC 8290, section 4.2). How many messages a turn has is the [pace](super::pace)'s to know.
     pub(super) fn read(&mut self, buffer: &mut [u8]) {
         let (fresh, behind) = (self.conns.fresh.len(), self.conns.behind.len());
         let now = self.conns.now;
