@@ -328,6 +328,11 @@ fn run(config: &Config, signed: Option<&SelfSigned>) -> Result<bool, StartError>
         let (wanted, fit) = (config.play.connections_max, capacity.clients);
         tracing::warn!(wanted, fit, "play.connections_max is more than the descriptors allow");
     }
+    let held = u64::from(capacity.clients) + u64::from(capacity.watchers);
+    if let Err(error) = sys::make_descriptor_table(held + u64::from(config.play.descriptor_reserve))
+    {
+        tracing::debug!(%error, "the table of descriptors will grow as connections come");
+    }
     let server = Server::start(config.clone())?;
     announce(config, &server, capacity);
     if let Some(signed) = signed {

@@ -4,6 +4,8 @@
 
 use crate::config::Config;
 use crate::net::tls::CertificateProblem;
+use rustix::event::{EventfdFlags, eventfd};
+use rustix::io::fcntl_dupfd_cloexec;
 use rustix::process::{Resource, getrlimit, setpriority_process, setrlimit};
 use std::fmt;
 use std::io;
@@ -122,6 +124,25 @@ pub fn raise_descriptor_limit() -> io::Result<u64> {
     Ok(descriptor_limit())
 }
 
+/// Descriptors that the table is made for at most: 2 MiB of the kernel's memory. Limits of a billion exist.
+const TABLE_MAX: u64 = 1 << 18;
+
+/// Has the kernel make its table of descriptors for so many at once. Else it doubles the table whenever that is full,
+/// and in a process of several threads the call that needs it, an `accept` of a shard, then waits until every
+/// core has passed through the scheduler (`expand_fdtable` and `synchronize_rcu` in Linux' fs/file.c): 20 milliseconds
+/// and more, six times until 10,000 have come, in which nobody on that shard is served.
+///
+/// # Errors
+///
+/// When the system refuses; the table then grows as it is needed.
+pub fn make_descriptor_table(descriptors: u64) -> io::Result<()> {
+    let highest = descriptors.min(descriptor_limit()).min(TABLE_MAX).saturating_sub(1);
+    // Any descriptor will do. Its copy has this number or, if that is taken, a higher one; the table stays when it is closed.
+    let any = eventfd(0, EventfdFlags::CLOEXEC)?;
+    drop(fcntl_dupfd_cloexec(any, highest as i32)?);
+    Ok(())
+}
+
 /// Makes the calling thread give way to others: 0 as it is to 19 most. Linux counts this per thread.
 ///
 /// # Errors
@@ -141,6 +162,20 @@ mod tests {
         config.play.descriptor_reserve = reserve;
         config.watch.connections_max = watchers;
         config
+    }
+
+    #[test]
+    fn the_descriptor_table_is_made_at_once() {
+        let size = || -> u64 {
+            let status = std::fs::read_to_string("/proc/self/status").expect("a process");
+            let line = status.lines().find_map(|line| line.strip_prefix("FDSize:"));
+            line.expect("its table").trim().parse().expect("a number")
+        };
+        let wanted = descriptor_limit().min(3_000);
+        make_descriptor_table(wanted).expect("within the limit");
+        assert!(size() >= wanted, "{} of {wanted}", size());
+        make_descriptor_table(u64::MAX).expect("as many as there may be");
+        assert!(size() <= TABLE_MAX, "{}", size());
     }
 
     #[test]

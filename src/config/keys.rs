@@ -185,6 +185,8 @@ configuration! {
         writes_per_turn: u32 = 1_024, in 1..=1_000_000;
         /// Most connections accepted in a turn.
         accepts_per_turn: u32 = 64, in 1..=65_536;
+        /// Most connections that are ended in a turn: a crowd that leaves at once does not hold up those who stay.
+        closes_per_turn: u32 = 64, in 1..=65_536;
         /// Whether clients that no WebSocket gets through to may use plain HTTP requests instead (`/play/http`).
         http: bool = true;
         /// Silence after which such a client is sent something: an empty answer, or a comment. Proxies on the way must wait longer.

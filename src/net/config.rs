@@ -12,6 +12,9 @@ pub struct NetConfig {
     pub retry_after_s: u32,
     /// Most connections accepted in a turn.
     pub accepts_per_turn: usize,
+    /// Most connections that are said goodbye to in a turn, and as many that are given up: their last write and the
+    /// descriptor's end cost more than all else that a connection needs in a turn.
+    pub closes_per_turn: usize,
     /// Most bytes read from a connection in a turn; also the size of the receive buffer.
     pub read_bytes_per_turn: usize,
     /// Most WebSocket frames handled for a connection in a turn.
@@ -77,6 +80,7 @@ impl Default for NetConfig {
             connections_per_ip_max: 256,
             retry_after_s: 5,
             accepts_per_turn: 64,
+            closes_per_turn: 64,
             read_bytes_per_turn: 64 << 10,
             read_messages_per_turn: 64,
             read_messages_shared: 4096,

@@ -51,8 +51,10 @@ pub(super) struct Conns {
     pub(super) pace: Pace,
     /// Those with unwritten bytes, in the order in which they will be written.
     pub(super) flush: VecDeque<ConnId>,
-    /// Those to be freed at the end of the turn.
-    ended: Vec<ConnId>,
+    /// The same of those that are closing, which give way to the others.
+    pub(super) leaving: VecDeque<ConnId>,
+    /// Those to be freed at the end of a turn, in the order in which they will be.
+    ended: VecDeque<ConnId>,
     pub(super) timers: Wheel<ConnId>,
     /// What new connections speak, if not plain TCP.
     pub(super) tls: Option<Tls>,
@@ -82,7 +84,8 @@ impl Conns {
             behind: VecDeque::new(),
             handshakes: VecDeque::new(),
             flush: VecDeque::new(),
-            ended: Vec::new(),
+            leaving: VecDeque::new(),
+            ended: VecDeque::new(),
             timers: Wheel::new(now, TIMER_GRANULARITY_US),
             tls: None,
             access: Arc::default(),
@@ -108,8 +111,9 @@ impl Conns {
 
     /// Whether something is to be done without waiting for an event.
     pub(super) fn is_busy(&self) -> bool {
-        let lists = [&self.fresh, &self.behind, &self.flush, &self.handshakes];
-        lists.iter().any(|list| !list.is_empty())
+        let read = [&self.fresh, &self.behind, &self.handshakes];
+        let lists = read.into_iter().chain([&self.flush, &self.leaving, &self.ended]);
+        lists.into_iter().any(|list| !list.is_empty())
     }
 
     /// Adds a connection and has its socket watched. When that fails the connection is there all
@@ -244,12 +248,18 @@ impl Conns {
         is_due.then(|| conn.socket.is_handshaking())
     }
 
+    /// How many closing connections a turn is for. The last turn is for all: there is no other.
+    pub(super) fn closes_now(&self) -> usize {
+        if self.stopped { usize::MAX } else { self.config.closes_per_turn }
+    }
+
     /// Puts a connection at the end of the list of those to be written, if it is due.
     pub(super) fn queue_flush(&mut self, id: ConnId) {
         let Some(conn) = self.get_mut(id) else { return };
         if !conn.in_flush && conn.wants_write() {
             conn.in_flush = true;
-            self.flush.push_back(id);
+            let is_leaving = conn.phase == Phase::Closing;
+            if is_leaving { &mut self.leaving } else { &mut self.flush }.push_back(id);
         }
     }
 
@@ -503,17 +513,19 @@ impl Conns {
         self.respond(id, Response::text(400, tls::SPEAKS_PLAIN).closing(), false, false);
     }
 
-    /// Marks a connection to be freed at the end of the turn.
+    /// Marks a connection to be freed at the end of this turn or a later one.
     pub(super) fn end(&mut self, id: ConnId) {
         let Some(conn) = self.get_mut(id) else { return };
         if conn.phase != Phase::Ended {
             conn.phase = Phase::Ended;
-            self.ended.push(id);
+            self.ended.push_back(id);
         }
     }
 
+    /// Frees those that ended, within the turn's budget.
     pub(super) fn free_ended(&mut self) {
-        while let Some(id) = self.ended.pop() {
+        for _ in 0..self.closes_now() {
+            let Some(id) = self.ended.pop_front() else { break };
             if self.get(id).is_some() {
                 let conn = self.slab.remove(id.slot as usize);
                 self.shed -= usize::from(conn.permit.is_none());

@@ -7,7 +7,8 @@
 //!
 //! A turn: poll, accept (budgeted), read every ready connection (budgeted) and hand what is
 //! complete to the driver, [`Driver::on_turn`] (inboxes, timers), then one write call for every
-//! connection that has something to send, then free what ended. Nothing is freed earlier.
+//! connection that has something to send, those that are closing last (budgeted), then free what ended
+//! (budgeted). Nothing is freed earlier.
 //!
 //! Deliberately absent: what a message means, who may connect to what, and any queue of messages.
 //! Outgoing messages wait in the driver's queues until the socket takes them; here waits only the

@@ -199,6 +199,9 @@ impl<D: Driver> Reactor<D> {
                     let id = from_token(token);
                     let conns = &mut self.core.conns;
                     let Some(conn) = conns.get_mut(id) else { continue };
+                    if conn.phase == Phase::Ended {
+                        continue;
+                    }
                     conn.readable |= event.is_readable() || event.is_read_closed();
                     conn.end_signalled |= event.is_read_closed() || event.is_error();
                     conn.readable |= conn.end_signalled && !conn.eof;

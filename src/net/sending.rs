@@ -43,14 +43,23 @@ struct Prepared {
 const LIST_KEPT: usize = 1024;
 
 impl<D: Driver> Core<D> {
-    /// Writes to the connections that were due when this began, within the turn's budget.
+    /// Writes to the connections that were due when this began, within the turn's budgets: first to those that
+    /// stay, then to those that are closing.
     pub(super) fn flush(&mut self, desk: &mut Desk) {
-        let mut left = self.conns.flush.len().min(self.conns.config.writes_per_turn);
-        while left > 0 {
+        let mut stay = self.conns.flush.len().min(self.conns.config.writes_per_turn);
+        let mut leave = self.conns.leaving.len().min(self.conns.closes_now());
+        while stay + leave > 0 {
             desk.scratch.clear();
-            while left > 0 && desk.group.len() < GROUP_MAX && desk.scratch.len() < GROUP_BYTES {
-                left -= 1;
-                let Some(id) = self.conns.flush.pop_front() else { break };
+            while stay + leave > 0
+                && desk.group.len() < GROUP_MAX
+                && desk.scratch.len() < GROUP_BYTES
+            {
+                let (left, list) = match stay {
+                    0 => (&mut leave, &mut self.conns.leaving),
+                    _ => (&mut stay, &mut self.conns.flush),
+                };
+                *left -= 1;
+                let Some(id) = list.pop_front() else { break };
                 self.prepare(id, desk);
             }
             for prepared in desk.group.drain(..) {

@@ -179,6 +179,7 @@ pub fn net_config(config: &Config, connections_max: u32) -> NetConfig {
         connections_per_ip_max: play.connections_per_ip_max,
         retry_after_s: config.server.retry_after_max_ms.div_ceil(1000),
         accepts_per_turn: play.accepts_per_turn as usize,
+        closes_per_turn: play.closes_per_turn as usize,
         read_bytes_per_turn: play.read_bytes_per_turn as usize,
         read_messages_per_turn: play.read_messages_per_turn as usize,
         read_messages_shared: play.read_messages_shared as usize,

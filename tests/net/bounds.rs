@@ -96,6 +96,40 @@ fn one_write_call_for_each_connection_and_turn() {
 }
 
 #[test]
+fn a_crowd_that_leaves_at_once_gives_way_to_those_who_stay() {
+    let mut local = local(NetConfig { closes_per_turn: 10, ..NetConfig::default() });
+    let mut clients = local.open(101, "/ws");
+    let mut stays = clients.pop().unwrap();
+    // A Close frame of 1000 without a mask of any effect (RFC 6455 section 5.5.1).
+    let goodbye = [0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8];
+    for client in &mut clients {
+        client.write_all(&goodbye).unwrap();
+    }
+    stays.write_all(&text("one")).unwrap();
+    let calls = |local: &Local| local.reactor.counters().write_calls;
+    let first = calls(&local);
+    let mut turns = 0;
+    while calls(&local) < first + 101 {
+        let before = calls(&local);
+        local.reactor.run_turn().unwrap();
+        assert!(calls(&local) - before <= 11, "{} writes in a turn", calls(&local) - before);
+        turns += usize::from(local.seen.get().messages.is_empty());
+    }
+    assert!(turns <= 3, "the one that stays waited for {turns} turns");
+    assert_eq!(read_text(&mut stays), "one");
+    for client in &mut clients {
+        assert_eq!(read_frame(client), (0x88, vec![0x03, 0xe8]));
+    }
+    drop(clients);
+    while local.reactor.connections() > 1 {
+        let before = local.reactor.connections();
+        local.reactor.run_turn().unwrap();
+        let ended = before - local.reactor.connections();
+        assert!(ended <= 10, "{ended} were given up in a turn");
+    }
+}
+
+#[test]
 fn a_flooding_client_gets_its_share_and_no_more() {
     let mut local = local(NetConfig { read_messages_per_turn: 16, ..NetConfig::default() });
     let mut clients = local.open(2, "/ws");
