@@ -193,6 +193,8 @@ configuration! {
         http_wait_ms: u32 = 20_000, in 10..=3_600_000;
         /// How long its connection lives without a request that waits for what comes.
         http_idle_ms: u32 = 10_000, in 10..=3_600_000;
+        /// Most of these connections that a shard still knows after their clients have ended them, so that a late request hears what became of it.
+        http_ended_max: u32 = 1_024, in 0..=1_000_000;
         /// How long an HTTP connection without a request is kept.
         http_keep_ms: u32 = 30_000, in 10..=3_600_000;
         /// Most requests of one HTTP connection.

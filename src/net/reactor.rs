@@ -144,6 +144,11 @@ impl<D: Driver> Reactor<D> {
         self.core.conns.len()
     }
 
+    /// Connections that have sent more than was read of them in their turn.
+    pub fn behind(&self) -> usize {
+        self.core.conns.behind.len()
+    }
+
     /// Whether the driver has called [`Io::stop`].
     pub fn is_stopped(&self) -> bool {
         self.core.conns.stopped

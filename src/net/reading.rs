@@ -16,6 +16,9 @@ use madang_protocol::CloseCode;
 /// Most reads from a peer that a stream is written to.
 const DISCARDED_READS_MAX: u16 = 64;
 
+/// So many bytes take about as long as a message does.
+const MESSAGE_BYTES: usize = 4 << 10;
+
 /// The first byte of a TLS connection.
 const TLS_HANDSHAKE: u8 = 0x16;
 
@@ -93,14 +96,16 @@ impl<D: Driver> Core<D> {
         }
     }
 
-    /// Reads one that was taken from its list, and returns how many messages it was good for.
+    /// Reads one that was taken from its list, and returns how many messages of a turn it was good for: a large one counts
+    /// as several.
     fn read_queued(&mut self, id: ConnId, buffer: &mut [u8], messages: usize) -> usize {
         let Some(conn) = self.conns.get_mut(id) else { return 0 };
         conn.in_ready = false;
         let mut budget = Budget { bytes: self.conns.config.read_bytes_per_turn, messages };
         self.read_one(id, buffer, &mut budget);
         self.conns.queue_rest(id);
-        messages - budget.messages
+        let bytes = self.conns.config.read_bytes_per_turn.saturating_sub(budget.bytes);
+        (messages - budget.messages).max(bytes / MESSAGE_BYTES)
     }
 
     fn read_one(&mut self, id: ConnId, buffer: &mut [u8], budget: &mut Budget) {

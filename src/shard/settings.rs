@@ -109,6 +109,7 @@ pub fn line_settings(config: &Config, net: &NetConfig) -> LineSettings {
         is_on: config.play.http,
         wait_ms: config.play.http_wait_ms.into(),
         idle_ms: config.play.http_idle_ms.into(),
+        ended_max: config.play.http_ended_max as usize,
         answer_bytes_max: config.play.batch_bytes_max as usize,
         message_bytes_max: config.play.message_bytes_max as usize,
         slots_from: net.slots_max(),

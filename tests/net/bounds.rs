@@ -193,6 +193,46 @@ fn who_sends_little_does_not_wait_for_a_crowd_that_is_behind() {
 }
 
 #[test]
+fn a_turn_is_not_longer_for_a_crowd_whose_messages_are_large() {
+    const LARGE: usize = 32 << 10;
+    let mut local = local(NetConfig { read_messages_shared: 64, ..NetConfig::default() });
+    let clients = local.open(20, "/ws");
+    let large = text(&"l".repeat(LARGE)).repeat(20);
+    let crowd: Vec<_> = clients
+        .into_iter()
+        .map(|mut client| {
+            let (mut writer, large) = (client.try_clone().unwrap(), large.clone());
+            let writing = std::thread::spawn(move || writer.write_all(&large));
+            let reading = std::thread::spawn(move || {
+                (0..20).for_each(|_| assert_eq!(read_text(&mut client).len(), LARGE));
+            });
+            (writing, reading)
+        })
+        .collect();
+    let bytes = |local: &Local| local.reactor.counters().bytes_in;
+    let mut turns_behind = 0;
+    while local.reactor.counters().messages_in < 400 {
+        let before = bytes(&local);
+        let behind = local.reactor.behind();
+        local.reactor.run_turn().unwrap();
+        if behind == 20 {
+            // None had a right to be read at once.
+            turns_behind += 1;
+            let most = (64 + 16) * (4 << 10) + (64 << 10);
+            assert!(bytes(&local) - before <= most, "{} bytes", bytes(&local) - before);
+        }
+    }
+    assert!(turns_behind > 3, "{turns_behind}");
+    for (writing, reading) in crowd {
+        while !reading.is_finished() {
+            local.reactor.run_turn().unwrap();
+        }
+        writing.join().unwrap().unwrap();
+        reading.join().unwrap();
+    }
+}
+
+#[test]
 fn a_reader_that_stops_leaves_its_frames_with_the_driver() {
     let mut local = local(NetConfig::default());
     let mut clients = local.open(2, "/batched");

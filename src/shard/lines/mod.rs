@@ -31,8 +31,6 @@ use std::net::IpAddr;
 
 /// Granularity of timers in microseconds.
 const TIMER_US: u64 = 10_000;
-/// Most lines that are known after their clients have ended them.
-const LEFT_MAX: usize = 1024;
 /// No deadline.
 const NEVER: Time = Time(u64::MAX);
 
@@ -45,6 +43,8 @@ pub struct LineSettings {
     pub wait_ms: u64,
     /// How long a line lives without a request that waits, in milliseconds.
     pub idle_ms: u64,
+    /// Most lines that are known after their clients have ended them.
+    pub ended_max: usize,
     /// Largest answer and largest event; a larger frame goes alone.
     pub answer_bytes_max: usize,
     /// Largest message from a client.
@@ -262,7 +262,7 @@ impl Lines {
     /// A client has ended a line: its place is for another, at once. So many of those are still known
     /// that a request of before the end learns what became of it.
     fn leave(&mut self, id: ConnId) {
-        let is_room = self.left < LEFT_MAX;
+        let is_room = self.left < self.settings.ended_max;
         let Some(line) = self.get_mut(id) else { return };
         line.is_told = true;
         if line.place.take().is_some() {

@@ -118,7 +118,13 @@ pub(crate) const ALL: [Cell; 16] = [
     cell("rooms-20hz", "rooms of 10, 1,000 × 20 Hz, 64 B", rooms(20.0), WINDOWS, "floor-each"),
     cell("rooms-60hz", "rooms of 10, 1,000 × 60 Hz, 64 B", rooms(60.0), WINDOWS, "floor-turn"),
     cell("rooms-160hz", "rooms of 10, 1,000 × 160 Hz, 64 B", rooms(160.0), PLAIN, "floor-turn"),
-    cell("rooms-max", "rooms of 10, 1,000, 64 B, saturated", Kind::RoomsMax, WINDOWS, "floor-turn"),
+    cell(
+        "rooms-max",
+        "rooms of 10, 1,000, 64 B, half a core saturated",
+        Kind::RoomsMax,
+        WINDOWS,
+        "floor-turn",
+    ),
     cell(
         "room-20hz",
         "one room of 5,000, 20 Hz, 128 B",
@@ -133,7 +139,13 @@ pub(crate) const ALL: [Cell; 16] = [
         PLAIN,
         "floor-turn",
     ),
-    cell("room-max", "one room of 5,000, 128 B, saturated", Kind::RoomMax, PLAIN, "floor-turn"),
+    cell(
+        "room-max",
+        "one room of 5,000, 128 B, half a core saturated",
+        Kind::RoomMax,
+        PLAIN,
+        "floor-turn",
+    ),
     cell("native-20hz", "own protocol, rooms of 10, 20 Hz", echoed(20.0), OWN, "madang"),
     cell("native-60hz", "own protocol, rooms of 10, 60 Hz", echoed(60.0), OWN, "madang"),
     cell(
@@ -266,6 +278,12 @@ impl Kind {
         words.value("--duration", if scale.quick { 1.5 } else { 10.0 });
         words.value("--protocol", protocol);
         Some(words.0)
+    }
+
+    /// How many busy loops have the server's core with it, by turns: where the highest rate is looked for, the load
+    /// tool has more to do than the server, and on a core as fast as the server's it would be at its limit first.
+    pub(crate) fn hogs(self) -> usize {
+        usize::from(matches!(self, Self::RoomsMax | Self::RoomMax))
     }
 
     /// The figure that is compared.

@@ -2,7 +2,7 @@
 
 use crate::candidates::{Candidate, Places};
 use crate::cells::{Cell, Figure, Scale};
-use crate::server::{Server, pinned, shown};
+use crate::server::{Hog, Server, pinned, shown};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -75,6 +75,10 @@ fn measure(
     let log = machine.logs.join(format!("{}-{}-{round}.log", cell.id, candidate.id));
     let server =
         Server::start(candidate, machine.places, machine.cores.map(|(server, _)| server), &log)?;
+    let hogs = if scale.quick { 0 } else { cell.kind.hogs() };
+    let _hogs: Vec<_> = (0..hogs)
+        .map(|_| Hog::start(machine.cores.map(|(server, _)| server)))
+        .collect::<Result<_, _>>()?;
     let others = cell
         .kind
         .others(scale, candidate.protocol)

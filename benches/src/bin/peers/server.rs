@@ -82,6 +82,30 @@ impl Drop for Server {
     }
 }
 
+/// A busy loop. It ends when it is dropped, and by itself soon after this process is gone.
+pub(crate) struct Hog(Child);
+
+impl Hog {
+    const LOOP: &str =
+        "while kill -0 $PPID; do i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; done";
+
+    /// On these cores.
+    pub(crate) fn start(cores: Option<&str>) -> Result<Self, String> {
+        let mut command = Command::new("sh");
+        command.args(["-c", Self::LOOP]);
+        let mut command = pinned(command, cores);
+        command.stdin(Stdio::null()).stderr(Stdio::null());
+        command.spawn().map(Self).map_err(|error| format!("no busy loop: {error}"))
+    }
+}
+
+impl Drop for Hog {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// The command on these cores alone. `taskset` becomes the command, so the process id is its own.
 pub(crate) fn pinned(command: Command, cores: Option<&str>) -> Command {
     let Some(cores) = cores else { return command };
