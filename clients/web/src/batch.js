@@ -20,7 +20,7 @@ const PREFIX_BYTES_MAX = 9;
 export function splitBatch(batch) {
   const reader = new Reader(batch);
   const messages = [];
-  while (reader.left > 0) {
+  while (reader.left) {
     messages.push(reader.slice());
   }
   return messages;
@@ -34,17 +34,14 @@ export function splitBatch(batch) {
  * @returns {Uint8Array[]}
  */
 export function packBatches(messages, bytesMax) {
-  const batches = [];
-  let writer = new Writer();
+  const writers = [];
+  /** @type {Writer | undefined} */
+  let writer;
   for (const message of messages) {
-    if (writer.length > 0 && writer.length + message.length + PREFIX_BYTES_MAX > bytesMax) {
-      batches.push(writer.finish());
-      writer = new Writer();
+    if (!writer || writer.length + message.length + PREFIX_BYTES_MAX > bytesMax) {
+      writers.push((writer = new Writer()));
     }
     writer.bytes(message);
   }
-  if (writer.length > 0) {
-    batches.push(writer.finish());
-  }
-  return batches;
+  return writers.map((it) => it.finish());
 }

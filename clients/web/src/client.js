@@ -6,7 +6,7 @@
  * @module
  */
 
-import { Backoff } from './backoff.js';
+import { backoffMs } from './backoff.js';
 import { CLIENT_SECTIONS, SERVER_SECTIONS, decode, encode, tableOf } from './codec.js';
 import { Connection } from './connection.js';
 import { Due, REAL_TIMERS } from './due.js';
@@ -15,6 +15,7 @@ import { ClosedError, DroppedError, MadangError, RefusedError, SessionGoneError,
 import { Places } from './places.js';
 import { Room, schemaOf } from './room.js';
 import { choice, struct } from './schema.js';
+import { Vigil } from './vigil.js';
 import { firstWay, loadWay, memory } from './ways.js';
 
 /** @typedef {import('./codec.js').ClientMessage} ClientMessage */
@@ -39,8 +40,6 @@ const CONGESTED_RETRY_MS = 50;
 /** Close code of a connection that this client drops and means to resume. */
 const CLOSE_RESUMING = 4000;
 const NORMAL = 1000;
-/** What could not be loaded is tried again. */
-const WATCH_RETRY_MS = 10_000;
 
 const joins = () => import('./joins.js');
 const seldom = () => import('./seldom.js');
@@ -51,12 +50,11 @@ const seldom = () => import('./seldom.js');
  * @extends {Emitter<ClientEvents>}
  */
 export class Client extends Emitter {
-  #backoff;
+  /** Attempts since a connection was a good one. */
+  #attempts = 0;
   #resumes = 0;
-  /** The one of `options.transports` in use. */
-  #transport = 0;
-  /** Whether it is the one that has worked, or should: the first attempt, and those behind a welcome. */
-  #isProven = true;
+  /** The one of `options.transports` in use, or of the ways; undefined where what is remembered decides. @type {any} */
+  #transport;
   /** @type {Status} */
   #status = 'connecting';
   /** @type {Connection | null} */
@@ -85,12 +83,10 @@ export class Client extends Emitter {
   due;
   /** @internal */
   places;
-  /** Pings, the server's clock, the page; null until it is loaded. @internal @type {import('./vigil.js').Vigil | null} */
-  vigil = null;
+  /** Pings, the server's clock, the page. @internal */
+  vigil;
   /** When something came from the server, or a connection to it began. @internal */
   heardAtMs = 0;
-  /** The server's own bound of silence. @internal */
-  heartbeatMs = 0;
   /** What to add to the local wall clock until the pings know better. */
   #firstOffset = 0;
   /** The newest key; outlives connections. @internal @type {string | null} */
@@ -103,8 +99,8 @@ export class Client extends Emitter {
   hintAtMs;
   /** Counts attempts, so that a token that arrives late meets nothing. @internal */
   attempt = 0;
-  /** What is to be there before the first attempt. @internal @type {Promise<any>} */
-  ready = Promise.resolve();
+  /** What is to be there before the first attempt. @internal @type {Promise<any> | null} */
+  ready = null;
   /** Takes up memberships of an earlier page. @internal @type {(() => void) | null} */
   takeUp = null;
   /** What rooms with rules need, once there was one. @internal @type {typeof import('./rules.js') | null} */
@@ -126,20 +122,20 @@ export class Client extends Emitter {
     this.options = options;
     this.timers = timers;
     this.random = random;
-    this.says = tableOf([...CLIENT_SECTIONS, ...(state?.client ?? [])]);
-    this.hears = tableOf([...SERVER_SECTIONS, ...(state?.server ?? [])]);
+    this.says = tableOf(CLIENT_SECTIONS, state?.client);
+    this.hears = tableOf(SERVER_SECTIONS, state?.server);
     this.due = new Due(timers);
-    this.#backoff = new Backoff(random);
     this.places = new Places(this);
+    this.vigil = new Vigil(this);
     if (storage) {
       // What cannot be loaded costs the resume and nothing else.
-      this.ready = Promise.allSettled([joins().then((it) => it.shelve(this, storage))]);
+      this.ready = joins().then((it) => it.shelve(this, storage)).catch(() => {});
     }
     // The application gets to listen, and to join, before the first attempt.
     queueMicrotask(() => {
       if (this.#status === 'connecting') {
+        this.connect();
         this.setStatus('connecting');
-        void this.connect();
       }
     });
   }
@@ -151,7 +147,7 @@ export class Client extends Emitter {
 
   /** The newest round trip in milliseconds; null before the first. */
   get rtt() {
-    return this.vigil?.clock.rtt ?? null;
+    return this.vigil.clock.rtt;
   }
 
   /** The session's public id, once there is one. */
@@ -176,7 +172,7 @@ export class Client extends Emitter {
 
   /** @internal */
   get offset() {
-    return this.vigil?.clock.offset ?? this.#firstOffset;
+    return this.vigil.clock.offset ?? this.#firstOffset;
   }
 
   /** The rooms this client is in. */
@@ -270,7 +266,7 @@ export class Client extends Emitter {
    */
   drop(forMs) {
     if (this.#connection) {
-      this.lose('dropped by the application', forMs);
+      this.lose('dropped', forMs);
     }
   }
 
@@ -278,7 +274,7 @@ export class Client extends Emitter {
   reconnectNow() {
     if (this.due.has('reconnect') || this.#status === 'suspended') {
       this.due.stop('reconnect');
-      void this.connect();
+      this.connect();
     }
   }
 
@@ -305,80 +301,49 @@ export class Client extends Emitter {
   }
 
   /** @internal */
-  async connect() {
-    const attempt = ++this.attempt;
+  connect() {
+    this.attempt += 1;
     const { token = null, getToken = () => token, transports, connectTimeoutMs = 10_000, probeMs = 3_000, rememberMs } = this.options;
     this.hintAtMs = undefined;
-    if (!this.vigil) {
-      this.#watch();
-    }
+    this.#transport ??= transports ? 0 : firstWay(this.url, this.timers.now(), rememberMs);
+    const way = this.#transport % (transports?.length ?? 2);
+    const prepare = async () => {
+      await this.ready;
+      this.#credential = await getToken();
+      return /** @type {any} */ (transports?.[way] ?? loadWay(way));
+    };
+    void this.#first(prepare(), (transport) => {
+      this.#welcome = null;
+      this.skipped = 0;
+      this.heardAtMs = this.timers.now();
+      try {
+        this.#connection = new Connection((hears) => transport(this.url, hears, this.options, memory), this);
+      } catch (error) {
+        this.#finish(/** @type {Error} */ (error), 'disconnected');
+        return;
+      }
+      this.due.start('connect', transports || way ? connectTimeoutMs : Math.min(probeMs, connectTimeoutMs), () => {
+        this.#transport += 1;
+        this.lose('no welcome');
+      });
+    }, 'no token');
+    // Only now: a listener may close the client, and then this attempt is void.
     if (this.#status === 'suspended') {
       this.setStatus('reconnecting');
     }
-    if (this.#isProven && !transports) {
-      this.#transport = firstWay(this.url, this.timers.now(), rememberMs);
-    }
-    this.#isProven = false;
-    const way = this.#transport % (transports?.length ?? 2);
-    /** @type {any} */
-    let transport = transports?.[way];
-    try {
-      await this.ready;
-      this.#credential = await getToken();
-      transport ??= await loadWay(way);
-    } catch (cause) {
-      if (attempt === this.attempt) {
-        if (!transports) {
-          // What could not be loaded is not asked for again at once.
-          this.#transport = 0;
-        }
-        this.lose('no token');
-        this.emit('error', /** @type {Error} */ (cause));
-      }
-    }
-    if (attempt !== this.attempt) {
-      return;
-    }
-    this.#welcome = null;
-    this.skipped = 0;
-    this.heardAtMs = this.timers.now();
-    try {
-      this.#connection = new Connection((hears) => transport(this.url, hears, this.options, memory), this);
-    } catch (error) {
-      this.#finish(/** @type {Error} */ (error), 'disconnected');
-      return;
-    }
-    this.due.start('connect', transports || way ? connectTimeoutMs : Math.min(probeMs, connectTimeoutMs), () => {
-      this.#transport += 1;
-      this.lose('no welcome');
-    });
-  }
-
-  /** Everything works without what watches over the connection, and until it is loaded it has to. */
-  #watch() {
-    import('./vigil.js').then(
-      ({ Vigil }) => {
-        if (this.#status !== 'closed') {
-          this.vigil ??= new Vigil(this);
-        }
-      },
-      () => this.due.start('watch', WATCH_RETRY_MS, () => this.#watch()),
-    );
   }
 
   /** @internal */
   opened() {
     this.takeUp?.();
-    const rooms = this.places.positions();
-    const { name } = this.options;
     this.say(/** @type {any} */ ({
       tag: 'hello',
       body: {
         version_min: 1,
         version_max: 1,
-        client: name ? `${CLIENT_NAME} ${name}` : CLIENT_NAME,
+        client: `${CLIENT_NAME} ${this.options.name ?? ''}`.trim(),
         token: this.#credential,
-        resume: this.resumeKey && { key: this.resumeKey, rooms },
+        resume: this.resumeKey && { key: this.resumeKey, rooms: this.places.positions() },
       },
     }));
   }
@@ -387,17 +352,18 @@ export class Client extends Emitter {
   #welcomed(welcome) {
     const { resumed } = welcome;
     this.due.stop('connect');
-    this.#isProven = true;
+    if (!this.options.transports) {
+      this.#transport = undefined;
+    }
     this.#welcome = welcome;
     this.resumeKey = welcome.resume_key;
     this.redirects = 0;
     this.#firstOffset = welcome.server_time_ms - this.heardAtMs;
-    this.heartbeatMs = welcome.heartbeat_ms;
     this.#resumes += Number(resumed);
     this.places.welcomed(resumed);
     // The first message under the new key is what retires the old one.
-    this.vigil?.start();
-    this.due.start('settled', SETTLED_MS, () => this.#backoff.reset());
+    this.vigil.start(welcome.heartbeat_ms);
+    this.due.start('settled', SETTLED_MS, () => (this.#attempts = 0));
     this.setStatus('open');
     this.emit('session', { resumed });
   }
@@ -432,7 +398,12 @@ export class Client extends Emitter {
   closed(code, reason) {
     const name = reason.split(':')[0] || 'lost';
     if (TERMINAL_CODES.includes(code)) {
-      void this.#end(code, name, reason);
+      // For good.
+      this.#cut('');
+      void this.#first(
+        seldom().then((it) => it.closeMeaning(code, reason), () => reason),
+        (message) => this.#finish(new ClosedError(code, name, message), 'disconnected'),
+      );
       return;
     }
     if (!this.#welcome) {
@@ -445,22 +416,6 @@ export class Client extends Emitter {
   }
 
   /**
-   * The server has closed for good.
-   *
-   * @param {number} code
-   * @param {string} name
-   * @param {string} reason
-   */
-  async #end(code, name, reason) {
-    this.#cut('');
-    const { attempt } = this;
-    const message = await seldom().then((it) => it.closeMeaning(code, reason), () => reason);
-    if (attempt === this.attempt) {
-      this.#finish(new ClosedError(code, name, message), 'disconnected');
-    }
-  }
-
-  /**
    * The connection is gone, and with it all that was on it.
    *
    * @param {string} reason
@@ -470,7 +425,7 @@ export class Client extends Emitter {
     this.#connection = null;
     this.attempt += 1;
     this.due.stopAll();
-    this.vigil?.stop();
+    this.vigil.stop();
     this.rooms.forEach((room) => room.suspend());
   }
 
@@ -483,10 +438,11 @@ export class Client extends Emitter {
    */
   lose(reason, afterMs) {
     this.#cut(reason);
-    const waitMs = this.#backoff.next(afterMs ?? (this.hintAtMs && Math.max(0, this.hintAtMs - this.timers.now())));
+    const waitMs = afterMs ?? (this.hintAtMs && Math.max(0, this.hintAtMs - this.timers.now())) ?? backoffMs(this.#attempts, this.random);
+    this.#attempts += 1;
     const retryInMs = globalThis.navigator?.onLine !== false ? waitMs : Math.max(waitMs, this.random() * OFFLINE_MS);
     // Before anybody hears of it: a listener may close the client, and then nothing is due any more.
-    this.due.start('reconnect', retryInMs, () => void this.connect());
+    this.due.start('reconnect', retryInMs, () => this.connect());
     this.setStatus('reconnecting', { retryInMs });
     this.rooms.forEach((room) => room.dropped({ retryInMs, reason }));
   }
@@ -498,7 +454,6 @@ export class Client extends Emitter {
    * @param {'left' | 'disconnected'} reason
    */
   #finish(error, reason) {
-    this.#connection = null;
     this.#cut('');
     this.resumeKey = null;
     this.places.close(error, reason, () => this.setStatus('closed', { error }));
@@ -531,38 +486,47 @@ export class Client extends Emitter {
         this.places.joined(body);
         break;
       case 'left':
-        this.places.left(body.channel, body.reason);
+        this.places.left(body);
         break;
       case 'pong':
-        this.vigil?.pong(body.id, body.server_time_us / 1000);
+        this.vigil.pong(body);
         break;
       case 'stats':
         this.emit(/** @type {any} */ (tag), body);
         break;
       default:
-        this.places.room(/** @type {any} */ (body).channel)?.handle(message);
+        this.places.entered.get(/** @type {any} */ (body).channel)?.handle(message);
     }
   }
 
   /**
-   * What was said needs something that has to be loaded first. If that fails it is as if the server had not
-   * been heard.
+   * What is to be done needs something that has to be loaded first. If that fails the connection counts as lost:
+   * what the server said is as if it had not been heard.
    *
    * @template T
    * @param {Promise<T>} loading
-   * @param {(loaded: T) => void} act
+   * @param {(loaded: T) => void} act unless the connection was lost meanwhile
+   * @param {string} [reason] of the loss
    */
-  async #first(loading, act) {
+  #first(loading, act, reason = 'not loaded') {
     const { attempt } = this;
-    const loaded = await loading.catch((error) => {
+    /** @type {<V>(act: (value: V) => void) => (value: V) => void} */
+    const inTime = (act) => (value) => {
       if (attempt === this.attempt) {
-        this.lose('not loaded');
-        this.emit('error', error);
+        act(value);
       }
-    });
-    if (loaded && attempt === this.attempt) {
-      act(loaded);
-    }
+    };
+    return loading.then(
+      inTime(act),
+      inTime((error) => {
+        if (!this.options.transports) {
+          // What could not be loaded is not asked for again at once.
+          this.#transport &&= 0;
+        }
+        this.lose(reason);
+        this.emit('error', error);
+      }),
+    );
   }
 
   // --- What rooms ask for ---
@@ -581,7 +545,7 @@ export class Client extends Emitter {
     if (this.#status === 'closed') {
       throw closedError();
     }
-    return this.places.enter(new Room(target, options, this, making), onlyResumed, signal);
+    return this.places.enter(new Room(target, options, this, onlyResumed, making), signal);
   }
 
   /**

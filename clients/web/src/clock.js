@@ -9,12 +9,12 @@ const SAMPLES_MAX = 12;
 
 /** Estimates the server's time out of recent samples. */
 export class Clock {
-  /** @type {{ rtt: number, offset: number }[]} */
+  /** The newest first. @type {{ rtt: number, offset: number }[]} */
   #samples = [];
 
-  /** The newest round trip in milliseconds, `null` before the first. */
+  /** The newest round trip in milliseconds, `null` before the first. @returns {number | null} */
   get rtt() {
-    return this.#samples.at(-1)?.rtt ?? null;
+    return this.#samples[0]?.rtt ?? null;
   }
 
   /** What to add to the local wall clock to get the server's, in milliseconds; undefined before the first. */
@@ -33,7 +33,8 @@ export class Clock {
     const rtt = receivedMs - sentMs;
     // Less than nothing: the local clock was set back in between.
     if (rtt >= 0) {
-      this.#samples = [...this.#samples, { rtt, offset: serverMs - (sentMs + receivedMs) / 2 }].slice(-SAMPLES_MAX);
+      this.#samples.unshift({ rtt, offset: serverMs - (sentMs + receivedMs) / 2 });
+      this.#samples.splice(SAMPLES_MAX);
     }
   }
 

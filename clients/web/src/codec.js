@@ -239,12 +239,13 @@ export const SERVER_SECTIONS = [[0, SERVER], [8, SERVER_8], [11, SERVER_11], [17
 
 /**
  * @param {readonly Section[]} sections
+ * @param {readonly Section[]} [more] of a plug-in
  * @returns {Table}
  */
-export function tableOf(sections) {
+export function tableOf(sections, more = []) {
   /** @type {Table} */
   const table = [];
-  for (const [first, messages] of sections) {
+  for (const [first, messages] of [...sections, ...more]) {
     Object.entries(messages).forEach((entry, index) => {
       table[first + index] = entry;
     });
@@ -277,7 +278,7 @@ export function encode(table, it) {
  */
 export function decode(table, encoded) {
   if (encoded.length > MESSAGE_BYTES_CAP) {
-    throw new DecodeError('a message is too long');
+    throw new DecodeError('too long');
   }
   const reader = new Reader(encoded);
   const [tag, shape] = table[reader.u32()] ?? [];

@@ -39,7 +39,6 @@ export class Connection {
   #waiting = [];
   /** What has to wait for what came before it. @type {(() => Promise<void> | void)[] | null} */
   #queue = null;
-  #opened = false;
   #dropped = false;
 
   /**
@@ -50,10 +49,7 @@ export class Connection {
     this.#handlers = handlers;
     this.#pipe = open({
       opened: () =>
-        this.#inTurn(() => {
-          this.#opened = true;
-          handlers.opened();
-        }),
+        this.#inTurn(() => handlers.opened()),
       received: (data) => this.#inTurn(() => this.#read(data)),
       closed: (code, reason) =>
         this.#inTurn(() => {
@@ -100,10 +96,8 @@ export class Connection {
   #flush() {
     const messages = this.#waiting;
     this.#waiting = [];
-    if (this.#opened && !this.#dropped) {
-      for (const batch of packBatches(messages, this.#handlers.limits?.message_bytes_max ?? BATCH_BYTES_MAX)) {
-        this.#pipe.send(/** @type {Uint8Array<ArrayBuffer>} */ (batch));
-      }
+    if (!this.#dropped) {
+      packBatches(messages, this.#handlers.limits?.message_bytes_max ?? BATCH_BYTES_MAX).forEach((batch) => this.#pipe.send(/** @type {Uint8Array<ArrayBuffer>} */ (batch)));
     }
   }
 
@@ -120,10 +114,8 @@ export class Connection {
       this.#handlers.garbled(/** @type {DecodeError} */ (error));
       return;
     }
-    for (const message of messages) {
-      // A message may be the reason to drop the connection: then the rest of its batch is void.
-      this.#inTurn(() => this.#handlers.received(message));
-    }
+    // A message may be the reason to drop the connection: then the rest of its batch is void.
+    messages.forEach((message) => this.#inTurn(() => this.#handlers.received(message)));
     this.#inTurn(() => this.#handlers.ended());
   }
 

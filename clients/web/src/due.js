@@ -36,11 +36,13 @@ export class Due {
    */
   start(name, ms, action) {
     this.stop(name);
-    const timer = this.#timers.setTimeout(() => {
-      this.#due.delete(name);
-      action();
-    }, ms);
-    this.#due.set(name, timer);
+    this.#due.set(
+      name,
+      this.#timers.setTimeout(() => {
+        this.#due.delete(name);
+        action();
+      }, ms),
+    );
   }
 
   /** @param {string} name */
@@ -50,8 +52,6 @@ export class Due {
   }
 
   stopAll() {
-    for (const name of this.#due.keys()) {
-      this.stop(name);
-    }
+    this.#due.forEach((_, name) => this.stop(name));
   }
 }

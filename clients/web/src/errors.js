@@ -74,7 +74,7 @@ export class LeftError extends MadangError {
 /** A session that was to be taken up is not there any more (`session_gone`): join the room instead. */
 export class SessionGoneError extends MadangError {
   constructor() {
-    super('session_gone', 'the session is over, or was taken up elsewhere');
+    super('session_gone', 'the session is over or elsewhere');
   }
 }
 
@@ -84,7 +84,7 @@ export class SessionGoneError extends MadangError {
  */
 export class OutcomeUnknownError extends MadangError {
   constructor() {
-    super('outcome_unknown', 'the connection was lost before the answer came');
+    super('outcome_unknown', 'the answer was lost');
   }
 }
 

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { Backoff } from './backoff.js';
+import { backoffMs } from './backoff.js';
 
 /**
  * An event of the stream. `after` is the id of the one before it.
@@ -43,7 +43,7 @@ export function direct(url, hears, { EventSource = globalThis.EventSource, rando
   if (EventSource === undefined) {
     throw new TypeError('there is no EventSource here: pass a class, watch(room, { EventSource })');
   }
-  const backoff = new Backoff(random);
+  let attempts = 0;
   const names = new Set(OWN);
   /** @type {any} */
   let source;
@@ -55,7 +55,7 @@ export function direct(url, hears, { EventSource = globalThis.EventSource, rando
   const listen = (/** @type {string} */ name) => {
     source.addEventListener(name, (/** @type {MessageEvent} */ { data, lastEventId }) => {
       if (!isClosed) {
-        backoff.reset();
+        attempts = 0;
         isRenewed = false;
         const after = id;
         id = lastEventId || id;
@@ -75,7 +75,7 @@ export function direct(url, hears, { EventSource = globalThis.EventSource, rando
   };
   const retry = () => {
     hears.lost(true);
-    timer = setTimeout(start, backoff.next());
+    timer = setTimeout(start, backoffMs(attempts++, random));
   };
   const start = async () => {
     try {

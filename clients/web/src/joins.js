@@ -101,14 +101,14 @@ function offer(client, tickets) {
  * @param {Ticket} ticket
  */
 function takeUp({ places: { joins, entered } }, { name, channel, epoch, seq, cseq }) {
-  const [ref, place] = [...joins].find(([, { first, room }]) => first && room.target === name) ?? [];
-  if (ref !== undefined && place && !entered.has(channel)) {
-    const { room } = place;
+  const [ref, room] = [...joins].find(([, { first, target }]) => first && target === name) ?? [];
+  if (ref !== undefined && room && !entered.has(channel)) {
     room.epoch = epoch;
     room.seq = Math.max(0, seq - (room.options.history ?? 0));
     room.outbox.cseq = cseq;
+    room.outbox.channel = channel;
     joins.delete(ref);
-    entered.set(channel, place);
+    entered.set(channel, room);
   }
 }
 

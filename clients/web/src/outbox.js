@@ -160,9 +160,7 @@ export class Outbox {
   /** Sends what waited for the connection to take more. */
   flushLatest() {
     if (this.live && !this.#wire.congested()) {
-      for (const build of this.#latestWaiting.values()) {
-        this.#post(build, ++this.cseq);
-      }
+      this.#latestWaiting.forEach((build) => this.#wire.post(this.#encoded(build, ++this.cseq)));
       this.#latestWaiting.clear();
     }
   }
@@ -176,9 +174,7 @@ export class Outbox {
     this.#reject(({ cseq, kind }) => kind === 'volatile' && cseq > appliedCseq, new DroppedError('dropped', 'not connected'));
     this.#pending.forEach((entry) => entry.cseq > appliedCseq && this.#sendEntry(entry));
     // Answers are not in the log, so a request that was dealt with is simply asked anew.
-    for (const entry of this.takeAll(({ cseq, kind }) => kind === 'request' && cseq <= appliedCseq)) {
-      this.#askAnew(entry);
-    }
+    this.takeAll(({ cseq, kind }) => kind === 'request' && cseq <= appliedCseq).forEach((entry) => this.#askAnew(entry));
     this.flushLatest();
   }
 
@@ -188,9 +184,7 @@ export class Outbox {
    * @param {number} appliedCseq
    */
   settle(appliedCseq) {
-    for (const entry of this.takeAll(({ cseq }) => cseq <= appliedCseq)) {
-      settleRepeated(entry, { seq: null, repeated: true });
-    }
+    this.takeAll(({ cseq }) => cseq <= appliedCseq).forEach((entry) => settleRepeated(entry, { seq: null, repeated: true }));
   }
 
   /**
@@ -233,7 +227,7 @@ export class Outbox {
 
   /** Edits name entities of the state that there was: in another they would mean something else. */
   dropEdits() {
-    this.#reject(({ kind }) => kind === 'edit', new DroppedError('dropped', 'its state is gone'));
+    this.#reject(({ kind }) => kind === 'edit', new DroppedError('dropped', 'the state is gone'));
   }
 
   /**
@@ -242,7 +236,6 @@ export class Outbox {
    * @param {Error} error
    */
   end(error) {
-    this.live = false;
     this.channel = null;
     this.#latestWaiting.clear();
     this.#reject(() => true, error);
@@ -281,9 +274,9 @@ export class Outbox {
     if (this.#pending.size >= (options.pendingMax ?? 1_000)) {
       return queueFull(this.#pending.size);
     }
-    const encoded = this.#wire.encode(build(this.#head(this.cseq + 1)));
+    const encoded = this.#encoded(build, this.cseq + 1);
     return encoded.length + 9 > (limits?.message_bytes_max ?? Infinity)
-      ? new LimitError('too_large', `${encoded.length} bytes are more than the server takes`)
+      ? new LimitError('too_large', `${encoded.length} bytes are too many`)
       : encoded;
   }
 
@@ -309,7 +302,7 @@ export class Outbox {
   /** @param {Entry} entry */
   #sendEntry(entry) {
     entry.sent = true;
-    this.#post(entry.build, entry.cseq);
+    this.#wire.post(this.#encoded(entry.build, entry.cseq));
   }
 
   /** @param {Entry} entry a request that is not pending any more */
@@ -323,13 +316,8 @@ export class Outbox {
    * @param {Build} build
    * @param {number} cseq
    */
-  #post(build, cseq) {
-    this.#wire.post(this.#wire.encode(build(this.#head(cseq))));
-  }
-
-  /** @param {number} cseq */
-  #head(cseq) {
-    return { channel: this.channel ?? 0, cseq };
+  #encoded(build, cseq) {
+    return this.#wire.encode(build({ channel: this.channel ?? 0, cseq }));
   }
 }
 
@@ -350,7 +338,7 @@ function settleRepeated(entry, receipt) {
 
 /** @param {number} count */
 function queueFull(count) {
-  return new LimitError('queue_full', `${count} messages wait already`);
+  return new LimitError('queue_full', `${count} wait already`);
 }
 
 /**

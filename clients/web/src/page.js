@@ -18,37 +18,29 @@ const WAKE_MS = 500;
  */
 export function watchPage(client, probe) {
   const { window } = globalThis;
-  if (!window) {
-    return;
-  }
+  const document = window?.document;
   const until = new AbortController();
+  const { signal } = until;
   const on = (/** @type {EventTarget} */ target, /** @type {string} */ name, /** @type {(event: any) => void} */ listener) =>
-    target?.addEventListener?.(name, listener, { signal: until.signal });
-  const wake = () => tryNow(client, probe);
+    target?.addEventListener?.(name, listener, { signal });
+  // The network is back, or somebody looks at the page again: the connection may be dead.
+  const wake = () => {
+    if (client.isOpen) {
+      probe();
+    } else if (client.due.has('reconnect') && client.hintAtMs === undefined) {
+      // Many pages may hear of it at the same moment.
+      client.due.start('reconnect', client.random() * WAKE_MS, () => client.connect());
+    }
+  };
   on(window, 'online', wake);
-  on(window.document, 'visibilitychange', () => window.document.visibilityState === 'visible' && wake());
+  on(document, 'visibilitychange', () => document.hidden || wake());
   on(window, 'pagehide', () => client.suspend());
   on(window, 'pageshow', ({ persisted }) => {
     // Another page may have taken the session up meanwhile.
     if (persisted && client.status === 'suspended') {
       client.shelf?.take();
-      client.reconnectNow();
+      client.connect();
     }
   });
-  client.on('status', ({ status }) => status === 'closed' && until.abort());
-}
-
-/**
- * The network is back, or somebody looks at the page again: the connection may be dead.
- *
- * @param {Client} client
- * @param {() => void} probe
- */
-function tryNow(client, probe) {
-  if (client.isOpen) {
-    probe();
-  } else if (client.due.has('reconnect') && client.hintAtMs === undefined) {
-    // Many pages may hear of it at the same moment.
-    client.due.start('reconnect', client.random() * WAKE_MS, () => void client.connect());
-  }
+  client.on('status', () => client.status === 'closed' && until.abort());
 }

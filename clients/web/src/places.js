@@ -7,34 +7,19 @@
  * @module
  */
 
-import { Backoff } from './backoff.js';
-import { LeftError, SessionGoneError } from './errors.js';
+import { SessionGoneError } from './errors.js';
 
 /** @typedef {import('./codec.js').Joined} Joined */
 /** @typedef {import('./codec.js').LeaveReason} LeaveReason */
 /** @typedef {import('./client.js').Client} Client */
 /** @typedef {import('./room.js').Room} Room */
-/** @typedef {import('./types.js').Leave} Leave */
-
-/**
- * A room and what is waited for.
- *
- * @typedef {object} Place
- * @property {Room} room
- * @property {boolean} first whether the application waits for it; otherwise the room is entered again
- * @property {boolean} onlyResumed whether it may only be taken up, not entered
- * @property {Backoff} backoff between attempts
- * @property {(room: Room) => void} resolve
- * @property {(error: Error) => void} reject
- * @property {(() => void) | null} left once it is left by the application's wish
- */
 
 /** The rooms of one client. */
 export class Places {
   #client;
-  /** Entered, or offered to be taken up. @type {Map<number, Place>} */
+  /** Entered, or offered to be taken up. @type {Map<number, Room>} */
   entered = new Map();
-  /** To be entered, by the `ref` of the join. @type {Map<number, Place>} */
+  /** To be entered, by the `ref` of the join. @type {Map<number, Room>} */
   joins = new Map();
 
   /**
@@ -51,38 +36,25 @@ export class Places {
 
   /** The rooms this client is in. */
   get rooms() {
-    return [...this.entered.values()].map(({ room }) => room);
-  }
-
-  /** @param {number} channel */
-  room(channel) {
-    return this.entered.get(channel)?.room;
+    return [...this.entered.values()];
   }
 
   /** How far each room was seen that is to be taken up again, for a hello. */
   positions() {
-    const rooms = [];
-    for (const [channel, { room, left }] of this.entered) {
-      const position = room.position;
-      if (position && !left) {
-        rooms.push({ channel, ...position });
-      }
-    }
-    return rooms;
+    return [...this.entered].flatMap(([channel, { position, left }]) => (position && !left ? { channel, ...position } : []));
   }
 
   /**
    * @param {Room} room
-   * @param {boolean} onlyResumed
    * @param {AbortSignal | undefined} signal
    * @returns {Promise<Room>}
    */
-  enter(room, onlyResumed, signal) {
+  enter(room, signal) {
     return new Promise((resolve, reject) => {
-      /** @type {Place} */
-      const place = { room, first: true, onlyResumed, backoff: new Backoff(this.#client.random), resolve, reject, left: null };
-      signal?.addEventListener('abort', () => this.#giveUp(place, signal.reason), { once: true });
-      this.ask(this.wait(place));
+      room.resolve = resolve;
+      room.reject = reject;
+      signal?.addEventListener('abort', () => this.#giveUp(room, signal.reason), { once: true });
+      this.ask(this.wait(room));
     });
   }
 
@@ -90,76 +62,59 @@ export class Places {
    * @param {Room} room
    * @returns {Promise<void>}
    */
-  leave(room) {
-    const found = [...this.entered].find(([, { room: it }]) => it === room);
-    if (!found || found[1].left) {
-      return Promise.resolve();
+  async leave(room) {
+    const channel = /** @type {number} */ (room.outbox.channel);
+    if (this.entered.get(channel) === room && !room.left) {
+      await new Promise((resolve) => {
+        room.left = resolve;
+        if (this.#client.isOpen) {
+          this.#leave(channel);
+        }
+      });
     }
-    return new Promise((resolve) => {
-      found[1].left = resolve;
-      if (this.#client.isOpen) {
-        this.#leave(found[0]);
-      }
-    });
   }
 
   /** @param {boolean} resumed whether the session was taken up again; if not, every room is entered anew, and told so when it is */
   welcomed(resumed) {
-    for (const [channel, place] of [...this.entered]) {
-      if (place.left) {
+    for (const [channel, room] of [...this.entered]) {
+      if (room.left) {
         // It was not asked for, or is gone with the old session.
-        this.#end(channel, place, 'left');
+        this.#end(channel, room, 'left');
       } else if (!resumed) {
-        this.#forget(channel, place);
+        this.#forget(channel, room);
       }
     }
-    for (const ref of this.joins.keys()) {
-      this.ask(ref);
-    }
+    this.joins.forEach((_, ref) => this.ask(ref));
   }
 
   /** @param {Joined} joined */
   joined(joined) {
     const { ref, channel } = joined;
-    const place = ref === null ? this.entered.get(channel) : this.joins.get(ref);
-    if (!place) {
-      if (ref !== null) {
-        // Given up before it was entered.
-        this.#leave(channel);
+    const resumed = ref === null;
+    const room = resumed ? this.entered.get(channel) : this.joins.get(ref);
+    if (room) {
+      if (!resumed) {
+        this.joins.delete(ref);
+        this.entered.set(channel, room);
       }
-      return;
+      room.enter(joined, resumed);
+      room.resolve(room);
+    } else if (!resumed) {
+      // Given up before it was entered.
+      this.#leave(channel);
     }
-    const { room, first, resolve } = place;
-    if (ref !== null) {
-      this.joins.delete(ref);
-      this.entered.set(channel, place);
-    }
-    if (first) {
-      // The room's past is behind this message, likely in the same batch, and the application
-      // can only listen once its `await` has come back.
-      room.hold();
-      this.#client.due.start(`release ${channel}`, 0, () => room.release());
-    }
-    room.enter(joined, { first, resumed: ref === null });
-    place.first = false;
-    place.onlyResumed = false;
-    place.reject = (error) => room.end({ reason: 'refused', error });
-    resolve(room);
   }
 
-  /**
-   * @param {number} channel
-   * @param {LeaveReason} reason
-   */
-  left(channel, reason) {
-    const place = this.entered.get(channel);
-    if (!place) {
+  /** @param {{ channel: number, reason: LeaveReason }} body */
+  left({ channel, reason }) {
+    const room = this.entered.get(channel);
+    if (!room) {
       return;
     }
-    if ((reason === 'lost' || place.first) && !place.left) {
-      this.ask(this.#forget(channel, place));
+    if ((reason === 'lost' || room.first) && !room.left) {
+      this.ask(this.#forget(channel, room));
     } else {
-      this.#end(channel, place, reason);
+      this.#end(channel, room, reason);
     }
   }
 
@@ -171,33 +126,29 @@ export class Places {
    * @param {() => void} said tells that it is, before the rooms do
    */
   close(error, reason, said) {
-    const [entered, joins] = [[...this.entered.values()], [...this.joins.values()]];
+    const [entered, joins] = [this.rooms, [...this.joins.values()]];
     this.entered.clear();
     this.joins.clear();
     said();
-    for (const place of entered) {
-      finish(place, { reason, error });
-    }
-    for (const { reject } of joins) {
-      reject(error);
-    }
+    entered.forEach((room) => room.end({ reason, error }));
+    joins.forEach((room) => room.end({ reason: 'refused', error }));
   }
 
   /**
-   * @param {Place} place
+   * @param {Room} room
    * @returns {number} the `ref` of its join
    */
-  wait(place) {
+  wait(room) {
     const ref = ++this.#client.refs;
-    this.joins.set(ref, place);
+    this.joins.set(ref, room);
     return ref;
   }
 
   /** @param {number} ref of a join, if it still is one; without a connection the next welcome has it asked for */
   ask(ref) {
-    const place = this.joins.get(ref);
-    if (place && this.#client.isOpen) {
-      this.#client.say(place.room.joinMessage(ref));
+    const room = this.joins.get(ref);
+    if (room && this.#client.isOpen) {
+      this.#client.say(room.joinMessage(ref));
     }
   }
 
@@ -210,60 +161,43 @@ export class Places {
    * The room is not there any more, or this session is not in it: it is to be entered anew.
    *
    * @param {number} channel
-   * @param {Place} place
+   * @param {Room} room
    * @returns {number} the `ref` of the join, 0 if there is none
    */
-  #forget(channel, place) {
+  #forget(channel, room) {
     this.entered.delete(channel);
-    place.room.forgetSession();
-    if (place.onlyResumed) {
-      place.reject(new SessionGoneError());
+    room.suspend();
+    // What was sent and not answered may or may not have been applied, and nobody can tell.
+    room.outbox.giveUpSent();
+    if (room.onlyResumed) {
+      room.end({ reason: 'refused', error: new SessionGoneError() });
       return 0;
     }
-    return this.wait(place);
+    return this.wait(room);
   }
 
   /**
    * @param {number} channel
-   * @param {Place} place
+   * @param {Room} room
    * @param {LeaveReason} reason
    */
-  #end(channel, place, reason) {
+  #end(channel, room, reason) {
     this.entered.delete(channel);
-    this.cseq = Math.max(this.cseq, place.room.outbox.cseq);
-    finish(place, { reason });
+    this.cseq = Math.max(this.cseq, room.outbox.cseq);
+    room.end({ reason });
   }
 
   /**
    * The application does not wait for a room any more. If it is entered all the same, it is left.
    *
-   * @param {Place} place
+   * @param {Room} room
    * @param {Error} error
    */
-  #giveUp(place, error) {
-    if (place.first) {
-      for (const [ref, it] of this.joins) {
-        if (it === place) {
-          this.joins.delete(ref);
-        }
-      }
-      void this.leave(place.room);
-      place.reject(error);
+  #giveUp(room, error) {
+    if (room.first) {
+      this.joins.forEach((it, ref) => it === room && this.joins.delete(ref));
+      void this.leave(room);
+      room.reject(error);
     }
   }
-}
-
-/**
- * A room is left for good, or it will never be entered.
- *
- * @param {Place} place
- * @param {Leave} leave
- */
-function finish({ room, first, reject, left }, leave) {
-  if (first) {
-    reject(leave.error ?? new LeftError(leave.reason));
-  } else {
-    room.end(leave);
-  }
-  left?.();
 }

@@ -5,7 +5,7 @@
  */
 
 import { Emitter } from './emitter.js';
-import { changedAttributes, fromAttributes, toAttributes } from './values.js';
+import { changedAttributes, toAttributes } from './values.js';
 
 /** @typedef {import('./codec.js').Joined} Joined */
 /** @typedef {import('./codec.js').PresenceEvent} PresenceEvent */
@@ -133,6 +133,6 @@ export class Presence extends Emitter {
  * @param {MemberInfo} info
  * @returns {Member}
  */
-function toMember({ id, user, away, attributes }) {
-  return { id, user, away, attributes: fromAttributes(attributes) };
+function toMember(info) {
+  return { ...info, attributes: changedAttributes({}, info.attributes) };
 }

@@ -6,6 +6,7 @@
  * @module
  */
 
+import { backoffMs } from './backoff.js';
 import { Emitter } from './emitter.js';
 import { LeftError, MadangError, TimeoutError } from './errors.js';
 import { Outbox, unsent } from './outbox.js';
@@ -61,6 +62,17 @@ export class Room {
   #replaySeq = 0;
   /** @type {Origin} */
   #replayOrigin = 'history';
+  /** Whether the application waits for it; otherwise the room is entered again. @internal */
+  first = true;
+  /** Whether it may only be taken up, not entered. @internal */
+  onlyResumed;
+  /** Settle what the application waits for. @internal @type {any} */
+  resolve;
+  /** @internal @type {any} */
+  reject;
+  /** Once it is left by the application's wish. @internal @type {((value?: any) => void) | null} */
+  left = null;
+  #attempts = 0;
   /** What is to be done once the application can listen. @type {(() => void)[] | null} */
   #held = null;
   /** Of its state, where it has rules. @type {Uint8Array | undefined} */
@@ -111,14 +123,16 @@ export class Room {
    * @param {Target} target
    * @param {JoinOptions} options
    * @param {Client} client
+   * @param {boolean} onlyResumed
    * @param {Making} [making]
    */
-  constructor(target, options, client, making = {}) {
+  constructor(target, options, client, onlyResumed, making = {}) {
     this.target = target;
     this.id = typeof target === 'string' ? target : '';
     this.options = options;
     this.#client = client;
     this.#making = making;
+    this.onlyResumed = onlyResumed;
     this.outbox = new Outbox(client);
     this.presence = new Presence(this.outbox, options.attributes);
   }
@@ -171,7 +185,7 @@ export class Room {
    */
   send(type, payload = null, { class: deliveryClass = 'reliable', key = 0, to, ...options } = {}) {
     if (to !== undefined) {
-      return this.outbox.send('direct', this.#build('direct', type, payload, { to: typeof to === 'number' ? to : to.id }), options);
+      return this.outbox.send('direct', this.#build('direct', type, payload, { to: /** @type {any} */ (to).id ?? to }), options);
     }
     const build = this.#build('publish', type, payload, { class: deliveryClass === 'latest' ? { latest: key } : deliveryClass });
     if (deliveryClass === 'latest') {
@@ -312,25 +326,21 @@ export class Room {
     });
   }
 
-  /**
-   * Keeps what comes until `release`.
-   *
-   * @internal
-   */
-  hold() {
-    this.#held = [];
-  }
-
-  /**
-   * Deals with what was kept.
-   *
-   * @internal
-   */
-  release() {
+  /** Deals with what was kept. */
+  #release() {
     const held = this.#held;
     this.#held = null;
     held?.forEach((action) => this.inTurn(action));
     this.state?.endBatch();
+  }
+
+  /**
+   * How long to wait before the next attempt to enter it again.
+   *
+   * @internal
+   */
+  retryMs() {
+    return backoffMs(this.#attempts++, this.#client.random);
   }
 
   /**
@@ -350,7 +360,7 @@ export class Room {
    * @internal
    */
   suspend() {
-    this.release();
+    this.#release();
     this.state?.suspend();
     this.outbox.live = false;
     this.replayLeft = 0;
@@ -368,24 +378,21 @@ export class Room {
   }
 
   /**
-   * The session is gone: the room has to be entered anew. What was sent and not answered may or
-   * may not have been applied, and nobody can tell.
-   *
-   * @internal
-   */
-  forgetSession() {
-    this.suspend();
-    this.outbox.giveUpSent();
-  }
-
-  /**
    * The answer to a join, or the room found again after a resume.
    *
    * @internal
    * @param {Joined} joined
-   * @param {{ first: boolean, resumed: boolean }} how
+   * @param {boolean} resumed
    */
-  enter(joined, { first, resumed }) {
+  enter(joined, resumed) {
+    const { first } = this;
+    if (first) {
+      // The room's past is behind this message, likely in the same batch, and the application
+      // can only listen once its `await` has come back.
+      this.#held = [];
+      this.#client.due.start(`release ${joined.channel}`, 0, () => this.#release());
+    }
+    this.first = this.onlyResumed = false;
     if (joined.epoch !== this.epoch) {
       this.newEpoch(joined.epoch);
     }
@@ -398,11 +405,9 @@ export class Room {
     this.ownIds.add(joined.member);
     this.outbox.channel = joined.channel;
     this.outbox.cseq = Math.max(this.outbox.cseq, joined.applied_cseq, this.#client.places.cseq);
-    this.#types = [];
-    this.#learnTypes(0, joined.types);
+    this.#types = [...joined.types];
     this.#schema = schemaOf(joined);
-    const { rules } = this.#client;
-    this.state = this.#schema && rules ? rules.openState(this.#client, this, this.#schema, joined.applied_cseq, MadangError) : null;
+    this.state = (this.#schema && this.#client.rules?.openState(this.#client, this, this.#schema, joined.applied_cseq, MadangError)) ?? null;
     this.replayLeft = joined.replay;
     this.#replaySeq = joined.seq;
     this.#replayOrigin = first ? 'history' : 'missed';
@@ -414,7 +419,7 @@ export class Room {
       this.life.emit('recover', { recovered: joined.recovered, resumed, replay: joined.replay });
     }
     this.presence.fill(joined);
-    if (joined.replay === 0) {
+    if (!joined.replay) {
       this.#endReplay();
     }
   }
@@ -440,39 +445,36 @@ export class Room {
    * @param {ServerMessage} message
    */
   handle(message) {
-    this.inTurn(() => this.#handle(message));
-  }
-
-  /** @param {ServerMessage} message */
-  #handle(message) {
     const { tag, body } = message;
-    switch (tag) {
-      case 'message':
-      case 'direct':
-        this.#onMessage(body, tag === 'direct');
-        break;
-      case 'ephemeral':
-        this.#say({ ...this.#toMessage(body), class: body.key === null ? 'volatile' : 'latest', key: body.key });
-        break;
-      case 'presence':
-        this.#onPresence(body);
-        break;
-      case 'ack':
-        this.outbox.ack(body);
-        break;
-      case 'reply':
-        this.outbox.take(body.cseq)?.resolve(fromPayload(body.payload).payload);
-        break;
-      case 'types':
-        this.#learnTypes(body.first, body.names);
-        break;
-      default:
-        if (tag === 'input_ack') {
-          this.#client.rules?.covered(this.outbox, body);
-        }
-        this.state?.handle(message);
-        break;
-    }
+    this.inTurn(() => {
+      switch (tag) {
+        case 'message':
+        case 'direct':
+          this.#onMessage(body, tag === 'direct');
+          break;
+        case 'ephemeral':
+          this.#say({ ...this.#toMessage(body), class: body.key === null ? 'volatile' : 'latest', key: body.key });
+          break;
+        case 'presence':
+          this.#onPresence(body);
+          break;
+        case 'ack':
+          this.outbox.ack(body);
+          break;
+        case 'reply':
+          this.outbox.take(body.cseq)?.resolve(fromPayload(body.payload).payload);
+          break;
+        case 'types':
+          body.names.forEach((name, index) => (this.#types[body.first + index] = name));
+          break;
+        default:
+          if (tag === 'input_ack') {
+            this.#client.rules?.covered(this.outbox, body);
+          }
+          this.state?.handle(message);
+          break;
+      }
+    });
   }
 
   /**
@@ -486,7 +488,9 @@ export class Room {
     this.#joined = null;
     const error = leave.error ?? this.failure ?? new LeftError(leave.reason);
     this.outbox.end(error);
+    this.reject(error);
     this.life.emit('leave', { ...leave, error });
+    this.left?.();
   }
 
   /**
@@ -514,18 +518,8 @@ export class Room {
     const wire = toPayload(payload);
     return (head) => {
       const number = this.#types.indexOf(type);
-      return /** @type {ClientMessage} */ ({ tag, body: { ...head, ...more, type: number < 0 ? type : number, payload: wire } });
+      return /** @type {ClientMessage} */ ({ tag, body: { type: number < 0 ? type : number, payload: wire, ...head, ...more } });
     };
-  }
-
-  /**
-   * @param {number} first
-   * @param {string[]} names
-   */
-  #learnTypes(first, names) {
-    names.forEach((name, index) => {
-      this.#types[first + index] = name;
-    });
   }
 
   /**
@@ -539,10 +533,10 @@ export class Room {
       return;
     }
     this.seq = seq;
-    deal(this.replayLeft > 0 && seq <= this.#replaySeq ? this.#replayOrigin : 'live');
-    if (this.replayLeft > 0) {
-      this.replayLeft = seq >= this.#replaySeq ? 0 : this.replayLeft - 1;
-      if (this.replayLeft === 0) {
+    deal(this.replayLeft && seq <= this.#replaySeq ? this.#replayOrigin : 'live');
+    if (this.replayLeft) {
+      this.replayLeft = seq < this.#replaySeq ? this.replayLeft - 1 : 0;
+      if (!this.replayLeft) {
         this.#endReplay();
       }
     }
@@ -582,13 +576,8 @@ export class Room {
 
   /** @param {RoomMessage} message */
   #say(message) {
-    this.#messages.emit(message.type, message);
-    if (message.seq !== null && message.type !== 'message') {
-      this.#messages.emit('message', message);
-    }
-    if (message.type !== '*') {
-      this.#messages.emit('*', message);
-    }
+    // A type may be called like one of the others.
+    new Set([message.type, message.seq === null ? '*' : 'message', '*']).forEach((name) => this.#messages.emit(name, message));
   }
 
   /**
@@ -599,7 +588,7 @@ export class Room {
     this.#log(body.seq, (origin) => {
       const { member, epoch_at_ms: epochAtMs = 0 } = this.#joined ?? {};
       // Only the present member's numbers are this session's.
-      const entry = 'cseq' in body && body.from === member ? this.outbox.take(body.cseq) : undefined;
+      const entry = body.from === member ? this.outbox.take(/** @type {any} */ (body).cseq) : undefined;
       const message = { ...this.#toMessage(body), seq: body.seq, at: new Date(epochAtMs + body.at), direct, local: entry?.local, origin };
       this.history.push(message);
       const { history = 0, keep = Math.min(history, HISTORY_MAX) } = this.options;
@@ -612,8 +601,9 @@ export class Room {
   /** @param {import('./codec.js').Presence} body */
   #onPresence({ seq, event }) {
     this.#log(seq, (origin) => {
-      if ('attributes' in event && event.attributes.id === this.#joined?.member) {
-        this.outbox.take(event.attributes.cseq)?.resolve({ seq, repeated: false });
+      const { attributes } = /** @type {any} */ (event);
+      if (attributes?.id === this.#joined?.member) {
+        this.outbox.take(attributes.cseq)?.resolve({ seq, repeated: false });
       }
       this.presence.handle(event, { seq, origin });
     });

@@ -149,7 +149,7 @@ export function choice(shapes, tagOf) {
   return (io, value) => {
     const shape = shapes[u32(io, value === undefined ? value : tagOf(value))];
     if (!shape) {
-      throw new UnknownTagError('not known');
+      throw new UnknownTagError('');
     }
     return shape(io, value);
   };

@@ -150,7 +150,7 @@ export function hearSeldom(client, encoded, tools) {
  * @param {(room: Room, body: B) => void} act
  */
 function inRoom({ places }, body, act) {
-  const room = places.room(body.channel);
+  const room = places.entered.get(body.channel);
   room?.inTurn(() => act(room, body));
 }
 
@@ -178,7 +178,7 @@ function refused(client, ref, error) {
   if (ref === 'session') {
     client.emit('error', error);
   } else if ('cseq' in ref) {
-    refusedSending(client.places.room(ref.cseq.channel), ref.cseq.cseq, error);
+    refusedSending(client.places.entered.get(ref.cseq.channel), ref.cseq.cseq, error);
   } else {
     refusedJoin(client, ref.join, error);
   }
@@ -210,18 +210,18 @@ function refusedSending(room, cseq, error) {
  * @param {RefusedError} error
  */
 function refusedJoin({ places, due }, ref, error) {
-  const place = places.joins.get(ref);
-  if (!place || error.code === 'draining') {
+  const room = places.joins.get(ref);
+  if (!room || error.code === 'draining') {
     return; // When it drains the join stays, and goes to the server that this one is replaced by.
   }
   places.joins.delete(ref);
-  if (place.first || !REFUSED_FOR_NOW.includes(error.code)) {
-    place.reject(error);
+  if (room.first || !REFUSED_FOR_NOW.includes(error.code)) {
+    room.end({ reason: 'refused', error });
     return;
   }
   // A room that was entered before is worth waiting for.
-  const next = places.wait(place);
-  due.start(`join ${next}`, place.backoff.next(), () => places.ask(next));
+  const next = places.wait(room);
+  due.start(`join ${next}`, room.retryMs(), () => places.ask(next));
 }
 
 /**
@@ -244,7 +244,7 @@ function redirect(client, url) {
     client.redirects = 0;
   }
   client.url = isFollowed ? url : client.baseUrl;
-  client.vigil?.clock.forget();
+  client.vigil.clock.forget();
   client.lose('redirected', isFollowed ? 0 : undefined);
 }
 

@@ -53,14 +53,6 @@ export function toAttributes(attributes) {
 }
 
 /**
- * @param {WireAttributes} attributes
- * @returns {Attributes}
- */
-export function fromAttributes(attributes) {
-  return changedAttributes({}, attributes);
-}
-
-/**
  * The attributes with changes applied; a null removes. By entries, for a name like `__proto__` is data here.
  *
  * @param {Attributes} attributes
@@ -91,5 +83,5 @@ function toValue(value) {
  * @returns {AttributeValue}
  */
 function fromValue(value) {
-  return value === null || typeof value !== 'object' ? value : Object.values(value)[0];
+  return Object(value) === value ? Object.values(/** @type {object} */ (value))[0] : /** @type {AttributeValue} */ (value);
 }

@@ -1,7 +1,6 @@
 /**
  * What watches over a connection: pings, which measure the round trip and the server's clock, and show a
- * connection that is dead without saying so; and in a browser the page, which comes and goes. Loaded while the
- * first connection is made, for nobody needs it to join a room and to talk there.
+ * connection that is dead without saying so; and in a browser the page, which comes and goes.
  *
  * @module
  */
@@ -15,8 +14,6 @@ import { watchPage } from './page.js';
 const PING_MS = 10_000;
 /** How long the answer to a doubt may take. */
 const PROBE_MS = 4_000;
-/** Pings of a new connection in quick succession: the clock should be known soon. */
-const FIRST_PINGS_MS = [300, 900];
 
 /** The pings of a client, over all its connections. */
 export class Vigil {
@@ -32,16 +29,19 @@ export class Vigil {
   constructor(client) {
     this.#client = client;
     watchPage(client, () => this.#probe());
-    if (client.isOpen) {
-      this.start();
-    }
   }
 
-  /** There is a connection. */
-  start() {
+  /**
+   * There is a connection.
+   *
+   * @param {number} heartbeatMs the server's own bound of silence
+   */
+  start(heartbeatMs) {
     this.#ping();
-    FIRST_PINGS_MS.forEach((ms) => this.#client.due.start(`ping ${ms}`, ms, () => this.#ping()));
-    this.#next();
+    // In quick succession at first: the clock should be known soon.
+    this.#client.due.start('ping 1', 300, () => this.#ping());
+    this.#client.due.start('ping 2', 900, () => this.#ping());
+    this.#next(heartbeatMs);
   }
 
   /** The connection is gone; its pings will not be answered. */
@@ -49,22 +49,15 @@ export class Vigil {
     this.#pings.clear();
   }
 
-  /**
-   * @param {number} id
-   * @param {number} serverMs
-   */
-  pong(id, serverMs) {
+  /** @param {{ id: number, server_time_us: number }} body */
+  pong({ id, server_time_us: serverUs }) {
     const sentMs = this.#pings.get(id);
     if (sentMs === undefined) {
       return; // It answers a ping of another connection.
     }
     // The server answers in order: an older ping without answer will have none.
-    for (const older of this.#pings.keys()) {
-      if (older <= id) {
-        this.#pings.delete(older);
-      }
-    }
-    this.clock.sample(sentMs, this.#client.timers.now(), serverMs);
+    this.#pings.forEach((_, it) => it <= id && this.#pings.delete(it));
+    this.clock.sample(sentMs, this.#client.timers.now(), serverUs / 1000);
     this.#client.emit('rtt', { rtt: this.clock.rtt ?? 0, offset: this.#client.offset });
   }
 
@@ -74,28 +67,25 @@ export class Vigil {
     this.#ping();
     this.#client.due.start('probe', PROBE_MS, () => {
       if (this.#client.heardAtMs < askedAt) {
-        this.#silent();
+        this.#client.lose('silent');
       }
     });
   }
 
-  #next() {
-    const { due, timers, options, heartbeatMs } = this.#client;
+  /** @param {number} heartbeatMs */
+  #next(heartbeatMs) {
+    const { due, timers, options } = this.#client;
     due.start('ping', Math.min(options.pingMs ?? PING_MS, heartbeatMs), () => {
       // A sleeping tab's timers sleep as well, so silence alone proves nothing: something must
       // have been asked and not been answered.
       const silentMs = timers.now() - this.#client.heardAtMs;
       if (this.#pings.size > 0 && silentMs > 2 * heartbeatMs) {
-        this.#silent();
+        this.#client.lose('silent');
       } else {
         this.#ping();
-        this.#next();
+        this.#next(heartbeatMs);
       }
     });
-  }
-
-  #silent() {
-    this.#client.lose('the server is silent');
   }
 
   #ping() {

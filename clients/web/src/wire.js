@@ -58,7 +58,7 @@ export class Writer {
    */
   u53(value, most = Number.MAX_SAFE_INTEGER) {
     if (!Number.isInteger(value) || value < 0 || value > most) {
-      throw new RangeError(`not an integer from 0 to ${most}: ${value}`);
+      throw new RangeError(`out of range: ${value}`);
     }
     this.#uint(value);
   }
@@ -148,14 +148,14 @@ export class Reader {
    */
   need(length) {
     if (length > this.left) {
-      throw new DecodeError('a message is too short');
+      throw new DecodeError('too short');
     }
   }
 
   /** Refuses bytes left over behind a message. */
   end() {
-    if (this.left !== 0) {
-      throw new DecodeError('a message is too long');
+    if (this.left) {
+      throw new DecodeError('too long');
     }
   }
 
@@ -205,7 +205,7 @@ export class Reader {
 
   /** A string. */
   text() {
-    const bytes = this.#slice();
+    const bytes = this.slice();
     try {
       return decoder.decode(bytes);
     } catch {
@@ -215,16 +215,17 @@ export class Reader {
 
   /** A byte string, copied out of the buffer. */
   bytes() {
-    return this.#slice().slice();
+    return this.slice().slice();
   }
 
   /**
-   * A byte string, still part of the buffer.
+   * A byte string, still part of the buffer; or so many bytes.
    *
-   * @returns {Uint8Array}
+   * @param {number} [length]
    */
-  slice() {
-    return this.#slice();
+  slice(length = this.u53()) {
+    const start = this.#take(length);
+    return this.#bytes.subarray(start, start + length);
   }
 
   /**
@@ -233,12 +234,7 @@ export class Reader {
    * @param {number} length
    */
   hex(length) {
-    return Array.from(this.#slice(length), (it) => (it + 256).toString(16).slice(1)).join('');
-  }
-
-  #slice(length = this.u53()) {
-    const start = this.#take(length);
-    return this.#bytes.subarray(start, start + length);
+    return Array.from(this.slice(length), (it) => (it + 256).toString(16).slice(1)).join('');
   }
 
   /**

@@ -58,6 +58,17 @@ test('a client that its own listener closes stays closed', async () => {
     await set.timers.pass(60_000);
     assert.deepEqual([set.client.status, set.sockets.length, set.timers.size], ['closed', 1, 0]);
   }
+  for (const status of ['connecting', 'reconnecting']) {
+    const set = start();
+    set.client.on('status', (event) => event.status === status && set.client.close());
+    await settle();
+    if (status === 'reconnecting') {
+      set.client.suspend();
+      set.client.reconnectNow();
+    }
+    await set.timers.pass(60_000);
+    assert.deepEqual([set.client.status, set.sockets.length, set.timers.size], ['closed', Number(status === 'reconnecting'), 0], status);
+  }
   const set = start({ getToken: () => Promise.reject(new Error('no token')) });
   set.client.on('error', () => set.client.close());
   await set.timers.pass(60_000);
@@ -236,7 +247,7 @@ test('a room with a state says so to a client without the plug-in, and is usable
 
 /** A browser's window, as far as the client looks at it. */
 class FakeWindow extends EventTarget {
-  document = Object.assign(new EventTarget(), { visibilityState: 'visible' });
+  document = Object.assign(new EventTarget(), { hidden: false });
 
   /**
    * @param {string} name

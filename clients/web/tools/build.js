@@ -28,7 +28,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
     mangleProps,
     // One namespace of short names, so that the entries fit each other; what they share is in a chunk.
     // What is loaded later has a name that stays, as what is asked for has.
-    entryPoints: ['src/index.js', 'src/state.js', 'src/http.js', 'src/watch.js', 'src/vigil.js', 'src/rules.js', 'src/seldom.js', 'src/asking.js', 'src/joins.js', { in: 'react/index.js', out: 'react' }]
+    entryPoints: ['src/index.js', 'src/state.js', 'src/http.js', 'src/watch.js', 'src/rules.js', 'src/seldom.js', 'src/asking.js', 'src/joins.js', { in: 'react/index.js', out: 'react' }]
       .map((it) => (typeof it === 'string' ? { in: it, out: basename(it, '.js') } : it)),
     external: ['react'],
     splitting: true,
@@ -56,7 +56,8 @@ async function write(options) {
       const { code, map } = await minify(text, {
         ecma: 2020,
         module: options.format === 'esm',
-        compress: { passes: 3, unsafe_arrows: true },
+        // What is used once stays a function of its own: copied to where it is used it does not compress as well.
+        compress: { passes: 3, unsafe_arrows: true, unsafe_methods: true, inline: 0, reduce_funcs: false, sequences: false },
         sourceMap: { content: texts.get(`${name}.map`), filename: name, url: `${name}.map` },
       });
       writeFileSync(`${root}dist/${name}`, code ?? '');

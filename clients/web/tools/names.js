@@ -12,7 +12,7 @@ const JSON_READERS = ['watch', 'watchstate', 'statemodel', 'eventsource'];
 const OURS = ['body', 'connection', 'done', 'features', 'ref', 'restore', 'tag'];
 
 /** Ours, though public declarations mention them: of what applications do not use themselves. */
-const HIDDEN = 'appliedCseq due ext first handle hold isOpen joinMessage meaning nextRef outbox position post release report resumable silent take wire'.split(' ');
+const HIDDEN = 'appliedCseq congested due ext first handle isOpen joinMessage joins life outbox places position post report resumable setStatus silent take vigil wire'.split(' ');
 
 /**
  * @param {string} root of the package, with its declarations made

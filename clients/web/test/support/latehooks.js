@@ -25,7 +25,7 @@ export function initialize({ port }) {
 
 /** @type {import('node:module').ResolveHook} */
 export async function resolve(specifier, context, next) {
-  if (/^\.\/(asking|joins|rules|seldom|vigil)\.js$/.test(specifier) && /\/(src|dist)\/[\w-]+\.js$/.test(context.parentURL ?? '')) {
+  if (/^\.\/(asking|joins|rules|seldom)\.js$/.test(specifier) && /\/(src|dist)\/[\w-]+\.js$/.test(context.parentURL ?? '')) {
     while (manner === 'hold') {
       await new Promise((go) => waiting.push(() => go(null)));
     }

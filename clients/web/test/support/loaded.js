@@ -9,4 +9,3 @@ import '../../src/asking.js';
 import '../../src/joins.js';
 import '../../src/rules.js';
 import '../../src/seldom.js';
-import '../../src/vigil.js';
