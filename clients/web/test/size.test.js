@@ -51,9 +51,9 @@ async function gzipped(code, later) {
 const CLIENT = "export { Client } from 'madang-client';";
 
 for (const [what, code, most] of /** @type {const} */ ([
-  // All that it takes to join a room, to send and to receive there, and to come back.
+  // All that a page loads that joins a room by WebSocket, sends and receives there, and comes back.
   ['the client', CLIENT, 10_000],
-  ['the client with state', `${CLIENT} export { state } from 'madang-client/state';`, 17_100],
+  ['the client with state', `${CLIENT} export { state } from 'madang-client/state';`, 17_000],
   ['watching', "export { watch } from 'madang-client/watch';", 4_000],
 ])) {
   test(`${what} takes at most ${most} bytes`, async (t) => {
@@ -63,8 +63,8 @@ for (const [what, code, most] of /** @type {const} */ ([
   });
 }
 
-// The first follows by itself while the connection is made, the others when they are needed.
-for (const [part, most] of /** @type {const} */ ([['vigil', 900], ['seldom', 1_800], ['joins', 900], ['asking', 900], ['rules', 350], ['http', 2_500]])) {
+// Each follows when it is needed.
+for (const [part, most] of /** @type {const} */ ([['seldom', 1_800], ['joins', 900], ['asking', 900], ['rules', 350], ['http', 2_500]])) {
   test(`what is loaded later, ${part}, takes at most ${most} bytes`, async (t) => {
     const bytes = await gzipped(CLIENT, part);
     t.diagnostic(`${bytes} bytes`);
