@@ -7,6 +7,7 @@ use crate::net::tls::CertificateProblem;
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::fcntl_dupfd_cloexec;
 use rustix::process::{Resource, getrlimit, setpriority_process, setrlimit};
+use rustix::time::{ClockId, clock_gettime};
 use std::fmt;
 use std::io;
 
@@ -141,6 +142,12 @@ pub fn make_descriptor_table(descriptors: u64) -> io::Result<()> {
     let any = eventfd(0, EventfdFlags::CLOEXEC)?;
     drop(fcntl_dupfd_cloexec(any, highest as i32)?);
     Ok(())
+}
+
+/// How long the calling thread has been on a core so far, in microseconds.
+pub fn spent_by_this_thread_us() -> u64 {
+    let spent = clock_gettime(ClockId::ThreadCPUTime);
+    spent.tv_sec as u64 * 1_000_000 + spent.tv_nsec as u64 / 1_000
 }
 
 /// Makes the calling thread give way to others: 0 as it is to 19 most. Linux counts this per thread.

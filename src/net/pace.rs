@@ -2,9 +2,8 @@
 //!
 //! What a message costs depends on how many hear it: a turn of so many messages would be long in a large
 //! room, and in a small one so short that little leaves in one write call. So the number follows the time
-//! that full turns took: quickly down, slowly up.
-
-use madang_engine::time::Time;
+//! that full turns took: quickly down, slowly up. That is the thread's own time on a core. Where others have
+//! the core by turns, shorter turns would not be over sooner, but each message would cost more.
 
 /// Messages that the first full turn takes at most.
 const FIRST: usize = 512;
@@ -17,23 +16,32 @@ pub(super) struct Pace {
     messages: usize,
     most: usize,
     turn_us: u64,
-    /// When the last turn began, if it was a full one.
-    full_since: Option<Time>,
+    /// The last turn left some behind.
+    was_full: bool,
+    /// What the thread had spent when the turn began, if the one before it was full.
+    spent_us: Option<u64>,
 }
 
 impl Pace {
     /// At most `most` messages a turn, and so few that a full turn takes about `turn_ms`.
     pub(super) fn new(most: usize, turn_ms: u64) -> Self {
-        Self { messages: FIRST.min(most), most, turn_us: turn_ms * 1000, full_since: None }
+        let messages = FIRST.min(most);
+        Self { messages, most, turn_us: turn_ms * 1000, was_full: false, spent_us: None }
     }
 
-    /// A turn begins: how many messages it may take.
-    pub(super) fn begin(&mut self, now: Time) -> usize {
-        if let Some(since) = self.full_since.take() {
-            let took_us = now.since(since);
+    /// A turn begins: how many messages it may take. What the thread has spent so far, in microseconds, is only
+    /// asked for while turns are full.
+    pub(super) fn begin(&mut self, spent_us: impl FnOnce() -> u64) -> usize {
+        if !std::mem::take(&mut self.was_full) {
+            self.spent_us = None;
+            return self.messages;
+        }
+        let now_us = spent_us();
+        if let Some(since_us) = self.spent_us.replace(now_us) {
+            let took_us = now_us.saturating_sub(since_us);
             self.messages = if took_us > self.turn_us {
                 let fitting = self.messages as u64 * self.turn_us / took_us;
-                // One that was interrupted says little of the next.
+                // One that was unlike the others says little of the next.
                 (fitting as usize).max(self.messages / 2).max(LEAST.min(self.most))
             } else {
                 (self.messages + self.messages / 8 + 1).min(self.most)
@@ -42,9 +50,9 @@ impl Pace {
         self.messages
     }
 
-    /// The turn that began at `now` left some behind: how long it takes counts.
-    pub(super) fn was_full(&mut self, now: Time) {
-        self.full_since = Some(now);
+    /// The turn left some behind: how long it takes counts.
+    pub(super) fn was_full(&mut self) {
+        self.was_full = true;
     }
 }
 
@@ -54,12 +62,12 @@ mod tests {
 
     /// What turns take when each message costs so much and there is no end of them.
     fn settled(pace: &mut Pace, us_each: u64) -> usize {
-        let mut now = Time(1);
+        let mut spent_us = 1;
         let mut messages = 0;
         for _ in 0..200 {
-            messages = pace.begin(now);
-            pace.was_full(now);
-            now = now + messages as u64 * us_each;
+            messages = pace.begin(|| spent_us);
+            pace.was_full();
+            spent_us += messages as u64 * us_each;
         }
         messages
     }
@@ -84,13 +92,20 @@ mod tests {
     }
 
     #[test]
-    fn turns_that_leave_nobody_behind_change_nothing() {
+    fn only_full_turns_count() {
         let mut pace = Pace::new(4096, 10);
-        assert_eq!(pace.begin(Time(0)), FIRST);
-        assert_eq!(pace.begin(Time(1_000_000)), FIRST);
-        pace.was_full(Time(1_000_000));
-        // Interrupted: a half at most.
-        assert_eq!(pace.begin(Time(9_000_000)), FIRST / 2);
-        assert_eq!(pace.begin(Time(19_000_000)), FIRST / 2);
+        let nobody_asks = || unreachable!("nobody was left behind");
+        assert_eq!(pace.begin(nobody_asks), FIRST);
+        assert_eq!(pace.begin(nobody_asks), FIRST);
+        // Of the first full turn it is not known when it began.
+        pace.was_full();
+        assert_eq!(pace.begin(|| 1_000_000), FIRST);
+        pace.was_full();
+        assert_eq!(pace.begin(|| 9_000_000), FIRST / 2, "a half at most");
+        assert_eq!(pace.begin(nobody_asks), FIRST / 2);
+        pace.was_full();
+        assert_eq!(pace.begin(|| 20_000_000), FIRST / 2, "the one between was not full");
+        pace.was_full();
+        assert_eq!(pace.begin(|| 20_000_001), FIRST / 2 + FIRST / 16 + 1);
     }
 }

@@ -10,6 +10,7 @@ use super::http::{Response, head, upgrade};
 use super::io::Io;
 use super::transport::{Received, TlsFailure};
 use super::ws::{self, Event, Unread};
+use crate::sys;
 use madang_engine::id::ConnId;
 use madang_protocol::CloseCode;
 
@@ -54,8 +55,7 @@ impl<D: Driver> Core<D> {
     /// (RFC 8290, section 4.2). How many messages a turn has is the [pace](super::pace)'s to know.
     pub(super) fn read(&mut self, buffer: &mut [u8]) {
         let (fresh, behind) = (self.conns.fresh.len(), self.conns.behind.len());
-        let now = self.conns.now;
-        let whole = self.conns.pace.begin(now);
+        let whole = self.conns.pace.begin(sys::spent_by_this_thread_us);
         let mut left = whole;
         let config = &self.conns.config;
         let share = whole / (fresh + behind).max(1);
@@ -79,7 +79,7 @@ impl<D: Driver> Core<D> {
             left = left.saturating_sub(self.read_queued(id, buffer, messages));
         }
         if left == 0 && !self.conns.behind.is_empty() {
-            self.conns.pace.was_full(now);
+            self.conns.pace.was_full();
         }
         self.shake_hands(buffer);
     }
