@@ -7,7 +7,6 @@ use crate::net::tls::CertificateProblem;
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::fcntl_dupfd_cloexec;
 use rustix::process::{Resource, getrlimit, setpriority_process, setrlimit};
-use rustix::time::{ClockId, clock_gettime};
 use std::fmt;
 use std::io;
 
@@ -130,8 +129,8 @@ const TABLE_MAX: u64 = 1 << 18;
 
 /// Has the kernel make its table of descriptors for so many at once. Else it doubles the table whenever that is full,
 /// and in a process of several threads the call that needs it, an `accept` of a shard, then waits until every
-/// core has passed through the scheduler (`expand_fdtable` and `synchronize_rcu` in Linux' fs/file.c): 20 milliseconds
-/// and more, six times until 10,000 have come, in which nobody on that shard is served.
+/// core has passed through the scheduler (`expand_fdtable` and `synchronize_rcu` in Linux' fs/file.c): 5 to 20
+/// milliseconds, six times until 10,000 have come, in which nobody on that shard is served.
 ///
 /// # Errors
 ///
@@ -142,12 +141,6 @@ pub fn make_descriptor_table(descriptors: u64) -> io::Result<()> {
     let any = eventfd(0, EventfdFlags::CLOEXEC)?;
     drop(fcntl_dupfd_cloexec(any, highest as i32)?);
     Ok(())
-}
-
-/// How long the calling thread has been on a core so far, in microseconds.
-pub fn spent_by_this_thread_us() -> u64 {
-    let spent = clock_gettime(ClockId::ThreadCPUTime);
-    spent.tv_sec as u64 * 1_000_000 + spent.tv_nsec as u64 / 1_000
 }
 
 /// Makes the calling thread give way to others: 0 as it is to 19 most. Linux counts this per thread.

@@ -173,7 +173,7 @@ configuration! {
         read_bytes_per_turn: u32 = 65_536, in 1_024..=BYTES_CAP;
         /// Most messages taken from one connection in a turn.
         read_messages_per_turn: u32 = 64, in 1..=65_536;
-        /// How long a turn may take while connections send more than can be dealt with: it takes fewer of their messages if it was longer.
+        /// How long a turn may work while connections send more than can be dealt with: it takes fewer of their messages if it was longer. Time in which others had the core does not count.
         turn_ms: u32 = 10, in 1..=10_000;
         /// But it never takes more messages of all connections together than so many, shared out among those that have some.
         read_messages_shared: u32 = 4_096, in 1..=1_000_000;

@@ -70,6 +70,9 @@ pub(super) struct Conns {
     pub(super) stopped: bool,
 }
 
+/// Places that an empty list of connections keeps.
+const LIST_KEPT: usize = 1024;
+
 impl Conns {
     pub(super) fn new(config: NetConfig, registry: Registry, now: Time) -> Self {
         let pace = Pace::new(config.read_messages_shared, config.turn_ms);
@@ -519,6 +522,15 @@ impl Conns {
         if conn.phase != Phase::Ended {
             conn.phase = Phase::Ended;
             self.ended.push_back(id);
+        }
+    }
+
+    /// Something for everybody is rare, and tens of thousands leave room for all their numbers.
+    pub(super) fn shrink_lists(&mut self) {
+        for list in [&mut self.flush, &mut self.leaving, &mut self.ended] {
+            if list.is_empty() {
+                list.shrink_to(LIST_KEPT);
+            }
         }
     }
 

@@ -5,6 +5,8 @@
 //! that full turns took: quickly down, slowly up. That is the thread's own time on a core. Where others have
 //! the core by turns, shorter turns would not be over sooner, but each message would cost more.
 
+use rustix::time::{ClockId, clock_gettime};
+
 /// Messages that the first full turn takes at most.
 const FIRST: usize = 512;
 /// However long turns are, they take so many.
@@ -54,6 +56,12 @@ impl Pace {
     pub(super) fn was_full(&mut self) {
         self.was_full = true;
     }
+}
+
+/// How long the calling thread has been on a core so far, in microseconds.
+pub(super) fn spent_us() -> u64 {
+    let spent = clock_gettime(ClockId::ThreadCPUTime);
+    spent.tv_sec as u64 * 1_000_000 + spent.tv_nsec as u64 / 1_000
 }
 
 #[cfg(test)]

@@ -8,9 +8,9 @@ use super::conns::Conns;
 use super::driver::{Answer, Driver, Ended, Framing};
 use super::http::{Response, head, upgrade};
 use super::io::Io;
+use super::pace;
 use super::transport::{Received, TlsFailure};
 use super::ws::{self, Event, Unread};
-use crate::sys;
 use madang_engine::id::ConnId;
 use madang_protocol::CloseCode;
 
@@ -55,7 +55,7 @@ impl<D: Driver> Core<D> {
     /// (RFC 8290, section 4.2). How many messages a turn has is the [pace](super::pace)'s to know.
     pub(super) fn read(&mut self, buffer: &mut [u8]) {
         let (fresh, behind) = (self.conns.fresh.len(), self.conns.behind.len());
-        let whole = self.conns.pace.begin(sys::spent_by_this_thread_us);
+        let whole = self.conns.pace.begin(pace::spent_us);
         let mut left = whole;
         let config = &self.conns.config;
         let share = whole / (fresh + behind).max(1);

@@ -39,9 +39,6 @@ struct Prepared {
     more: bool,
 }
 
-/// Places that an empty list of connections keeps.
-const LIST_KEPT: usize = 1024;
-
 impl<D: Driver> Core<D> {
     /// Writes to the connections that were due when this began, within the turn's budgets: first to those that
     /// stay, then to those that are closing.
@@ -73,10 +70,7 @@ impl<D: Driver> Core<D> {
                 self.lost(id);
             }
         }
-        if self.conns.flush.is_empty() {
-            // Something for everybody is rare, and tens of thousands leave room for all their numbers.
-            self.conns.flush.shrink_to(LIST_KEPT);
-        }
+        self.conns.shrink_lists();
     }
 
     /// Puts together what a connection is sent, if a write call is due.

@@ -280,10 +280,10 @@ impl Kind {
         Some(words.0)
     }
 
-    /// How many busy loops have the server's core with it, by turns: where the highest rate is looked for, the load
+    /// Whether the server has its core by turns with a busy loop: where the highest rate is looked for, the load
     /// tool has more to do than the server, and on a core as fast as the server's it would be at its limit first.
-    pub(crate) fn hogs(self) -> usize {
-        usize::from(matches!(self, Self::RoomsMax | Self::RoomMax))
+    pub(crate) fn shares_its_core(self) -> bool {
+        matches!(self, Self::RoomsMax | Self::RoomMax)
     }
 
     /// The figure that is compared.

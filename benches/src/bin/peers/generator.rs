@@ -75,10 +75,8 @@ fn measure(
     let log = machine.logs.join(format!("{}-{}-{round}.log", cell.id, candidate.id));
     let server =
         Server::start(candidate, machine.places, machine.cores.map(|(server, _)| server), &log)?;
-    let hogs = if scale.quick { 0 } else { cell.kind.hogs() };
-    let _hogs: Vec<_> = (0..hogs)
-        .map(|_| Hog::start(machine.cores.map(|(server, _)| server)))
-        .collect::<Result<_, _>>()?;
+    let core = machine.cores.map(|(server, _)| server).filter(|_| cell.kind.shares_its_core());
+    let _hog = core.map(Hog::start).transpose()?;
     let others = cell
         .kind
         .others(scale, candidate.protocol)

@@ -90,10 +90,10 @@ impl Hog {
         "while kill -0 $PPID; do i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; done";
 
     /// On these cores.
-    pub(crate) fn start(cores: Option<&str>) -> Result<Self, String> {
+    pub(crate) fn start(cores: &str) -> Result<Self, String> {
         let mut command = Command::new("sh");
         command.args(["-c", Self::LOOP]);
-        let mut command = pinned(command, cores);
+        let mut command = pinned(command, Some(cores));
         command.stdin(Stdio::null()).stderr(Stdio::null());
         command.spawn().map(Self).map_err(|error| format!("no busy loop: {error}"))
     }
