@@ -174,9 +174,9 @@ configuration! {
         /// Most messages taken from one connection in a turn.
         read_messages_per_turn: u32 = 64, in 1..=65_536;
         /// How long a turn may work while connections send more than can be dealt with: it takes fewer of their messages if it was longer. Time in which others had the core does not count.
-        turn_ms: u32 = 10, in 1..=10_000;
+        turn_ms: u32 = 5, in 1..=10_000;
         /// But it never takes more messages of all connections together than so many, shared out among those that have some.
-        read_messages_shared: u32 = 4_096, in 1..=1_000_000;
+        read_messages_shared: u32 = 16_384, in 1..=1_000_000;
         /// But each that was not behind is given so many, up to its own most.
         read_messages_least: u32 = 2, in 1..=65_536;
         /// And each of those that are behind so many when its turn comes, which may take several turns.

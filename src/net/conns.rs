@@ -7,6 +7,7 @@ use super::conn::{Conn, Detached, Input, NEVER, Owed, Phase, Progress, Reading};
 use super::http::Response;
 use super::pace::Pace;
 use super::reactor::{TOO_FAST, TOO_MANY};
+use super::rounds::Rounds;
 use super::tls::{self, Tls};
 use super::transport::{TlsFailure, Transport};
 use super::{Framing, NetConfig, NetCounters};
@@ -43,8 +44,8 @@ pub(super) struct Conns {
     next_generation: u32,
     /// Those of which something came, in the order in which they will be read.
     pub(super) fresh: VecDeque<ConnId>,
-    /// Those of which more came than they were read, in the order in which they will be read on.
-    pub(super) behind: VecDeque<ConnId>,
+    /// Those of which more came than was read.
+    pub(super) behind: Rounds,
     /// Those with unread bytes of a TLS handshake, which has a budget of its own.
     pub(super) handshakes: VecDeque<ConnId>,
     /// How many messages are read in a turn.
@@ -84,7 +85,7 @@ impl Conns {
             slab: Slab::new(),
             next_generation: 0,
             fresh: VecDeque::new(),
-            behind: VecDeque::new(),
+            behind: Rounds::default(),
             handshakes: VecDeque::new(),
             flush: VecDeque::new(),
             leaving: VecDeque::new(),
@@ -114,9 +115,8 @@ impl Conns {
 
     /// Whether something is to be done without waiting for an event.
     pub(super) fn is_busy(&self) -> bool {
-        let read = [&self.fresh, &self.behind, &self.handshakes];
-        let lists = read.into_iter().chain([&self.flush, &self.leaving, &self.ended]);
-        lists.into_iter().any(|list| !list.is_empty())
+        let lists = [&self.fresh, &self.handshakes, &self.flush, &self.leaving, &self.ended];
+        !self.behind.is_empty() || lists.into_iter().any(|list| !list.is_empty())
     }
 
     /// Adds a connection and has its socket watched. When that fails the connection is there all
@@ -231,12 +231,11 @@ impl Conns {
         }
     }
 
-    /// Puts a connection that was read, and not to its end, at the end of the list of those that are
-    /// behind.
+    /// Puts a connection that was read, and not to its end, among those that are behind.
     pub(super) fn queue_rest(&mut self, id: ConnId) {
         match self.begin_wait(id) {
             Some(true) => self.handshakes.push_back(id),
-            Some(false) => self.behind.push_back(id),
+            Some(false) => self.behind.push(id),
             None => {}
         }
     }
@@ -532,6 +531,7 @@ impl Conns {
                 list.shrink_to(LIST_KEPT);
             }
         }
+        self.behind.shrink_to(LIST_KEPT);
     }
 
     /// Frees those that ended, within the turn's budget.

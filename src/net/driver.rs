@@ -92,6 +92,12 @@ pub trait Driver {
         false
     }
 
+    /// A number that those have in common who speak to the same others; they are read one after the other
+    /// while they are behind.
+    fn group(&self, _conn: ConnId) -> u32 {
+        0
+    }
+
     /// The peer that an answer is owed ([`Answer::Later`]) has gone, or says that it will send
     /// nothing more.
     fn on_gone(&mut self, _io: &mut Io<'_>, _conn: ConnId) {}

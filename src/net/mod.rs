@@ -30,6 +30,7 @@ mod pace;
 pub mod probe;
 mod reactor;
 mod reading;
+mod rounds;
 mod sending;
 mod socket;
 pub mod tls;

@@ -55,6 +55,7 @@ impl<D: Driver> Core<D> {
     /// (RFC 8290, section 4.2). How many messages a turn has is the [pace](super::pace)'s to know.
     pub(super) fn read(&mut self, buffer: &mut [u8]) {
         let (fresh, behind) = (self.conns.fresh.len(), self.conns.behind.len());
+        let mut later = self.conns.behind.later();
         let whole = self.conns.pace.begin(pace::spent_us);
         let mut left = whole;
         let config = &self.conns.config;
@@ -71,11 +72,10 @@ impl<D: Driver> Core<D> {
         let config = &self.conns.config;
         let messages = messages.max(config.read_messages_behind.min(config.read_messages_per_turn));
         left = left.max(whole / 2).max(messages);
-        for _ in 0..behind {
-            if left == 0 || self.driver.is_pressed() {
-                break;
-            }
-            let Some(id) = self.conns.behind.pop_front() else { break };
+        while left > 0 && !self.driver.is_pressed() {
+            let driver = &self.driver;
+            let next = self.conns.behind.pop(&mut later, |id| driver.group(id));
+            let Some(id) = next else { break };
             left = left.saturating_sub(self.read_queued(id, buffer, messages));
         }
         if left == 0 && !self.conns.behind.is_empty() {

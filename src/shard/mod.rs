@@ -556,6 +556,10 @@ impl Driver for Shard {
         self.count(io);
     }
 
+    fn group(&self, conn: ConnId) -> u32 {
+        self.engine.first_room(conn).unwrap_or_default()
+    }
+
     fn is_pressed(&self) -> bool {
         self.engine.is_pressed()
     }

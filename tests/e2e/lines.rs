@@ -283,6 +283,8 @@ fn each_wrong_request_is_answered_with_what_was_wrong_and_the_line_goes_on() {
         (to_line("send", &far, 1, &[]), 410, "no such line"),
         (to_line("poll", &other_node, 1, &[]), 410, "no such line"),
         (post("/play/http/events", &format!("Madang-Line: {unknown}\r\n"), &[]), 410, "no such line"),
+        (post("/play/http/close", &format!("Madang-Line: {unknown}\r\n"), &[]), 204, ""),
+        (post("/play/http/close", &format!("Madang-Line: {other_node}\r\n"), &[]), 410, "no such line"),
         (post("/play/http/close?code=7", &named, &[]), 400, "code"),
         (to_line("send", &key, 1, &vec![0; most.max(16 << 10) + 1]), 413, ""),
     ] {

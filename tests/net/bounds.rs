@@ -193,6 +193,28 @@ fn who_sends_little_does_not_wait_for_a_crowd_that_is_behind() {
 }
 
 #[test]
+fn those_of_a_group_that_are_behind_are_read_one_after_the_other() {
+    const CLIENTS: usize = 10;
+    let mut local = local(NetConfig {
+        read_messages_shared: 16,
+        read_messages_behind: 8,
+        ..NetConfig::default()
+    });
+    let mut clients = local.open(CLIENTS, "/ws");
+    for (number, client) in clients.iter_mut().enumerate() {
+        client.write_all(&text(&number.to_string()).repeat(100)).unwrap();
+    }
+    local.turn_until("everything", |counters, _| counters.messages_in == 100 * CLIENTS as u64);
+    let messages = local.seen.get().messages;
+    let mut turns: Vec<u8> = messages.iter().map(|message| message[0]).collect();
+    turns.dedup();
+    let groups_alternate = turns.windows(2).filter(|two| two[0] % 2 != two[1] % 2).count();
+    // Twelve rounds and a rest, before which each was read once as it came.
+    assert!(turns.len() > 12 * CLIENTS, "{turns:?}");
+    assert!(groups_alternate <= CLIENTS + 2 * 14, "{groups_alternate}: {turns:?}");
+}
+
+#[test]
 fn a_turn_is_not_longer_for_a_crowd_whose_messages_are_large() {
     const LARGE: usize = 32 << 10;
     let mut local = local(NetConfig { read_messages_shared: 64, ..NetConfig::default() });

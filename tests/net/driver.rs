@@ -121,6 +121,10 @@ impl TestDriver {
 }
 
 impl Driver for TestDriver {
+    fn group(&self, conn: ConnId) -> u32 {
+        conn.slot % 2
+    }
+
     fn on_body(
         &mut self,
         _: &mut Io<'_>,

@@ -20,6 +20,8 @@
 const UNREACHABLE = 'unreachable';
 
 const LOST = 1006;
+/** The client goes for good: what it has said is said to the end. With any other code it comes again, and says again what was not taken. */
+const NORMAL = 1000;
 /** Close codes from here on are the server's own: it has been reached. */
 const OWN_CODES = 3_000;
 const PROBE_MS = 3_000;
@@ -229,23 +231,26 @@ class Line {
   /** @param {number} code */
   close(code) {
     this.#leaving ??= code;
-    if (!this.#isSending) {
+    if (!this.#isSending || code !== NORMAL) {
       this.#leave();
     }
   }
 
-  /** Tells the server that the client goes, behind everything that it said. */
+  /** Tells the server that the client goes. */
   #leave() {
     if (this.#isOver || this.#hasLeft) {
       return;
     }
     this.#hasLeft = true;
     const stop = () => this.#stop();
-    if (this.#key === null) {
+    if (this.#leaving !== NORMAL || this.#key === null) {
+      // What is still on its way would come when the session is on another line.
       stop();
+    }
+    if (this.#key === null) {
       return;
     }
-    // Only behind the answer, because the end of a stream is the loss of its line; not without end.
+    // For good: only behind the answer, because the end of a stream is the loss of its line; not without end.
     this.#due.stopAll();
     this.#due.start('leave', LATE_MS, stop);
     // A page may be on its way out.

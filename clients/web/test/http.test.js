@@ -184,6 +184,47 @@ test('the way may change in the middle, any number of times, and nothing is lost
   assert.ok(one.client.resumes >= 9 && connections >= 10, `${one.client.resumes} resumes, ${connections} connections`);
 });
 
+for (const [code, verbs, what] of /** @type {const} */ ([
+  [1000, ['', 'send', 'send', 'close'], 'for good says everything first'],
+  [4000, ['', 'send', 'close'], 'and comes again leaves nothing on its way'],
+])) {
+  test(`a line whose client goes ${what}`, { timeout }, async () => {
+    /** @type {string[]} */
+    const asked = [];
+    /** @type {AbortSignal | null | undefined} */
+    let signal;
+    let answer = () => {};
+    /** @type {typeof globalThis.fetch} */
+    const asking = (where, init) => {
+      const verb = new URL(String(where)).pathname.split('/http')[1].slice(1);
+      if (verb !== 'poll') {
+        asked.push(verb);
+      }
+      if (verb === '') {
+        return Promise.resolve(new Response(null, { headers: { 'Madang-Line': '0', 'Madang-Size': '1' } }));
+      }
+      return new Promise((resolve, reject) => {
+        init?.signal?.addEventListener('abort', () => reject(new Error('aborted')));
+        if (asked.filter((it) => it === 'send').length === 1 && verb === 'send') {
+          signal = init?.signal;
+          answer = () => resolve(new Response(null, { status: 204 }));
+        } else if (verb !== 'poll') {
+          resolve(new Response(null, { status: 204 }));
+        }
+      });
+    };
+    const pipe = longPolling('ws://there/play', { opened() {}, received() {}, closed: () => assert.fail('closed') }, { fetch: asking });
+    [1, 2, 3].forEach((byte) => pipe.send(Uint8Array.of(byte)));
+    await until('a send that is not answered', () => asked.at(-1) === 'send');
+    pipe.close(code, '');
+    assert.equal(signal?.aborted, code !== 1000);
+    answer();
+    await until('the close', () => asked.at(-1) === 'close');
+    assert.deepEqual(asked, verbs);
+    assert.equal(pipe.bufferedAmount, 0);
+  });
+}
+
 test('a client that closes ends its session behind what it has said', { skip, timeout }, async () => {
   for (const [name, transport] of Object.entries({ events: eventStream, polls: longPolling })) {
     const stays = await speaker(connect(server.play ?? '', {}), `close-${name}`);

@@ -305,11 +305,21 @@ impl Engine {
     /// Puts a frame into the queue of every member here: the inner loop of the server. No lock, no
     /// allocation, one reference count per delivery.
     pub(super) fn deliver(&mut self, message: &Broadcast) {
+        // By far the most are reliable: for those the compiler leaves out what other classes need.
+        match message.class {
+            QueueClass::Reliable => self.deliver_as(message, QueueClass::Reliable),
+            class => self.deliver_as(message, class),
+        }
+    }
+
+    #[expect(clippy::inline_always, reason = "one copy for each case of its only caller")]
+    #[inline(always)]
+    fn deliver_as(&mut self, message: &Broadcast, class: QueueClass) {
         let moment = self.moment();
         let Some(view) = self.views.get_mut(message.channel) else { return };
         let limits = &self.config.session;
-        let class_index = message.class.index() as usize;
-        let is_state = message.class.index() == ClassIndex::State;
+        let class_index = class.index() as usize;
+        let is_state = class.index() == ClassIndex::State;
         for member in &mut view.members {
             if !member.live || (message.seq != 0 && message.seq <= member.after) {
                 continue;
@@ -332,7 +342,7 @@ impl Engine {
                 moment,
                 limits,
                 (frame, kind),
-                message.class,
+                class,
             );
             match pushed {
                 Pushed::First => {

@@ -194,6 +194,12 @@ impl Engine {
         self.pool.pressed
     }
 
+    /// The number of the room that a connection's session entered first, of those that it is in.
+    pub fn first_room(&self, conn: ConnId) -> Option<u32> {
+        let session = self.sessions.get(self.session_of(conn)?)?;
+        session.rooms.first().map(|membership| membership.channel)
+    }
+
     /// Bytes of the message that [`Self::next_frame`] would return.
     pub fn next_frame_len(&self, conn: ConnId) -> Option<usize> {
         let session = self.sessions.get(self.session_of(conn)?)?;

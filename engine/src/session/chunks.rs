@@ -84,6 +84,7 @@ impl Chunks {
     }
 
     /// Adds a message behind those of a list.
+    #[inline]
     pub(super) fn push(&mut self, list: &mut List, message: Waiting) -> Place {
         self.waiting += 1;
         if let Some(chunk) = self.all.get_mut(list.tail as usize)

@@ -216,6 +216,8 @@ impl Queue {
 
 impl Pool {
     /// Adds a message to the queue of the session in `slot`, as its class allows.
+    #[expect(clippy::inline_always, reason = "most of it falls away where the class is known")]
+    #[inline(always)]
     pub fn push(
         &mut self,
         queue: &mut Queue,

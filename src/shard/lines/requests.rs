@@ -51,7 +51,7 @@ impl Shard {
         }
         let result = match verb {
             Verb::Open => self.open_line(io, socket, request),
-            _ => match self.meant(request) {
+            _ => match self.meant(request, verb) {
                 Ok(Meant::There(shard)) => Ok(Answer::Handoff { to: shard.0 }),
                 Ok(Meant::Here(id)) => match verb {
                     Verb::Events => self.stream_line(io, id, request),
@@ -76,7 +76,7 @@ impl Shard {
         } else if verb == Verb::Open {
             Ok(())
         } else {
-            self.meant(request).map(drop)
+            self.meant(request, verb).map(drop)
         };
         refused.map_err(|refusal| open_to(refusal, request.header("origin")))
     }
@@ -316,8 +316,9 @@ impl Shard {
         Ok(Answer::Respond(open_to(Response::new(204), request.header("origin"))))
     }
 
-    /// The line that a request names.
-    fn meant(&self, request: &Request<'_>) -> Result<Meant, Response> {
+    /// The line that a request names, or the answer where there is none: whoever ends one has what it
+    /// asks for.
+    fn meant(&self, request: &Request<'_>, verb: Verb) -> Result<Meant, Response> {
         let mut values = request.raw_headers(LINE);
         let (Some(value), None) = (values.next(), values.next()) else {
             return Err(bad_request("say which line it is for: one Madang-Line").0);
@@ -334,7 +335,10 @@ impl Shard {
         if key.shard() != self.number.0 {
             return Ok(Meant::There(ShardId(key.shard())));
         }
-        self.lines.find(&key).map(Meant::Here).ok_or_else(|| gone(None))
+        self.lines.find(&key).map(Meant::Here).ok_or_else(|| match verb {
+            Verb::Close => Response::new(204),
+            _ => gone(None),
+        })
     }
 
     /// Answers a request whose place another one has taken.

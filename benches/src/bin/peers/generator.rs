@@ -2,7 +2,8 @@
 
 use crate::candidates::{Candidate, Places};
 use crate::cells::{Cell, Figure, Scale};
-use crate::server::{Hog, Server, pinned, shown};
+use crate::hog::Hog;
+use crate::server::{Server, Turn, pinned, shown};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -125,33 +126,6 @@ fn measure(
     Ok(Run { round, figures, refused, is_limited, json })
 }
 
-/// Whose turn it is on a core that several processes of the load tool share.
-#[derive(Clone, Copy, Debug)]
-enum Turn {
-    /// At once, where the system allows that: it does little, and its latencies are to be the server's.
-    First,
-    Usual,
-    /// When nobody else wants to.
-    Last,
-}
-
-impl Turn {
-    /// The program that starts another with this turn; none for the usual one.
-    fn through(self) -> Option<(&'static str, &'static [&'static str])> {
-        const REAL_TIME: &[&str] = &["--fifo", "1"];
-        let may = || {
-            let mut chrt = Command::new("chrt");
-            chrt.args(REAL_TIME).arg("true").stdout(Stdio::null()).stderr(Stdio::null());
-            chrt.status().is_ok_and(|status| status.success())
-        };
-        match self {
-            Self::First => may().then_some(("chrt", REAL_TIME)),
-            Self::Usual => None,
-            Self::Last => Some(("nice", &[])),
-        }
-    }
-}
-
 /// The load tool at work.
 struct Generator {
     child: Child,
@@ -174,12 +148,7 @@ impl Generator {
         if processes > 1 {
             command.args(["--processes", &processes.to_string()]);
         }
-        if let Some((program, arguments)) = turn.through() {
-            let mut through = Command::new(program);
-            through.args(arguments).arg(command.get_program()).args(command.get_args());
-            command = through;
-        }
-        let mut command = pinned(command, machine.cores.map(|(_, load)| load));
+        let mut command = pinned(turn.of(command), machine.cores.map(|(_, load)| load));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|error| format!("madang-load: {error}"))?;
         let said = Some([read(child.stdout.take()), read(child.stderr.take())]);

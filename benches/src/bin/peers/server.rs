@@ -82,27 +82,38 @@ impl Drop for Server {
     }
 }
 
-/// A busy loop. It ends when it is dropped, and by itself soon after this process is gone.
-pub(crate) struct Hog(Child);
-
-impl Hog {
-    const LOOP: &str =
-        "while kill -0 $PPID; do i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; done";
-
-    /// On these cores.
-    pub(crate) fn start(cores: &str) -> Result<Self, String> {
-        let mut command = Command::new("sh");
-        command.args(["-c", Self::LOOP]);
-        let mut command = pinned(command, Some(cores));
-        command.stdin(Stdio::null()).stderr(Stdio::null());
-        command.spawn().map(Self).map_err(|error| format!("no busy loop: {error}"))
-    }
+/// Whose turn it is on a core that several processes share.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Turn {
+    /// At once, where the system allows that.
+    First,
+    Usual,
+    /// When nobody else wants to.
+    Last,
 }
 
-impl Drop for Hog {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+impl Turn {
+    /// The command with this turn.
+    pub(crate) fn of(self, command: Command) -> Command {
+        let Some((program, arguments)) = self.through() else { return command };
+        let mut through = Command::new(program);
+        through.args(arguments).arg(command.get_program()).args(command.get_args());
+        through
+    }
+
+    /// The program that starts another with this turn; none for the usual one.
+    fn through(self) -> Option<(&'static str, &'static [&'static str])> {
+        const REAL_TIME: &[&str] = &["--fifo", "1"];
+        let may = || {
+            let mut chrt = Command::new("chrt");
+            chrt.args(REAL_TIME).arg("true").stdout(Stdio::null()).stderr(Stdio::null());
+            chrt.status().is_ok_and(|status| status.success())
+        };
+        match self {
+            Self::First => may().then_some(("chrt", REAL_TIME)),
+            Self::Usual => None,
+            Self::Last => Some(("nice", &[])),
+        }
     }
 }
 
