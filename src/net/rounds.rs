@@ -67,7 +67,9 @@ mod tests {
 
     /// Those with these numbers, the last digit of which is their group's.
     fn pushed(rounds: &mut Rounds, numbers: &[u32]) {
-        numbers.iter().for_each(|number| rounds.push(ConnId { slot: *number, generation: 0 }));
+        for slot in numbers {
+            rounds.push(ConnId { slot: *slot, generation: 0 });
+        }
     }
 
     fn popped(rounds: &mut Rounds, most: &mut usize) -> Option<u32> {
