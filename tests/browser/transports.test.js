@@ -150,8 +150,9 @@ for (const [how, manners, verb, room] of [
   ['are answered with a page', { upgrade: 'page' }, 'events', 'way-page'],
   ['are swallowed and answers held until they are whole', { upgrade: 'hang', buffers: true }, 'poll', 'way-held'],
 ]) {
-  test(`where WebSockets ${how} a page finds its way, and the next one knows it`, { timeout: 60_000 }, async () => {
+  test(`where WebSockets ${how} a page finds its way, and the next one knows it`, { timeout: 60_000 }, async (t) => {
     const middle = await startMiddle(url, manners);
+    t.after(() => middle.stop());
     const { page } = await empty();
     await page.evaluate(play, { name: 'one', url: middle.url, ways: null, room });
     await page.evaluate(play, { name: 'two', url, ways: ['webSocket'], room });
@@ -159,11 +160,54 @@ for (const [how, manners, verb, room] of [
     await eventually(() => read(page, 'one'), ({ heard, pictures }) => heard.length > 20 && Object.keys(pictures).length > 30, 'some of a match');
     await compare(page, ['one', 'two']);
     assert.ok(middle.asked[verb] > 0, JSON.stringify(middle.asked));
-    assert.equal(middle.asked.upgrade, 1);
+    // It is looked once whether a WebSocket can be opened after all.
+    assert.equal(middle.asked.upgrade, 2);
     await page.reload();
     await page.evaluate(play, { name: 'one', url: middle.url, ways: null, room });
-    assert.equal(middle.asked.upgrade, 1, 'this one begins with what has worked');
+    assert.equal(middle.asked.upgrade, 2, 'this one begins with what has worked');
     await page.context().close();
-    await middle.stop();
   });
 }
+
+test('a server that was away for a moment does not make a page give WebSockets up', { timeout: 60_000 }, async (t) => {
+  const manners = { upgrade: 'pass' };
+  const middle = await startMiddle(url, manners);
+  t.after(() => middle.stop());
+  const { page } = await empty();
+  await page.evaluate(play, { name: 'one', url: middle.url, ways: null, room: 'away' });
+  // It is back as soon as a line is asked for.
+  manners.upgrade = 'refuse';
+  manners.cut = () => {
+    manners.upgrade = 'pass';
+    return 'pass';
+  };
+  middle.kill();
+  const remembered = () => page.evaluate((url) => localStorage.getItem(`madang ${new URL(url).host}`), middle.url);
+  await eventually(
+    async () => [await page.evaluate(() => window.players.one.client.status), await remembered(), middle.asked.events, middle.asked.upgrade],
+    ([status, memory, events, upgrade]) => status === 'open' && memory === null && events === 1 && upgrade === 4,
+    'the WebSocket',
+  );
+  assert.equal((await read(page, 'one')).lost, 0);
+  await page.context().close();
+});
+
+test('code that could not be had once is had the next time', { timeout: 60_000 }, async () => {
+  const { page } = await empty();
+  const asked = [];
+  await page.route('**/client/seldom.js*', (route) => {
+    asked.push(new URL(route.request().url()).search);
+    return asked.length === 1 ? route.abort() : route.continue();
+  });
+  const codes = await page.evaluate(async (url) => {
+    const { Client } = await import('/client/index.js');
+    const client = new Client(url);
+    const refused = () => client.join('nobody-made-this').catch(({ code }) => code);
+    const codes = [await refused(), await refused(), client.resumes];
+    client.close();
+    return codes;
+  }, url);
+  assert.deepEqual(codes, ['no_such_room', 'no_such_room', 0]);
+  assert.equal(asked.length, 2, 'what was had is not asked for again');
+  await page.context().close();
+});

@@ -47,7 +47,9 @@ const REQUEST_TIMEOUT_MS = 10_000;
  * @param {typeof import('./errors.js').TimeoutError} Timeout
  */
 export function bound(outbox, sending, { timeoutMs = REQUEST_TIMEOUT_MS, signal }, timers, Timeout) {
-  const timer = timers.setTimeout(() => outbox.giveUp(sending, new Timeout('timeout', `no answer came within ${timeoutMs} ms`)), timeoutMs);
+  // Timers that are set for longer go off at once.
+  const timer =
+    timeoutMs < 2 ** 31 && timers.setTimeout(() => outbox.giveUp(sending, new Timeout('timeout', `no answer came within ${timeoutMs} ms`)), timeoutMs);
   const abort = () => outbox.giveUp(sending, signal?.reason);
   if (signal?.aborted) {
     abort();

@@ -16,7 +16,7 @@ import { Places } from './places.js';
 import { Room, schemaOf } from './room.js';
 import { choice, struct } from './schema.js';
 import { Vigil } from './vigil.js';
-import { firstWay, loadWay, memory } from './ways.js';
+import { again, firstWay, loadAsking, loadWay, memory } from './ways.js';
 
 /** @typedef {import('./codec.js').ClientMessage} ClientMessage */
 /** @typedef {import('./codec.js').ServerMessage} ServerMessage */
@@ -40,9 +40,12 @@ const CONGESTED_RETRY_MS = 50;
 /** Close code of a connection that this client drops and means to resume. */
 const CLOSE_RESUMING = 4000;
 const NORMAL = 1000;
+const LOST = 1006;
+/** Close codes from here on are of somebody who was reached. */
+const OWN_CODES = 3000;
 
-const joins = () => import('./joins.js');
-const seldom = () => import('./seldom.js');
+const joins = () => again(import('./joins.js'));
+const seldom = () => again(import('./seldom.js'));
 
 /**
  * A client of one server. It connects by itself and stays connected until `close`.
@@ -59,8 +62,11 @@ export class Client extends Emitter {
   #status = 'connecting';
   /** @type {Connection | null} */
   #connection = null;
-  /** @type {Welcome | null} */
-  #welcome = null;
+  #isWelcome = false;
+  /** The session's public id, once there is one. @type {string | null} */
+  session = null;
+  /** What the server accepts, once it has said so. @type {import('./codec.js').Limits | null} */
+  limits = null;
   /** @type {string | null} */
   #credential = null;
   // --- What is marked as internal is for the parts of a client, not for applications. ---
@@ -150,16 +156,6 @@ export class Client extends Emitter {
     return this.vigil.clock.rtt;
   }
 
-  /** The session's public id, once there is one. */
-  get session() {
-    return this.#welcome?.session ?? null;
-  }
-
-  /** What the server accepts, once it has said so. */
-  get limits() {
-    return this.#welcome?.limits ?? null;
-  }
-
   /** How often the session was resumed by this client. */
   get resumes() {
     return this.#resumes;
@@ -189,7 +185,7 @@ export class Client extends Emitter {
    * @returns {Promise<Room>}
    */
   joinOrCreate(target, options) {
-    return this.#enterNew(target, { ...options, mode: 'either' });
+    return this.enterNew(target, { ...options, mode: 'either' });
   }
 
   /**
@@ -200,7 +196,7 @@ export class Client extends Emitter {
    * @returns {Promise<Room>}
    */
   join(target, options) {
-    return this.#enterNew(target, { ...options, mode: 'join' });
+    return this.enterNew(target, { ...options, mode: 'join' });
   }
 
   /**
@@ -211,7 +207,7 @@ export class Client extends Emitter {
    * @returns {Promise<Room>}
    */
   create(target, options) {
-    return this.#enterNew(target, { ...options, mode: 'create' });
+    return this.enterNew(target, { ...options, mode: 'create' });
   }
 
   /**
@@ -238,8 +234,7 @@ export class Client extends Emitter {
     const isInTime = this.attempt === 0;
     const loading = joins();
     this.ready = Promise.allSettled([this.ready, loading]);
-    const name = (await loading).admit(this, ticket, isInTime, { MadangError, SessionGoneError });
-    return this.#enterNew(name, { ...options, mode: 'join' }, true);
+    return (await loading).takeUpBy(this, ticket, options, isInTime, { MadangError, SessionGoneError });
   }
 
   /**
@@ -288,16 +283,14 @@ export class Client extends Emitter {
       return;
     }
     this.shelf?.put();
-    this.#cut('suspended');
-    this.setStatus('suspended');
-    this.rooms.forEach((room) => room.dropped({ retryInMs: null, reason: 'suspended' }));
+    this.#away('suspended', 'suspended');
   }
 
   // --- Connecting ---
 
   /** @internal */
   get isOpen() {
-    return this.#connection !== null && this.#welcome !== null;
+    return this.#connection !== null && this.#isWelcome;
   }
 
   /** @internal */
@@ -313,7 +306,7 @@ export class Client extends Emitter {
       return /** @type {any} */ (transports?.[way] ?? loadWay(way));
     };
     void this.#first(prepare(), (transport) => {
-      this.#welcome = null;
+      this.#isWelcome = false;
       this.skipped = 0;
       this.heardAtMs = this.timers.now();
       try {
@@ -322,10 +315,7 @@ export class Client extends Emitter {
         this.#finish(/** @type {Error} */ (error), 'disconnected');
         return;
       }
-      this.due.start('connect', transports || way ? connectTimeoutMs : Math.min(probeMs, connectTimeoutMs), () => {
-        this.#transport += 1;
-        this.lose('no welcome');
-      });
+      this.due.start('connect', transports || way ? connectTimeoutMs : Math.min(probeMs, connectTimeoutMs), () => this.closed(LOST, 'no welcome'));
     }, 'no token');
     // Only now: a listener may close the client, and then this attempt is void.
     if (this.#status === 'suspended') {
@@ -355,15 +345,16 @@ export class Client extends Emitter {
     if (!this.options.transports) {
       this.#transport = undefined;
     }
-    this.#welcome = welcome;
+    this.#isWelcome = true;
+    this.session = welcome.session;
+    this.limits = welcome.limits;
     this.resumeKey = welcome.resume_key;
-    this.redirects = 0;
     this.#firstOffset = welcome.server_time_ms - this.heardAtMs;
     this.#resumes += Number(resumed);
     this.places.welcomed(resumed);
     // The first message under the new key is what retires the old one.
     this.vigil.start(welcome.heartbeat_ms);
-    this.due.start('settled', SETTLED_MS, () => (this.#attempts = 0));
+    this.due.start('settled', SETTLED_MS, () => (this.#attempts = this.redirects = 0));
     this.setStatus('open');
     this.emit('session', { resumed });
   }
@@ -406,10 +397,10 @@ export class Client extends Emitter {
       );
       return;
     }
-    if (!this.#welcome) {
-      // What does not work here may elsewhere: by another transport, or at the address that was given
-      // first, where a redirect led astray.
-      this.#transport += 1;
+    if (!this.#isWelcome) {
+      // What does not work here may elsewhere: by another transport, unless it was the server that closed, or
+      // at the address that was given first, where a redirect led astray.
+      this.#transport += Number(code < OWN_CODES);
       this.url = this.baseUrl;
     }
     this.lose(name);
@@ -437,14 +428,27 @@ export class Client extends Emitter {
    * @param {number} [afterMs] what was asked for, by the server or the application
    */
   lose(reason, afterMs) {
-    this.#cut(reason);
     const waitMs = afterMs ?? (this.hintAtMs && Math.max(0, this.hintAtMs - this.timers.now())) ?? backoffMs(this.#attempts, this.random);
     this.#attempts += 1;
-    const retryInMs = globalThis.navigator?.onLine !== false ? waitMs : Math.max(waitMs, this.random() * OFFLINE_MS);
+    this.#away('reconnecting', reason, globalThis.navigator?.onLine !== false ? waitMs : Math.max(waitMs, this.random() * OFFLINE_MS));
+  }
+
+  /**
+   * @param {Status} status
+   * @param {string} reason
+   * @param {number} [retryInMs]
+   */
+  #away(status, reason, retryInMs) {
+    this.#cut(reason);
+    if (this.#status === 'closed') {
+      return; // By a listener who heard what was held back.
+    }
     // Before anybody hears of it: a listener may close the client, and then nothing is due any more.
-    this.due.start('reconnect', retryInMs, () => this.connect());
-    this.setStatus('reconnecting', { retryInMs });
-    this.rooms.forEach((room) => room.dropped({ retryInMs, reason }));
+    if (retryInMs !== undefined) {
+      this.due.start('reconnect', retryInMs, () => this.connect());
+    }
+    this.setStatus(status, { retryInMs });
+    this.rooms.forEach((room) => room.dropped({ retryInMs: retryInMs ?? null, reason }));
   }
 
   /**
@@ -469,7 +473,7 @@ export class Client extends Emitter {
   received(message) {
     this.heardAtMs = this.timers.now();
     if (message instanceof Uint8Array) {
-      return this.#first(seldom(), (it) => it.hearSeldom(this, message, { decode, choice, struct, RefusedError }));
+      return this.#first(seldom(), (it) => it.hearSeldom(this, message, { decode, choice, struct, RefusedError, backoffMs }));
     }
     const { tag, body } = message;
     switch (tag) {
@@ -478,7 +482,7 @@ export class Client extends Emitter {
         break;
       case 'joined':
         if (!this.rules && schemaOf(body)) {
-          return this.#first(import('./rules.js'), (rules) => {
+          return this.#first(again(import('./rules.js')), (rules) => {
             this.rules = rules;
             this.places.joined(body);
           });
@@ -510,34 +514,36 @@ export class Client extends Emitter {
    */
   #first(loading, act, reason = 'not loaded') {
     const { attempt } = this;
-    /** @type {<V>(act: (value: V) => void) => (value: V) => void} */
-    const inTime = (act) => (value) => {
-      if (attempt === this.attempt) {
-        act(value);
-      }
-    };
+    const isLate = () => attempt !== this.attempt;
     return loading.then(
-      inTime(act),
-      inTime((error) => {
-        if (!this.options.transports) {
-          // What could not be loaded is not asked for again at once.
-          this.#transport &&= 0;
+      (loaded) => {
+        if (!isLate()) {
+          act(loaded);
         }
-        this.lose(reason);
-        this.emit('error', error);
-      }),
+      },
+      (error) => {
+        if (!isLate()) {
+          if (!this.options.transports) {
+            // What could not be loaded is not asked for again at once.
+            this.#transport &&= 0;
+          }
+          this.lose(reason);
+          this.emit('error', error);
+        }
+      },
     );
   }
 
   // --- What rooms ask for ---
 
   /**
+   * @internal
    * @param {Target} target
    * @param {JoinOptions} options
    * @param {boolean} [onlyResumed]
    * @returns {Promise<Room>}
    */
-  async #enterNew(target, options, onlyResumed = false) {
+  async enterNew(target, options, onlyResumed = false) {
     const { signal, create, schema, onLeave } = options;
     const isPlain = typeof target === 'string' && !create && !schema && !onLeave;
     const making = isPlain ? undefined : (await joins()).making(target, options);
@@ -555,7 +561,7 @@ export class Client extends Emitter {
    */
   async askStats(rooms) {
     // Few ask, so few load it.
-    return (await import('./asking.js')).askStats(this, rooms, { DroppedError, struct });
+    return (await loadAsking()).askStats(this, rooms, { DroppedError, struct });
   }
 
   /**
@@ -609,5 +615,5 @@ export class Client extends Emitter {
 }
 
 function closedError() {
-  return new ClosedError(NORMAL, 'normal', 'the client was closed');
+  return new ClosedError(NORMAL, 'normal', 'client closed');
 }

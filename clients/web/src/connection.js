@@ -48,8 +48,7 @@ export class Connection {
   constructor(open, handlers) {
     this.#handlers = handlers;
     this.#pipe = open({
-      opened: () =>
-        this.#inTurn(() => handlers.opened()),
+      opened: () => this.#inTurn(() => handlers.opened()),
       received: (data) => this.#inTurn(() => this.#read(data)),
       closed: (code, reason) =>
         this.#inTurn(() => {
@@ -82,7 +81,7 @@ export class Connection {
    * @param {string} reason
    */
   drop(code, reason) {
-    this.#unlessDropped(() => {
+    if (!this.#dropped) {
       this.#flush();
       this.#dropped = true;
       try {
@@ -90,7 +89,7 @@ export class Connection {
       } catch {
         // What cannot be closed is closed already.
       }
-    });
+    }
   }
 
   #flush() {
@@ -123,29 +122,16 @@ export class Connection {
   #inTurn(action) {
     if (this.#queue) {
       this.#queue.push(action);
-    } else {
-      this.#unlessDropped(() => {
-        const done = action();
-        if (done) {
-          void this.#pause(done);
-        }
-      });
-    }
-  }
-
-  /** @param {Promise<void>} done */
-  async #pause(done) {
-    /** @type {(() => Promise<void> | void)[]} */
-    const queue = (this.#queue = []);
-    await done;
-    this.#queue = null;
-    queue.forEach((action) => this.#inTurn(action));
-  }
-
-  /** @param {() => void} action */
-  #unlessDropped(action) {
-    if (!this.#dropped) {
-      action();
+    } else if (!this.#dropped) {
+      const done = action();
+      if (done) {
+        /** @type {(() => Promise<void> | void)[]} */
+        const queue = (this.#queue = []);
+        void done.finally(() => {
+          this.#queue = null;
+          queue.forEach((action) => this.#inTurn(action));
+        });
+      }
     }
   }
 }

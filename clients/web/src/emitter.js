@@ -34,10 +34,13 @@ export class Emitter {
    */
   on(name, listener, { signal } = {}) {
     const listeners = this.#listeners.get(name) ?? new Set();
-    const off = () => void listeners.delete(listener);
+    const off = () => {
+      listeners.delete(listener);
+      signal?.removeEventListener('abort', off);
+    };
     if (!signal?.aborted) {
       this.#listeners.set(name, listeners.add(listener));
-      signal?.addEventListener('abort', off, { once: true });
+      signal?.addEventListener('abort', off);
     }
     return off;
   }

@@ -66,7 +66,7 @@ export class ClosedError extends MadangError {
 export class LeftError extends MadangError {
   /** @param {string} reason as `onLeave` is told */
   constructor(reason) {
-    super('left', `the room was left: ${reason}`);
+    super('left', `left: ${reason}`);
     this.reason = reason;
   }
 }
@@ -74,7 +74,7 @@ export class LeftError extends MadangError {
 /** A session that was to be taken up is not there any more (`session_gone`): join the room instead. */
 export class SessionGoneError extends MadangError {
   constructor() {
-    super('session_gone', 'the session is over or elsewhere');
+    super('session_gone', 'the session is over');
   }
 }
 

@@ -25,6 +25,11 @@ const NORMAL = 1000;
 /** Close codes from here on are the server's own: it has been reached. */
 const OWN_CODES = 3_000;
 const PROBE_MS = 3_000;
+/** How long a way that worked where a WebSocket had not is begun with, as `rememberMs` of the client. */
+const REMEMBER_MS = 3_600_000;
+/** A WebSocket that could be opened and was lost again so soon carries nothing: it is not tried again. */
+const DECEITFUL_MS = 60_000;
+const SUBPROTOCOL = 'madang.v1';
 /** So long a request is made again that was not answered. */
 const PATIENCE_MS = 8_000;
 const RETRY_FIRST_MS = 100;
@@ -44,9 +49,15 @@ export const longPolling = (url, hears, options) => new Line(url, hears, options
 
 const KINDS = [eventStream, longPolling];
 
+/** By place in the memory: when it was last seen whether a WebSocket opens after all. @type {Record<string, number>} */
+const probed = {};
+
 /**
  * A stream where one gets through, else polls; a way counts as working when the first batch has come by it.
  * Until then what was sent (a hello) is kept, and said again by the next way.
+ *
+ * A server that was away for a moment looks like a network where no WebSocket gets through. So once, when requests
+ * work, it is tried whether one can be opened after all: if so, nothing is remembered, and the line counts as lost.
  *
  * @internal
  * @param {string} url
@@ -58,7 +69,9 @@ const KINDS = [eventStream, longPolling];
 export function anyRequests(url, hears, options, memory = {}) {
   const due = new Alarms(options);
   const place = `madang ${new URL(url).host}`;
-  const first = Number((memory[place] ?? '').split(' ')[1] === '1');
+  const [since = '', known] = (memory[place] ?? '').split(' ');
+  const first = Number(known === '1');
+  const isRemembered = Math.abs(due.now() - parseInt(since)) < (options.rememberMs ?? REMEMBER_MS);
   let isFirst = true;
   /** @type {Uint8Array<ArrayBuffer>[] | null} */
   let sent = [];
@@ -66,6 +79,33 @@ export function anyRequests(url, hears, options, memory = {}) {
   let turn = 0;
   /** @type {Pipe} */
   let pipe;
+  /** @type {any} */
+  let probe;
+  const tryWebSocket = () => {
+    const { WebSocket = globalThis.WebSocket } = options;
+    const nowMs = due.now();
+    if (isRemembered || !WebSocket || nowMs - probed[place] < DECEITFUL_MS) {
+      return;
+    }
+    probed[place] = nowMs;
+    probe = new WebSocket(url, [SUBPROTOCOL]);
+    const end = () => {
+      due.stopAll();
+      probe.onopen = null;
+      probe.close();
+    };
+    due.start('probe', options.probeMs ?? PROBE_MS, end);
+    probe.onclose = () => due.stop('probe');
+    // The `ws` package throws what nobody listens to.
+    probe.onerror = () => {};
+    probe.onopen = () => {
+      end();
+      delete memory[place];
+      turn += 1;
+      pipe.close(4000, 'websocket');
+      hears.closed(LOST, 'websocket');
+    };
+  };
   const take = () => {
     const mine = ++turn;
     const way = isFirst ? first : 1 - first;
@@ -100,10 +140,11 @@ export function anyRequests(url, hears, options, memory = {}) {
               due.stopAll();
               try {
                 // The client looks at the time before it comes here.
-                memory[place] = `${due.now()} ${way}`;
+                memory[place] = `${isRemembered ? since : due.now()} ${way}`;
               } catch {
                 // The storage is full.
               }
+              tryWebSocket();
             }
             hears.received(batch);
           }
@@ -125,6 +166,7 @@ export function anyRequests(url, hears, options, memory = {}) {
     close: (code, reason) => {
       turn += 1;
       due.stopAll();
+      probe?.close();
       pipe.close(code, reason);
     },
   };
@@ -481,6 +523,9 @@ class Line {
       const response = await this.#fetch(address(this.#url, verb), request);
       const bytes = await response.arrayBuffer();
       const close = response.headers.get('Madang-Close');
+      if (/^text\/html/.test(response.headers.get('Content-Type') ?? '')) {
+        return { status: 0, answer: null }; // A page of somebody on the way.
+      }
       const isAnswer = close !== null || response.status === 200 || response.status === 204;
       return { status: response.status, answer: isAnswer ? { bytes: response.ok ? bytes : new ArrayBuffer(0), close } : null };
     } catch {

@@ -16,7 +16,7 @@
 /** @typedef {import('./types.js').Target} Target */
 /** What puts memberships aside, and takes them up. @typedef {{ take: () => void, put: () => void }} Shelf */
 /** @typedef {{ key: string, name: string, channel: number, epoch: string, seq: number, cseq: number }} Ticket */
-/** @typedef {Pick<Storage, 'getItem' | 'setItem' | 'removeItem'>} StorageLike */
+/** What is used of a `Storage`. @typedef {{ getItem: (key: string) => string | null, setItem: (key: string, value: string) => void, removeItem: (key: string) => void }} StorageLike */
 
 /** The extensions of `join`: a state's schema, and what a room of kind `shared` does when a member leaves. */
 const [EXT_SCHEMA, EXT_ON_LEAVE] = [1, 2];
@@ -63,11 +63,11 @@ function readTicket(text) {
  *
  * @param {Client} client
  * @param {string} text
+ * @param {JoinOptions | undefined} options
  * @param {boolean} isInTime whether it has no session yet
  * @param {Pick<typeof import('./errors.js'), 'MadangError' | 'SessionGoneError'>} errors
- * @returns {string} the room's name
  */
-export function admit(client, text, isInTime, { MadangError, SessionGoneError }) {
+export function takeUpBy(client, text, options, isInTime, { MadangError, SessionGoneError }) {
   const ticket = readTicket(text);
   if (!ticket) {
     throw new MadangError('invalid', 'this is no ticket of a room');
@@ -76,7 +76,7 @@ export function admit(client, text, isInTime, { MadangError, SessionGoneError })
     throw new SessionGoneError();
   }
   offer(client, [ticket]);
-  return ticket.name;
+  return client.enterNew(ticket.name, { ...options, mode: 'join' }, true);
 }
 
 /**
@@ -120,15 +120,17 @@ function takeUp({ places: { joins, entered } }, { name, channel, epoch, seq, cse
  */
 export function shelve(client, storage) {
   const name = `madang:${client.baseUrl}`;
+  let text = '';
   const shelf = {
     take() {
-      const text = storage.getItem(name) ?? '';
+      text = storage.getItem(name) ?? '';
       storage.removeItem(name);
       offer(client, text.split(' ').map(readTicket).filter((it) => it !== null));
     },
     put() {
       try {
-        storage.setItem(name, client.rooms.map(({ ticket }) => ticket ?? '').join(' '));
+        // A page that goes before it has connected leaves what it found.
+        storage.setItem(name, client.takeUp ? text : client.rooms.map(({ ticket }) => ticket ?? '').join(' '));
       } catch {
         // A full or forbidden storage costs the resume and nothing else.
       }

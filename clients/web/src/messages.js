@@ -30,7 +30,7 @@ const WAITING_MAX = 1_000;
 export function messages(room, { type = '*', signal, waitingMax = WAITING_MAX } = {}) {
   /** @type {RoomMessage[]} */
   const waiting = [];
-  let isOver = signal?.aborted ?? false;
+  let isOver = signal?.aborted || room.outbox.channel === null;
   let tooMany = false;
   let wake = () => {};
   const over = () => {

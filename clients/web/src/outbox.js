@@ -42,7 +42,7 @@ import { DroppedError, LeftError, LimitError, OutcomeUnknownError } from './erro
  * @property {number} cseq
  * @property {'publish' | 'volatile' | 'direct' | 'request' | 'attributes' | 'edit'} kind
  * @property {Build} build
- * @property {any} local the application's own mark
+ * @property {any} local the application's own mark; of a change of attributes what takes it over
  * @property {number} bytes
  * @property {boolean} sent whether it ever went into a connection
  * @property {Promise<any>} done
@@ -222,7 +222,7 @@ export class Outbox {
 
   /** What was sent and not answered has become unknown. */
   giveUpSent() {
-    this.#reject(({ sent }) => sent, new OutcomeUnknownError());
+    this.#reject(({ sent, kind, local }) => sent && (kind !== 'attributes' || local()), new OutcomeUnknownError());
   }
 
   /** Edits name entities of the state that there was: in another they would mean something else. */

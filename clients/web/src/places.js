@@ -13,6 +13,7 @@ import { SessionGoneError } from './errors.js';
 /** @typedef {import('./codec.js').LeaveReason} LeaveReason */
 /** @typedef {import('./client.js').Client} Client */
 /** @typedef {import('./room.js').Room} Room */
+/** @typedef {import('./types.js').Leave} Leave */
 
 /** The rooms of one client. */
 export class Places {
@@ -50,36 +51,45 @@ export class Places {
    * @returns {Promise<Room>}
    */
   enter(room, signal) {
-    return new Promise((resolve, reject) => {
-      room.resolve = resolve;
-      room.reject = reject;
-      signal?.addEventListener('abort', () => this.#giveUp(room, signal.reason), { once: true });
-      this.ask(this.wait(room));
-    });
+    // The application does not wait for it any more. If it is entered all the same, it is left.
+    const giveUp = () => {
+      room.reject(signal?.reason);
+      void this.leave(room);
+    };
+    signal?.addEventListener('abort', giveUp);
+    return /** @type {Promise<any>} */ (
+      new Promise((resolve, reject) => {
+        room.resolve = resolve;
+        room.reject = reject;
+        this.ask(this.wait(room));
+      })
+    ).finally(() => signal?.removeEventListener('abort', giveUp));
   }
 
   /**
    * @param {Room} room
    * @returns {Promise<void>}
    */
-  async leave(room) {
-    const channel = /** @type {number} */ (room.outbox.channel);
-    if (this.entered.get(channel) === room && !room.left) {
-      await new Promise((resolve) => {
-        room.left = resolve;
-        if (this.#client.isOpen) {
-          this.#leave(channel);
-        }
-      });
-    }
+  leave(room) {
+    return (room.leaving ??= new Promise((resolve) => {
+      const channel = /** @type {number} */ (room.outbox.channel);
+      room.left = resolve;
+      if (this.entered.get(channel) !== room) {
+        // Not in it yet, or not again, or not any more.
+        this.joins.forEach((it, ref) => it === room && this.#end(this.joins, ref, { reason: 'left' }));
+        resolve();
+      } else if (this.#client.isOpen) {
+        this.#leave(channel);
+      }
+    }));
   }
 
   /** @param {boolean} resumed whether the session was taken up again; if not, every room is entered anew, and told so when it is */
   welcomed(resumed) {
     for (const [channel, room] of [...this.entered]) {
       if (room.left) {
-        // It was not asked for, or is gone with the old session.
-        this.#end(channel, room, 'left');
+        // It was not asked for, or is gone with the old session, or left as soon as it is found again.
+        this.#end(this.entered, channel, { reason: 'left' });
       } else if (!resumed) {
         this.#forget(channel, room);
       }
@@ -99,8 +109,8 @@ export class Places {
       }
       room.enter(joined, resumed);
       room.resolve(room);
-    } else if (!resumed) {
-      // Given up before it was entered.
+    } else {
+      // Given up meanwhile.
       this.#leave(channel);
     }
   }
@@ -114,7 +124,7 @@ export class Places {
     if ((reason === 'lost' || room.first) && !room.left) {
       this.ask(this.#forget(channel, room));
     } else {
-      this.#end(channel, room, reason);
+      this.#end(this.entered, channel, { reason });
     }
   }
 
@@ -126,12 +136,11 @@ export class Places {
    * @param {() => void} said tells that it is, before the rooms do
    */
   close(error, reason, said) {
-    const [entered, joins] = [this.rooms, [...this.joins.values()]];
+    const rooms = [...this.rooms, ...this.joins.values()];
     this.entered.clear();
     this.joins.clear();
     said();
-    entered.forEach((room) => room.end({ reason, error }));
-    joins.forEach((room) => room.end({ reason: 'refused', error }));
+    rooms.forEach((room) => room.end({ reason, error }));
   }
 
   /**
@@ -148,7 +157,12 @@ export class Places {
   ask(ref) {
     const room = this.joins.get(ref);
     if (room && this.#client.isOpen) {
-      this.#client.say(room.joinMessage(ref));
+      try {
+        this.#client.say(room.joinMessage(ref));
+      } catch (error) {
+        // An option that cannot be said.
+        this.#end(this.joins, ref, { reason: 'refused', error: /** @type {Error} */ (error) });
+      }
     }
   }
 
@@ -177,27 +191,14 @@ export class Places {
   }
 
   /**
-   * @param {number} channel
-   * @param {Room} room
-   * @param {LeaveReason} reason
+   * @param {Map<number, Room>} rooms `entered` or `joins`
+   * @param {number} key
+   * @param {Leave} leave
    */
-  #end(channel, room, reason) {
-    this.entered.delete(channel);
+  #end(rooms, key, leave) {
+    const room = /** @type {Room} */ (rooms.get(key));
+    rooms.delete(key);
     this.cseq = Math.max(this.cseq, room.outbox.cseq);
-    room.end({ reason });
-  }
-
-  /**
-   * The application does not wait for a room any more. If it is entered all the same, it is left.
-   *
-   * @param {Room} room
-   * @param {Error} error
-   */
-  #giveUp(room, error) {
-    if (room.first) {
-      this.joins.forEach((it, ref) => it === room && this.joins.delete(ref));
-      void this.leave(room);
-      room.reject(error);
-    }
+    room.end(leave);
   }
 }

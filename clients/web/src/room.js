@@ -6,12 +6,12 @@
  * @module
  */
 
-import { backoffMs } from './backoff.js';
 import { Emitter } from './emitter.js';
 import { LeftError, MadangError, TimeoutError } from './errors.js';
 import { Outbox, unsent } from './outbox.js';
 import { Presence } from './presence.js';
 import { fromPayload, toAttributes, toPayload } from './values.js';
+import { loadAsking } from './ways.js';
 
 /** @typedef {import('./client.js').Client} Client */
 /** @typedef {import('./codec.js').ClientMessage} ClientMessage */
@@ -72,7 +72,8 @@ export class Room {
   reject;
   /** Once it is left by the application's wish. @internal @type {((value?: any) => void) | null} */
   left = null;
-  #attempts = 0;
+  /** Until then. @internal @type {Promise<void> | null} */
+  leaving = null;
   /** What is to be done once the application can listen. @type {(() => void)[] | null} */
   #held = null;
   /** Of its state, where it has rules. @type {Uint8Array | undefined} */
@@ -209,7 +210,7 @@ export class Room {
       return unsent(options.signal.reason);
     }
     const sending = this.outbox.send('request', this.#build('request', type, payload), { queue: options.queue });
-    import('./asking.js').then(
+    loadAsking().then(
       ({ bound }) => bound(this.outbox, sending, options, this.#client.timers, TimeoutError),
       // Better none than one without an end.
       (error) => this.outbox.giveUp(sending, error),
@@ -330,17 +331,8 @@ export class Room {
   #release() {
     const held = this.#held;
     this.#held = null;
-    held?.forEach((action) => this.inTurn(action));
+    held?.forEach((action) => action());
     this.state?.endBatch();
-  }
-
-  /**
-   * How long to wait before the next attempt to enter it again.
-   *
-   * @internal
-   */
-  retryMs() {
-    return backoffMs(this.#attempts++, this.#client.random);
   }
 
   /**
@@ -360,9 +352,9 @@ export class Room {
    * @internal
    */
   suspend() {
+    this.outbox.live = false;
     this.#release();
     this.state?.suspend();
-    this.outbox.live = false;
     this.replayLeft = 0;
   }
 
@@ -481,15 +473,14 @@ export class Room {
    * The room is left for good.
    *
    * @internal
-   * @param {Leave} leave
+   * @param {Leave} leave why, and without an error the one that says so
    */
-  end(leave) {
+  end({ reason, error = this.failure ?? new LeftError(reason) }) {
     this.suspend();
     this.#joined = null;
-    const error = leave.error ?? this.failure ?? new LeftError(leave.reason);
     this.outbox.end(error);
     this.reject(error);
-    this.life.emit('leave', { ...leave, error });
+    this.life.emit('leave', { reason, error });
     this.left?.();
   }
 

@@ -31,6 +31,9 @@ const REDIRECTS_MAX = 5;
 /** Refusals of a join that may be tried again, by a room that was entered before. */
 const REFUSED_FOR_NOW = ['busy', 'server_full', 'room_full'];
 
+/** How often each was tried again. @type {WeakMap<Room, number>} */
+const attempts = new WeakMap();
+
 /** The names of error codes, by their hundreds and in their order. @type {Record<number, string>} */
 const ERROR_CODES = {
   1: 'invalid no_such_room room_exists wrong_kind not_a_member no_such_member unknown_request no_match already_joined unknown_type stale_cseq refused no_state',
@@ -65,7 +68,7 @@ export const errorName = (number) => ERROR_CODES[Math.floor(number / 100)]?.spli
 /**
  * What this needs of the rest of the client.
  *
- * @typedef {Pick<typeof import('./errors.js'), 'RefusedError'> & Pick<typeof import('./codec.js'), 'decode'> & Pick<typeof import('./schema.js'), 'choice' | 'struct'>} Tools
+ * @typedef {Pick<typeof import('./errors.js'), 'RefusedError'> & Pick<typeof import('./codec.js'), 'decode'> & Pick<typeof import('./schema.js'), 'choice' | 'struct'> & Pick<typeof import('./backoff.js'), 'backoffMs'>} Tools
  */
 
 /**
@@ -128,7 +131,7 @@ export function hearSeldom(client, encoded, tools) {
       break;
     case 'error': {
       const { code, ref, message: words } = message.body;
-      refused(client, ref, new RefusedError(code, errorName(code), words));
+      refused(client, ref, new RefusedError(code, errorName(code), words), tools);
       break;
     }
     case 'draining':
@@ -173,14 +176,15 @@ function moved(room, { epoch }) {
  * @param {Client} client
  * @param {ErrorRef} ref
  * @param {RefusedError} error
+ * @param {Tools} tools
  */
-function refused(client, ref, error) {
+function refused(client, ref, error, tools) {
   if (ref === 'session') {
     client.emit('error', error);
   } else if ('cseq' in ref) {
     refusedSending(client.places.entered.get(ref.cseq.channel), ref.cseq.cseq, error);
   } else {
-    refusedJoin(client, ref.join, error);
+    refusedJoin(client, ref.join, error, tools);
   }
 }
 
@@ -208,20 +212,28 @@ function refusedSending(room, cseq, error) {
  * @param {Client} client
  * @param {number} ref
  * @param {RefusedError} error
+ * @param {Tools} tools
  */
-function refusedJoin({ places, due }, ref, error) {
+function refusedJoin({ places, due, random }, ref, error, { backoffMs }) {
   const room = places.joins.get(ref);
   if (!room || error.code === 'draining') {
     return; // When it drains the join stays, and goes to the server that this one is replaced by.
   }
   places.joins.delete(ref);
+  const count = attempts.get(room) ?? 0;
+  attempts.set(room, count + 1);
+  if (error.code === 'already_joined' && count === 0 && places.rooms.every(({ id }) => id !== room.id)) {
+    // By a join that was given up, and is left by now.
+    places.ask(places.wait(room));
+    return;
+  }
   if (room.first || !REFUSED_FOR_NOW.includes(error.code)) {
     room.end({ reason: 'refused', error });
     return;
   }
   // A room that was entered before is worth waiting for.
   const next = places.wait(room);
-  due.start(`join ${next}`, room.retryMs(), () => places.ask(next));
+  due.start(`join ${next}`, backoffMs(count, random), () => places.ask(next));
 }
 
 /**

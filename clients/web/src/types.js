@@ -89,7 +89,7 @@
 /**
  * @typedef {object} ClientOptions
  * @property {string} [token] a credential
- * @property {() => string | Promise<string>} [getToken] a fresh credential, for each attempt to connect and whenever the server asks for one; wins over `token`
+ * @property {() => string | Promise<string>} [getToken] a fresh credential, for each attempt to connect and whenever the server asks for one; wins over `token`. It is waited for as long as it takes, a login of the user for instance, so bound what may hang
  * @property {StatePlugin} [state] keeps a live copy of the state of rooms that have one: `import { state } from 'madang-client/state'`
  * @property {StorageLike} [storage] such as `sessionStorage`: a page reload resumes the session
  * @property {string} [name] the application's name, told to the server's operator

@@ -29,4 +29,21 @@ export const firstWay = (url, nowMs, rememberMs = 3_600_000) =>
  * @param {number} way
  * @returns {Promise<import('./types.js').Transport>}
  */
-export const loadWay = async (way) => (way ? (await import('./http.js')).anyRequests : webSocket);
+export const loadWay = async (way) => (way ? (await again(import('./http.js'))).anyRequests : webSocket);
+
+/** What requests, and numbers of the session, need. */
+export const loadAsking = () => again(import('./asking.js'));
+
+/**
+ * A browser that could not have a module once does not ask for it again (whatwg/html#6768), unless by another
+ * name, here of every 16 seconds. Which one it was is in the error alone, and not in Safari's.
+ *
+ * @template T
+ * @param {Promise<T>} loading
+ * @returns {Promise<T>}
+ */
+export const again = (loading) =>
+  loading.catch((error) => {
+    const url = error.message.split('module: ')[1];
+    return url ? import(/* webpackIgnore: true */ /* @vite-ignore */ `${url}?${Date.now() >> 14}`) : loading;
+  });

@@ -14,7 +14,7 @@ export const SUBPROTOCOL = 'madang.v1';
 /** @type {Transport} */
 export const webSocket = (url, hears, { WebSocket = globalThis.WebSocket }) => {
   if (!WebSocket) {
-    throw new TypeError('no WebSocket here: set options.WebSocket');
+    throw new TypeError('no WebSocket: pass one');
   }
   const socket = new WebSocket(url, [SUBPROTOCOL]);
   socket.binaryType = 'arraybuffer';

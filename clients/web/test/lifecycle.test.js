@@ -1,6 +1,7 @@
 // What becomes of sendings, joins and sessions when connections, pages and patience end.
 
 import assert from 'node:assert/strict';
+import { getEventListeners } from 'node:events';
 import { test } from 'node:test';
 import { MadangError, SessionGoneError, messages } from '../src/index.js';
 import { EPOCH, FakeSocket, KEYS, fakeWebSocket, inLobby, joined, nextSocket, said, settle, start, until, welcome } from './support/script.js';
@@ -350,4 +351,199 @@ test('a page that is put away and shown again goes on, unless another took its s
       set.client.close();
     }
   });
+});
+
+test('a join with an option that cannot be said is refused, and nothing else with it', async () => {
+  const set = await inLobby();
+  const bad = [{ attributes: { name: undefined } }, { attributes: { score: NaN } }, { history: -1 }].map((options) =>
+    assert.rejects(set.client.joinOrCreate('bad', /** @type {any} */ (options))),
+  );
+  await Promise.all(bad);
+  assert.throws(() => set.room.presence.update({ name: /** @type {any} */ (undefined) }));
+  await set.socket.lose();
+  const early = assert.rejects(set.client.joinOrCreate('bad', { history: -1 }));
+  const second = await nextSocket(set);
+  await second.say(welcome({ resumed: false, resume_key: KEYS[1] }));
+  await early;
+  assert.deepEqual(second.all('join').map(({ target, options }) => [target, options.attributes]), [[{ name: 'lobby' }, []]]);
+  assert.deepEqual([set.client.status, second.all('ping').length], ['open', 1]);
+});
+
+test('what is too large is refused without a connection as well', async () => {
+  const set = await inLobby();
+  const refused = () => assert.rejects(set.room.send('chat', 'x'.repeat(100_000), { queue: true }), { code: 'too_large' });
+  await refused();
+  await set.socket.lose();
+  await refused();
+  const second = await nextSocket(set);
+  await refused();
+  await second.lose();
+  await refused();
+});
+
+test('a room that is left while it is entered again is left, and stays so', async () => {
+  const set = await inLobby();
+  /** @type {string[]} */
+  const log = [];
+  set.room.onLeave(({ reason }) => log.push(reason));
+  set.room.onRecover(() => log.push('recover'));
+  await set.socket.lose();
+  const second = await nextSocket(set);
+  await second.say(welcome({ resumed: false, resume_key: KEYS[1] }));
+  await set.room.leave();
+  assert.deepEqual(log, ['left']);
+  await second.say(joined({ ref: second.last('join').ref, channel: 8 }));
+  assert.deepEqual([second.all('leave'), set.client.rooms, log], [[{ channel: 8 }], [], ['left']]);
+  // Also between two attempts.
+  const busy = await inLobby();
+  await busy.socket.say({ tag: 'left', body: { channel: 3, reason: 'lost' } });
+  await busy.socket.say({ tag: 'error', body: { code: 200, ref: { join: busy.socket.last('join').ref }, message: '' } });
+  await busy.room.leave();
+  const count = busy.socket.all('join').length;
+  await busy.timers.pass(60_000);
+  assert.equal(busy.socket.all('join').length, count);
+});
+
+test('a room that is left between hello and welcome is left at the server too', async () => {
+  const set = await inLobby();
+  await set.socket.lose();
+  const second = await nextSocket(set);
+  assert.equal(second.last('hello').resume?.rooms.length, 1);
+  const leaving = set.room.leave();
+  await second.say(welcome({ resumed: true, resume_key: KEYS[1] }), joined({ ref: null, recovered: true }));
+  await leaving;
+  assert.deepEqual([second.all('leave'), set.client.rooms], [[{ channel: 3 }], []]);
+});
+
+test('leaving twice is leaving once, and both are told when it is done', async () => {
+  const { room, socket } = await inLobby();
+  let told = 0;
+  const both = [room.leave(), room.leave()].map((it) => it.then(() => (told += 1)));
+  await settle();
+  assert.equal(told, 0);
+  await socket.say({ tag: 'left', body: { channel: 3, reason: 'left' } });
+  await Promise.all(both);
+  await room.leave();
+  assert.equal(socket.all('leave').length, 1);
+  for await (const _ of messages(room)) {
+    assert.fail('nothing is said in a room that was left');
+  }
+});
+
+test('a room that was given up may be joined again at once', async () => {
+  const set = await inLobby();
+  const abort = new AbortController();
+  const first = assert.rejects(set.client.joinOrCreate('next', { signal: abort.signal }), { name: 'AbortError' });
+  await settle();
+  abort.abort();
+  await first;
+  const again = set.client.joinOrCreate('next');
+  await settle();
+  const [one, two] = set.socket.all('join').slice(1);
+  const refused = (/** @type {number} */ ref) => /** @type {const} */ ({ tag: 'error', body: { code: 108, ref: { join: ref }, message: '' } });
+  await set.socket.say(joined({ ref: one.ref, channel: 8, name: 'next' }), refused(two.ref));
+  assert.deepEqual(set.socket.heard.map(({ tag }) => tag).filter((tag) => tag !== 'ping').slice(-4), ['join', 'join', 'leave', 'join']);
+  await set.socket.say({ tag: 'left', body: { channel: 8, reason: 'left' } }, joined({ ref: set.socket.last('join').ref, channel: 9, name: 'next' }));
+  assert.equal((await again).id, 'next');
+  // Whoever is in it is refused.
+  const twice = assert.rejects(set.client.joinOrCreate('next'), { code: 'already_joined' });
+  await settle();
+  await set.socket.say(refused(set.socket.last('join').ref));
+  await twice;
+});
+
+test('a change of attributes that was refused is not in the next join, one whose answer was lost is', async () => {
+  const set = await inLobby({}, { attributes: { name: 'crane' } });
+  const { presence } = set.room;
+  const refused = assert.rejects(presence.update({ bio: 'x'.repeat(5_000) }), { code: 'invalid' });
+  await settle();
+  const { cseq } = set.socket.last('set_attributes');
+  await set.socket.say({ tag: 'error', body: { code: 100, ref: { cseq: { channel: 3, cseq } }, message: '' } });
+  await refused;
+  const taken = presence.update({ mood: 'glad' });
+  await settle();
+  await set.socket.say({ tag: 'ack', body: { channel: 3, cseq: set.socket.last('set_attributes').cseq, seq: null, durability: 'sequenced' } });
+  await taken;
+  const lost = assert.rejects(presence.update({ name: 'heron' }), { code: 'outcome_unknown' });
+  await settle();
+  await set.socket.lose();
+  await assert.rejects(presence.update({ hat: true }), { code: 'offline' });
+  void presence.update({ later: 1 }, { queue: true });
+  const second = await nextSocket(set);
+  await second.say(welcome({ resumed: false, resume_key: KEYS[1] }));
+  await lost;
+  assert.deepEqual(second.last('join').options.attributes, [['name', 'heron'], ['mood', 'glad']]);
+});
+
+test('a page that goes before it has connected leaves the session to the next', async () => {
+  /** @type {Map<string, string>} */
+  const items = new Map();
+  const storage = {
+    getItem: (/** @type {string} */ name) => items.get(name) ?? null,
+    setItem: (/** @type {string} */ name, /** @type {string} */ value) => void items.set(name, value),
+    removeItem: (/** @type {string} */ name) => void items.delete(name),
+  };
+  const one = await inLobby({ storage });
+  one.client.suspend();
+  for (let page = 2; page < 4; page += 1) {
+    const set = start({ storage });
+    void set.client.joinOrCreate('lobby');
+    await until(() => set.sockets.length === 1);
+    set.client.suspend();
+  }
+  const last = start({ storage });
+  void last.client.joinOrCreate('lobby');
+  await until(() => last.sockets.length === 1);
+  await last.sockets[0].open();
+  assert.deepEqual(last.sockets[0].last('hello').resume, { key: KEYS[0], rooms: [{ channel: 3, epoch: EPOCH, seq: 0 }] });
+});
+
+test('a listener that hears what was held back when the connection is lost may close the client, and send', async () => {
+  for (const way of /** @type {const} */ (['lose', 'suspend'])) {
+    for (const what of /** @type {const} */ (['close', 'send'])) {
+      const set = start();
+      const joining = set.client.joinOrCreate('lobby', { history: 5 });
+      await settle();
+      await set.sockets[0].open();
+      await set.sockets[0].say(welcome());
+      await set.sockets[0].say(joined({ ref: 1, seq: 1, replay: 1 }), said(1, 'bye'));
+      const room = await joining;
+      /** @type {any[]} */
+      const codes = [];
+      room.on('chat', () => (what === 'close' ? set.client.close() : room.send('wave', 'x', { class: 'volatile' }).catch(({ code }) => codes.push(code))));
+      await (way === 'lose' ? set.sockets[0].lose() : set.client.suspend());
+      await set.timers.pass(60_000);
+      const stays = way === 'lose' ? 'reconnecting' : 'suspended';
+      if (what === 'close') {
+        assert.deepEqual([set.client.status, set.sockets.length], ['closed', 1]);
+      } else {
+        await settle();
+        assert.deepEqual([codes, set.states.includes(stays)], [['dropped'], true]);
+      }
+    }
+  }
+});
+
+test('a signal that lives on keeps nothing of what has ended', async () => {
+  const { client, room, socket } = await inLobby();
+  const { signal } = new AbortController();
+  for (let number = 0; number < 3; number += 1) {
+    const joining = client.joinOrCreate(`r${number}`, { signal });
+    await settle();
+    await socket.say(joined({ ref: socket.last('join').ref, channel: 10 + number, name: `r${number}` }));
+    await joining;
+    room.on('chat', () => {}, { signal })();
+  }
+  assert.equal(getEventListeners(signal, 'abort').length, 0);
+});
+
+test('a request without an end has none', async () => {
+  const { room, socket, timers } = await inLobby();
+  // As real timers do.
+  const { setTimeout } = timers;
+  timers.setTimeout = (callback, ms) => setTimeout(callback, ms < 2 ** 31 ? ms : 1);
+  const asked = room.request('info', null, { timeoutMs: Infinity });
+  await timers.pass(5_000);
+  await socket.say({ tag: 'reply', body: { channel: 3, cseq: 1, payload: { text: 'at last' } } });
+  assert.equal(await asked, 'at last');
 });

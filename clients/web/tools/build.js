@@ -53,10 +53,12 @@ async function write(options) {
   const texts = new Map(outputFiles.map(({ path, text }) => [basename(path).replace('stdin', 'madang.min'), text]));
   for (const [name, text] of texts) {
     if (name.endsWith('.js')) {
-      const { code, map } = await minify(text, {
+      // What tells a bundler to let an import be is not kept by esbuild.
+      const { code, map } = await minify(text.replaceAll('import(`', 'import(/* webpackIgnore: true *//* @vite-ignore */`'), {
         ecma: 2020,
         module: options.format === 'esm',
         // What is used once stays a function of its own: copied to where it is used it does not compress as well.
+        format: { comments: /webpackIgnore|@vite-ignore/ },
         compress: { passes: 3, unsafe_arrows: true, unsafe_methods: true, inline: 0, reduce_funcs: false, sequences: false },
         sourceMap: { content: texts.get(`${name}.map`), filename: name, url: `${name}.map` },
       });
