@@ -43,10 +43,10 @@ import { watch } from '../src/watch.js';
 
 /**
  * Something opened by the first who uses it and closed some time after the last has gone: a component
- * that is mounted anew finds it open.
+ * that is mounted anew finds it open. What has ended by then is opened anew.
  *
  * @template T
- * @typedef {{ value: T, users: number, close: () => void }} Held
+ * @typedef {{ value: T, users: number, close: () => void, hasEnded: () => boolean }} Held
  */
 
 /** @type {RoomView} */
@@ -110,11 +110,13 @@ class RoomStore {
  * @template T
  * @param {Map<string, Held<T>>} all
  * @param {string} key
- * @param {() => { value: T, close: () => void }} open
+ * @param {() => Omit<Held<T>, 'users'>} open
  * @returns {{ value: T, release: () => void }}
  */
 function hold(all, key, open) {
-  const held = all.get(key) ?? { ...open(), users: 0 };
+  const known = all.get(key);
+  // Whoever has one that has ended keeps it; whoever comes later tries again.
+  const held = known === undefined || known.hasEnded() ? { ...open(), users: 0 } : known;
   all.set(key, held);
   held.users += 1;
   return {
@@ -123,7 +125,9 @@ function hold(all, key, open) {
       setTimeout(() => {
         held.users -= 1;
         if (held.users === 0) {
-          all.delete(key);
+          if (all.get(key) === held) {
+            all.delete(key);
+          }
           held.close();
         }
       }, 0),
@@ -135,13 +139,14 @@ function hold(all, key, open) {
  *
  * @param {Client | null} client null: not yet
  * @param {Target} target the room's name, or what to look for
- * @param {JoinOptions & { how?: 'joinOrCreate' | 'join' | 'create' }} [options] as they were when the room was
+ * @param {JoinOptions & { how?: 'joinOrCreate' | 'join' | 'create' }} [options] as they are when the room is
  *   first asked for; `how` is `joinOrCreate` by default
  * @returns {RoomView}
  */
 export function useRoom(client, target, options = {}) {
-  const [store, setStore] = useState(/** @type {RoomStore | null} */ (null));
-  const first = useRef(options);
+  const [held, setHeld] = useState(/** @type {{ client: Client, key: string, store: RoomStore } | null} */ (null));
+  const latest = useRef(options);
+  latest.current = options;
   const key = JSON.stringify(target);
   useEffect(() => {
     if (client === null) {
@@ -150,15 +155,17 @@ export function useRoom(client, target, options = {}) {
     const all = rooms.get(client) ?? new Map();
     rooms.set(client, all);
     const { value, release } = hold(all, key, () => {
-      const opened = new RoomStore(client, JSON.parse(key), first.current);
-      return { value: opened, close: () => opened.close() };
+      const opened = new RoomStore(client, JSON.parse(key), latest.current);
+      return { value: opened, close: () => opened.close(), hasEnded: () => opened.view().status === 'left' };
     });
-    setStore(value);
+    setHeld({ client, key, store: value });
     return () => {
-      setStore(null);
+      setHeld(null);
       release();
     };
   }, [client, key]);
+  // Until the effect has run it is the one that was asked for before.
+  const store = held?.client === client && held.key === key ? held.store : null;
   const view = store?.view ?? nothing;
   return useSyncExternalStore(store?.subscribe ?? subscribeToNothing, view, nothing);
 }
@@ -203,26 +210,30 @@ const watches = new Map();
  * @returns {{ watch: Watch | null, status: WatchStatus }}
  */
 export function useWatch(room, options = {}) {
-  const [watched, setWatched] = useState(/** @type {Watch | null} */ (null));
-  const first = useRef(options);
-  first.current = options;
+  const [held, setHeld] = useState(/** @type {{ key: string, watched: Watch } | null} */ (null));
+  const latest = useRef(options);
+  latest.current = options;
   const { url, delay, from } = options;
   const key = JSON.stringify([room, url, delay, from]);
   useEffect(() => {
     const { value, release } = hold(watches, key, () => {
-      const opened = watch(JSON.parse(key)[0], first.current);
-      return { value: opened, close: () => opened.close() };
+      const opened = watch(JSON.parse(key)[0], latest.current);
+      return { value: opened, close: () => opened.close(), hasEnded: () => opened.status === 'closed' };
     });
-    setWatched(value);
+    setHeld({ key, watched: value });
     return () => {
-      setWatched(null);
+      setHeld(null);
       release();
     };
   }, [key]);
+  const watched = held?.key === key ? held.watched : null;
   const subscribe = useCallback((/** @type {() => void} */ changed) => watched?.onStatus(changed) ?? (() => {}), [watched]);
   const status = useSyncExternalStore(subscribe, () => watched?.status ?? 'connecting', connecting);
   return { watch: watched, status };
 }
+
+/** JSON shows nothing of what is in these, or not as a list. */
+const LISTS = [Uint8Array, Map, Set];
 
 /**
  * Something that is read anew with every change; the same value, by what it says, draws nothing.
@@ -236,7 +247,7 @@ function useRead(subscribe, read) {
   const seen = useRef(/** @type {{ text: string | undefined, value: T } | null} */ (null));
   const get = () => {
     const value = read();
-    const text = JSON.stringify(value, (_, it) => (it instanceof Uint8Array ? [...it] : it));
+    const text = JSON.stringify(value, (_, it) => (LISTS.some((list) => it instanceof list) ? [...it] : it));
     if (seen.current === null || seen.current.text !== text) {
       // Entities change in place, so what is handed out is a copy that does not.
       seen.current = { text, value: structuredClone(value) };

@@ -16,7 +16,7 @@ import { backoffMs } from './backoff.js';
 /**
  * @typedef {object} Hears
  * @property {(event: Told) => void} told
- * @property {(retries: boolean) => void} lost the connection is gone; `retries`: it comes back by itself
+ * @property {() => void} lost the connection is gone, and comes back by itself
  * @property {(status: number) => void} over the server wants no further tries; its HTTP status
  * @property {() => string | null} snapshot the state as it is shown, as data of a `snapshot` event
  */
@@ -27,6 +27,9 @@ import { backoffMs } from './backoff.js';
 
 /** Events that a leader keeps for tabs that missed some. */
 const KEPT_MAX = 256;
+/** After so many seconds of silence a leader is asked whether it is there, and after so many it is one no more. */
+const ASKED_AFTER = 5;
+const GONE_AFTER = 8;
 const OWN = ['resume', 'snapshot', 'delta', 'message', 'presence', 'gap', 'end'];
 
 /**
@@ -54,7 +57,8 @@ export function direct(url, hears, { EventSource = globalThis.EventSource, rando
   let isRenewed = false;
   const listen = (/** @type {string} */ name) => {
     source.addEventListener(name, (/** @type {MessageEvent} */ { data, lastEventId }) => {
-      if (!isClosed) {
+      // An EventSource has an `error` and an `open` of its own, which have no data.
+      if (!isClosed && data !== undefined) {
         attempts = 0;
         isRenewed = false;
         const after = id;
@@ -74,8 +78,8 @@ export function direct(url, hears, { EventSource = globalThis.EventSource, rando
     return more.length === 0 ? url : `${url}${url.includes('?') ? '&' : '?'}${more.join('&')}`;
   };
   const retry = () => {
-    hears.lost(true);
     timer = setTimeout(start, backoffMs(attempts++, random));
+    hears.lost();
   };
   const start = async () => {
     try {
@@ -99,7 +103,7 @@ export function direct(url, hears, { EventSource = globalThis.EventSource, rando
         return;
       }
       if (source.readyState !== 2) {
-        hears.lost(true);
+        hears.lost();
         return;
       }
       // The browser gives up and does not say why.
@@ -111,8 +115,8 @@ export function direct(url, hears, { EventSource = globalThis.EventSource, rando
       if (status === 401 && getToken !== undefined && !isRenewed) {
         // An EventSource comes back with the address that it had, and that one's credential has expired.
         isRenewed = true;
-        hears.lost(true);
         start();
+        hears.lost();
         return;
       }
       if (status === 204 || [400, 401, 403, 404, 405].includes(status)) {
@@ -151,66 +155,100 @@ export function direct(url, hears, { EventSource = globalThis.EventSource, rando
  * @type {Open}
  */
 export const shared = (url, hears, options) => {
-  const { navigator, BroadcastChannel } = globalThis;
-  if (navigator?.locks === undefined || BroadcastChannel === undefined) {
+  const { navigator } = globalThis;
+  const { EventSource = globalThis.EventSource } = options;
+  const name = `madang-watch:${url}`;
+  /** Null without the others: this is closed, or may not share. @type {BroadcastChannel | null} */
+  let channel = null;
+  try {
+    if (navigator?.locks !== undefined && EventSource !== undefined) {
+      channel = new BroadcastChannel(name);
+    }
+  } catch {
+    // There is none, or pages may not store anything here.
+  }
+  if (channel === null) {
     return direct(url, hears, options);
   }
-  const name = `madang-watch:${url}`;
-  const channel = new BroadcastChannel(name);
-  const gone = new AbortController();
+  /** Ends the newest request for the lock. */
+  let gone = new AbortController();
   /** @type {Source | null} */
   let source = null;
   /** Whether everything up to `id` was seen; otherwise the leader is asked. */
   let isCurrent = false;
+  /** Whether the last that was heard of the connection is that it is lost. */
+  let isLost = false;
   let id = '';
   /** The newest `resume`, for tabs that come later. */
   let resume = '';
   /** @type {Told[]} */
   let kept = [];
+  /** Seconds since the leader said something. */
+  let silence = 0;
   const names = new Set(OWN);
 
-  const take = (/** @type {Told} */ event) => {
-    id = event.id;
-    if (event.name === 'resume') {
-      resume = event.data;
-    }
-    kept.push(event);
-    kept = kept.slice(-KEPT_MAX);
-    hears.told(event);
-  };
-  const post = (/** @type {any} */ message) => channel.postMessage(message);
+  const post = (/** @type {any} */ message) => channel?.postMessage(message);
   const ask = () => post({ ask: id, names: [...names] });
+  const take = (/** @type {Told} */ event) => {
+    // A listener may have closed this while several events are told.
+    if (channel !== null) {
+      id = event.id;
+      if (event.name === 'resume') {
+        resume = event.data;
+        isLost = false;
+      }
+      kept.push(event);
+      kept = kept.slice(-KEPT_MAX);
+      hears.told(event);
+    }
+  };
+  const tellLost = () => {
+    isLost = true;
+    hears.lost();
+  };
+  const hush = () => {
+    clearInterval(timer);
+    channel?.close();
+    channel = null;
+  };
+  const open = (/** @type {Hears} */ by) => {
+    const opened = direct(url, by, options, id);
+    names.forEach(opened.listen);
+    source = opened;
+  };
   const lead = () => {
-    source = direct(url, {
+    open({
       ...hears,
       told(event) {
         // The same as a follower: it may have been told already.
         isCurrent = true;
         take(event);
-        post({ event });
+        post({ event, lost: isLost });
       },
-      lost(retries) {
-        post({ lost: retries });
-        hears.lost(retries);
+      lost() {
+        post({ lost: true });
+        tellLost();
       },
       over(status) {
-        post({ over: status });
+        // The credential is this tab's: the next one leads with its own.
+        post(status === 401 || status === 403 ? { lost: true } : { over: status });
         hears.over(status);
       },
-    }, options, id);
-    names.forEach((it) => source?.listen(it));
+    });
     post({ leads: true });
   };
+  const resumed = (/** @type {boolean} */ recovered) => ({ name: 'resume', id, data: JSON.stringify({ ...JSON.parse(resume), recovered }) });
   /** Whoever has missed too much gets the state as it is, and is told that something is missing. */
   const answer = (/** @type {string} */ from) => {
-    const place = kept.map((event) => event.id).lastIndexOf(from);
-    const snapshot = hears.snapshot();
-    if (from !== '' && place >= 0) {
-      post({ behind: from, events: kept.slice(place + 1), id });
-    } else if (resume !== '') {
-      const { epoch, ...rest } = JSON.parse(resume);
-      const events = [{ name: 'resume', id, data: JSON.stringify({ ...rest, epoch, recovered: false }) }];
-      post({ behind: from, id, events: snapshot === null ? events : [...events, { name: 'snapshot', id, data: snapshot }] });
+    const place = from === '' ? -1 : kept.map((event) => event.id).lastIndexOf(from);
+    if (place >= 0) {
+      post({ behind: from, events: kept.slice(place + 1), id, lost: isLost });
+    } else if (resume === '' || (from !== '' && (id === '' || !isNewer(id, from)))) {
+      // Nothing to tell yet, to one who was told more at least: it asks again with the next event.
+      post({ lost: isLost });
+    } else {
+      const snapshot = hears.snapshot();
+      post({ behind: from, events: [resumed(false), ...(snapshot === null ? [] : [{ name: 'snapshot', id, data: snapshot }])], id, lost: isLost });
     }
   };
   channel.onmessage = ({ data }) => {
@@ -218,13 +256,23 @@ export const shared = (url, hears, options) => {
       if (data.ask !== undefined) {
         data.names.forEach(source.listen);
         answer(data.ask);
+      } else if (data.ping) {
+        post({ pong: true });
       }
-    } else if (data.event !== undefined) {
+      return;
+    }
+    if (data.ask !== undefined || data.ping) {
+      return;
+    }
+    silence = 0;
+    if (data.event !== undefined) {
       if (isCurrent && data.event.after === id) {
         take(data.event);
-      } else if (seqOf(data.event.id) > seqOf(id) || epochOf(data.event.id) !== epochOf(id)) {
+      } else if (isNewer(data.event.id, id)) {
         isCurrent = false;
         ask();
+      } else if (id !== '' && data.event.id === id) {
+        isCurrent = true; // The leader was behind, and has seen as much now.
       }
     } else if (data.behind === id && !isCurrent) {
       data.events.forEach(take);
@@ -232,18 +280,69 @@ export const shared = (url, hears, options) => {
       isCurrent = true;
     } else if (data.leads) {
       ask(); // Also to say which events this tab wants.
-    } else if (data.lost !== undefined) {
-      hears.lost(data.lost);
     } else if (data.over !== undefined) {
       hears.over(data.over);
     }
+    if (data.lost) {
+      tellLost();
+    } else if (data.lost === false && isLost && isCurrent) {
+      // Its `resume` told nothing new to this tab, or came before this one was up to date.
+      take(resumed(true));
+    }
   };
-  navigator.locks
-    .request(name, { signal: gone.signal }, () => {
-      lead();
-      return new Promise((resolve) => gone.signal.addEventListener('abort', resolve));
-    })
-    .catch(() => {});
+  /** Leads once it has the lock: when its turn comes, or at once by taking it from whoever holds it. */
+  const queue = (/** @type {boolean} */ steals) => {
+    gone.abort();
+    gone = new AbortController();
+    const { signal } = gone;
+    let hasLed = false;
+    navigator.locks
+      .request(name, steals ? { steal: true } : { signal }, () => {
+        if (signal.aborted) {
+          return undefined;
+        }
+        lead();
+        hasLed = true;
+        return new Promise((resolve) => signal.addEventListener('abort', resolve));
+      })
+      .catch(() => {
+        if (signal.aborted) {
+          return;
+        }
+        if (!hasLed) {
+          // A page that may have no locks, such as a sandboxed frame.
+          hush();
+          open(hears);
+          return;
+        }
+        // This tab stood still, and another one has taken the lock.
+        source?.close();
+        source = null;
+        isCurrent = false;
+        silence = 0;
+        ask();
+        queue(false);
+      });
+  };
+  // A tab that is frozen, or shows an alert, keeps the lock. Ticks are counted and no clock is read: a follower that
+  // stood still itself, or slept with its machine, has counted nothing. The leader is asked and does not beat by
+  // itself, for timers of hidden tabs are held up and messages are not.
+  const timer = setInterval(() => {
+    if (source !== null) {
+      return;
+    }
+    silence += 1;
+    if (silence === ASKED_AFTER) {
+      post({ ping: true });
+    } else if (silence === GONE_AFTER) {
+      silence = 0;
+      tellLost();
+      if (channel !== null) {
+        queue(true);
+      }
+    }
+  }, 1000);
+  queue(false);
   ask();
   return {
     listen(it) {
@@ -256,12 +355,15 @@ export const shared = (url, hears, options) => {
     close() {
       source?.close();
       gone.abort();
-      channel.close();
+      hush();
     },
   };
 };
 
-/** @param {string} id */
-const epochOf = (id) => id.slice(0, 16);
-/** @param {string} id */
-const seqOf = (id) => Number(id.slice(17));
+/**
+ * Whether an id stands behind another, or is of another epoch.
+ *
+ * @param {string} id
+ * @param {string} than
+ */
+const isNewer = (id, than) => id.slice(0, 16) !== than.slice(0, 16) || Number(id.slice(17)) > Number(than.slice(17));

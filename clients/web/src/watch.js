@@ -159,6 +159,9 @@ export class Watch {
 
   /** @param {Told} event */
   #told({ name, id, data }) {
+    if (this.#status === 'closed') {
+      return;
+    }
     this.id = id;
     const json = name in HANDLED ? JSON.parse(data) : null;
     switch (name) {
@@ -172,7 +175,10 @@ export class Watch {
         this.#hasEnded = false;
         this.#setStatus('open');
         this.state.stale = !json.recovered || this.state.toJson() === null;
-        this.#life.emit('recover', { recovered: json.recovered });
+        // A listener of the status may have closed this.
+        if (this.status !== 'closed') {
+          this.#life.emit('recover', { recovered: json.recovered });
+        }
         break;
       case 'snapshot':
         this.state.snapshot(json);
@@ -218,7 +224,7 @@ export class Watch {
 
   /** @param {WatchStatus} status */
   #setStatus(status) {
-    if (status !== this.#status) {
+    if (status !== this.#status && this.#status !== 'closed') {
       this.#status = status;
       this.#life.emit('status', status);
     }

@@ -20,7 +20,7 @@ import { Emitter, callAll } from './emitter.js';
 export class WatchState extends Emitter {
   /** By id, the room's own (0) among them. @type {Map<number, Entity>} */
   #shown = new Map();
-  /** @type {Map<string, Set<(...event: any[]) => void>>} */
+  /** By an entity's id, then by the field. @type {Map<number, Map<string, Set<(...event: any[]) => void>>>} */
   #listeners = new Map();
   #hash = '';
 
@@ -75,10 +75,19 @@ export class WatchState extends Emitter {
    * @returns {() => void} stops it
    */
   listen(id, field, listener) {
-    const key = `${id} ${field}`;
-    const listeners = this.#listeners.get(key) ?? new Set();
-    this.#listeners.set(key, listeners.add(listener));
-    return () => void listeners.delete(listener);
+    const fields = this.#listeners.get(id) ?? new Map();
+    this.#listeners.set(id, fields);
+    const listeners = fields.get(field) ?? new Set();
+    fields.set(field, listeners.add(listener));
+    return () => {
+      listeners.delete(listener);
+      if (listeners.size === 0 && fields.get(field) === listeners) {
+        fields.delete(field);
+      }
+      if (fields.size === 0 && this.#listeners.get(id) === fields) {
+        this.#listeners.delete(id);
+      }
+    };
   }
 
   // --- What follows is for the watch, not for applications. ---
@@ -100,11 +109,8 @@ export class WatchState extends Emitter {
    */
   snapshot({ tick, seq, hash, entities }) {
     this.#hash = hash;
-    this.emit('reset', { tick });
-    this.#show(tick, seq, {
-      gone: [...this.#shown.keys()].filter((id) => entities[id]?.kind !== this.#shown.get(id)?.kind),
-      set: entities,
-    });
+    const gone = [...this.#shown.keys()].filter((id) => entities[id]?.kind !== this.#shown.get(id)?.kind);
+    this.#show(tick, seq, { gone, set: entities }, true);
   }
 
   /**
@@ -125,8 +131,9 @@ export class WatchState extends Emitter {
    * @param {number} tick
    * @param {number} seq
    * @param {{ gone: number[], set: Record<string, any> }} changes
+   * @param {boolean} [anew]
    */
-  #show(tick, seq, { gone, set }) {
+  #show(tick, seq, { gone, set }, anew) {
     /** @type {['remove' | 'add' | 'change', Entity, string[]][]} */
     const told = [];
     for (const id of gone) {
@@ -158,14 +165,15 @@ export class WatchState extends Emitter {
       }
     }
     Object.assign(this, { tick, seq, stale: false });
+    if (anew) {
+      this.emit('reset', { tick });
+    }
     const order = ['remove', 'add', 'change'];
     for (const [event, entity, names] of told.sort(([a], [b]) => order.indexOf(a) - order.indexOf(b))) {
       this.emit(event, entity, names);
-      for (const [key, listeners] of this.#listeners) {
-        const [id, name] = key.split(/ (.*)/s);
-        if (Number(id) === entity.id && (event === 'remove' || names.includes(name))) {
-          callAll(listeners, [event === 'remove' ? undefined : entity[name], entity]);
-        }
+      const fields = this.#listeners.get(entity.id);
+      for (const name of event === 'remove' ? [...(fields?.keys() ?? [])] : names) {
+        callAll(fields?.get(name) ?? [], [event === 'remove' ? undefined : entity[name], entity]);
       }
     }
     this.emit('tick', { tick, seq });
