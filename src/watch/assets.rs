@@ -68,6 +68,7 @@ assets! {
     "/client/emitter.js" = "clients/web/src/emitter.js",
     "/client/errors.js" = "clients/web/src/errors.js",
     "/client/eventsource.js" = "clients/web/src/eventsource.js",
+    "/client/fieldlisteners.js" = "clients/web/src/fieldlisteners.js",
     "/client/hash.js" = "clients/web/src/hash.js",
     "/client/http.js" = "clients/web/src/http.js",
     "/client/index.js" = "clients/web/src/index.js",

@@ -7,7 +7,8 @@
 
 import { sameCell, valueOf } from './cells.js';
 import { Creation, createEdit, fromEdited, giveEdit, removeEdit, setEdits, toWire } from './edits.js';
-import { Emitter, callAll } from './emitter.js';
+import { Emitter } from './emitter.js';
+import { FieldListeners } from './fieldlisteners.js';
 import { DecodeError } from './errors.js';
 import { unsent } from './outbox.js';
 import { Parts } from './parts.js';
@@ -56,8 +57,7 @@ export class RoomState extends Emitter {
   #byKind = new Map();
   /** @type {Shown} */
   #room;
-  /** @type {Map<number, Map<string, Set<(...event: any[]) => void>>>} */
-  #listeners = new Map();
+  #listeners = new FieldListeners();
   /** The tick that is being put together, if one is. @type {number | null} */
   #open = null;
   /** Whether that began with a snapshot of everything. */
@@ -178,20 +178,7 @@ export class RoomState extends Emitter {
    * @returns {() => void} stops it
    */
   listen(id, field, listener) {
-    const fields = this.#listeners.get(id) ?? new Map();
-    this.#listeners.set(id, fields);
-    const listeners = fields.get(field) ?? new Set();
-    fields.set(field, listeners);
-    listeners.add(listener);
-    return () => {
-      listeners.delete(listener);
-      if (listeners.size === 0 && fields.get(field) === listeners) {
-        fields.delete(field);
-      }
-      if (fields.size === 0 && this.#listeners.get(id) === fields) {
-        this.#listeners.delete(id);
-      }
-    };
+    return this.#listeners.add(id, field, listener);
   }
 
   // --- Changes, in rooms of kind `shared` ---
@@ -452,17 +439,10 @@ export class RoomState extends Emitter {
    * @param {boolean} isThere
    */
   #tellFields({ view, kind, cells }, names, isThere) {
-    const fields = this.#listeners.get(view.id);
-    if (fields === undefined) {
-      return;
-    }
-    for (const name of names ?? [...fields.keys()]) {
-      const listeners = fields.get(name);
-      const place = kind.numbers.get(name);
-      if (listeners !== undefined && place !== undefined) {
-        callAll(listeners, [isThere ? valueOf(kind.types[place], cells[place]) : undefined, view]);
-      }
-    }
+    this.#listeners.tell(view, names ?? kind.names, (name) => {
+      const place = /** @type {number} */ (kind.numbers.get(name));
+      return isThere ? valueOf(kind.types[place], cells[place]) : undefined;
+    });
   }
 
   /**

@@ -4,7 +4,8 @@
  * @module
  */
 
-import { Emitter, callAll } from './emitter.js';
+import { Emitter } from './emitter.js';
+import { FieldListeners } from './fieldlisteners.js';
 
 /** @typedef {import('./types.js').Entity} Entity */
 /** @typedef {import('./types.js').WatchStateEvents} WatchStateEvents */
@@ -20,8 +21,7 @@ import { Emitter, callAll } from './emitter.js';
 export class WatchState extends Emitter {
   /** By id, the room's own (0) among them. @type {Map<number, Entity>} */
   #shown = new Map();
-  /** By an entity's id, then by the field. @type {Map<number, Map<string, Set<(...event: any[]) => void>>>} */
-  #listeners = new Map();
+  #listeners = new FieldListeners();
   #hash = '';
 
   /** The newest tick that is shown; 0 before the first. */
@@ -75,19 +75,7 @@ export class WatchState extends Emitter {
    * @returns {() => void} stops it
    */
   listen(id, field, listener) {
-    const fields = this.#listeners.get(id) ?? new Map();
-    this.#listeners.set(id, fields);
-    const listeners = fields.get(field) ?? new Set();
-    fields.set(field, listeners.add(listener));
-    return () => {
-      listeners.delete(listener);
-      if (listeners.size === 0 && fields.get(field) === listeners) {
-        fields.delete(field);
-      }
-      if (fields.size === 0 && this.#listeners.get(id) === fields) {
-        this.#listeners.delete(id);
-      }
-    };
+    return this.#listeners.add(id, field, listener);
   }
 
   // --- What follows is for the watch, not for applications. ---
@@ -171,10 +159,8 @@ export class WatchState extends Emitter {
     const order = ['remove', 'add', 'change'];
     for (const [event, entity, names] of told.sort(([a], [b]) => order.indexOf(a) - order.indexOf(b))) {
       this.emit(event, entity, names);
-      const fields = this.#listeners.get(entity.id);
-      for (const name of event === 'remove' ? [...(fields?.keys() ?? [])] : names) {
-        callAll(fields?.get(name) ?? [], [event === 'remove' ? undefined : entity[name], entity]);
-      }
+      const isGone = event === 'remove';
+      this.#listeners.tell(entity, isGone ? Object.keys(entity) : names, (name) => (isGone ? undefined : entity[name]));
     }
     this.emit('tick', { tick, seq });
   }

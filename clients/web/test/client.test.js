@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ClosedError, LimitError, OutcomeUnknownError, RefusedError } from '../src/errors.js';
 import { Client, webSocket } from '../src/index.js';
-import { EPOCH, KEYS, ManualTimers, fakeWebSocket, inLobby, joined, nextSocket, said, settle, start, until, welcome } from './support/script.js';
+import { EPOCH, KEYS, ManualTimers, fakeWebSocket, inLobby, joined, nextSocket, said, settle, start, tabStorage, until, welcome } from './support/script.js';
 
 test('hello comes first, join after the welcome', async () => {
   const { client, sockets, states } = start({ token: 'secret' });
@@ -628,13 +628,8 @@ test('close ends the session with 1000 and everything with it', async () => {
 });
 
 test('the next page takes the session up, with the past that it asks for', async () => {
-  /** @type {Map<string, string>} */
-  const items = new Map();
-  const storage = {
-    getItem: (/** @type {string} */ name) => items.get(name) ?? null,
-    setItem: (/** @type {string} */ name, /** @type {string} */ value) => void items.set(name, value),
-    removeItem: (/** @type {string} */ name) => void items.delete(name),
-  };
+  const storage = tabStorage();
+  const { items } = storage;
   const before = await inLobby({ storage }, { history: 3 });
   await before.socket.say(said(9, 'nine'));
   void before.room.send('chat', 'x');

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { getEventListeners } from 'node:events';
 import { test } from 'node:test';
 import { MadangError, SessionGoneError, messages } from '../src/index.js';
-import { EPOCH, FakeSocket, KEYS, fakeWebSocket, inLobby, joined, nextSocket, said, settle, start, until, welcome } from './support/script.js';
+import { EPOCH, FakeSocket, KEYS, fakeWebSocket, inLobby, joined, nextSocket, said, settle, start, tabStorage, until, welcome } from './support/script.js';
 
 test('without a connection a message is refused unless it may wait, and what waits is bounded', async () => {
   const set = await inLobby({ queueMax: 3, queueBytesMax: 200 });
@@ -322,13 +322,8 @@ test('without a network attempts are rare, and a hint of the server is not cut s
 });
 
 test('a page that is put away and shown again goes on, unless another took its session up', async () => {
-  /** @type {Map<string, string>} */
-  const items = new Map();
-  const storage = {
-    getItem: (/** @type {string} */ name) => items.get(name) ?? null,
-    setItem: (/** @type {string} */ name, /** @type {string} */ value) => void items.set(name, value),
-    removeItem: (/** @type {string} */ name) => void items.delete(name),
-  };
+  const storage = tabStorage();
+  const { items } = storage;
   await inPage(async (page) => {
     for (const isTaken of [false, true]) {
       const set = await inLobby({ storage });
@@ -476,13 +471,7 @@ test('a change of attributes that was refused is not in the next join, one whose
 });
 
 test('a page that goes before it has connected leaves the session to the next', async () => {
-  /** @type {Map<string, string>} */
-  const items = new Map();
-  const storage = {
-    getItem: (/** @type {string} */ name) => items.get(name) ?? null,
-    setItem: (/** @type {string} */ name, /** @type {string} */ value) => void items.set(name, value),
-    removeItem: (/** @type {string} */ name) => void items.delete(name),
-  };
+  const storage = tabStorage();
   const one = await inLobby({ storage });
   one.client.suspend();
   for (let page = 2; page < 4; page += 1) {

@@ -319,6 +319,18 @@ export async function nextSocket({ timers, sockets }, ms = 20_000) {
   return socket;
 }
 
+/** A `Storage` of one tab, which outlives its pages. */
+export function tabStorage() {
+  /** @type {Map<string, string>} */
+  const items = new Map();
+  return {
+    items,
+    getItem: (/** @type {string} */ name) => items.get(name) ?? null,
+    setItem: (/** @type {string} */ name, /** @type {string} */ value) => void items.set(name, value),
+    removeItem: (/** @type {string} */ name) => void items.delete(name),
+  };
+}
+
 /** Lets everything that waits in the event loop's current turn happen, and what waits for something to be loaded. */
 export async function settle() {
   await immediate();
