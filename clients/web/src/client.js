@@ -310,7 +310,7 @@ export class Client extends Emitter {
       this.skipped = 0;
       this.heardAtMs = this.timers.now();
       try {
-        this.#connection = new Connection((hears) => transport(this.url, hears, this.options, memory), this);
+        this.#connection = new Connection((hears) => transport(this.url, hears, this.options, memory, this), this);
       } catch (error) {
         this.#finish(/** @type {Error} */ (error), 'disconnected');
         return;
@@ -352,6 +352,9 @@ export class Client extends Emitter {
     this.#firstOffset = welcome.server_time_ms - this.heardAtMs;
     this.#resumes += Number(resumed);
     this.places.welcomed(resumed);
+    if (!this.isOpen) {
+      return; // A listener has closed the client, or dropped the connection.
+    }
     // The first message under the new key is what retires the old one.
     this.vigil.start(welcome.heartbeat_ms);
     this.due.start('settled', SETTLED_MS, () => (this.#attempts = this.redirects = 0));

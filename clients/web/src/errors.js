@@ -84,7 +84,7 @@ export class SessionGoneError extends MadangError {
  */
 export class OutcomeUnknownError extends MadangError {
   constructor() {
-    super('outcome_unknown', 'the answer was lost');
+    super('outcome_unknown', 'no answer');
   }
 }
 

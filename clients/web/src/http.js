@@ -27,8 +27,6 @@ const OWN_CODES = 3_000;
 const PROBE_MS = 3_000;
 /** How long a way that worked where a WebSocket had not is begun with, as `rememberMs` of the client. */
 const REMEMBER_MS = 3_600_000;
-/** A WebSocket that could be opened and was lost again so soon carries nothing: it is not tried again. */
-const DECEITFUL_MS = 60_000;
 const SUBPROTOCOL = 'madang.v1';
 /** So long a request is made again that was not answered. */
 const PATIENCE_MS = 8_000;
@@ -49,28 +47,31 @@ export const longPolling = (url, hears, options) => new Line(url, hears, options
 
 const KINDS = [eventStream, longPolling];
 
-/** By place in the memory: when it was last seen whether a WebSocket opens after all. @type {Record<string, number>} */
-const probed = {};
+/** What a client's `resumeKey` was when a WebSocket could be opened after all. @type {WeakMap<object, string | null>} */
+const openedAt = new WeakMap();
 
 /**
  * A stream where one gets through, else polls; a way counts as working when the first batch has come by it.
  * Until then what was sent (a hello) is kept, and said again by the next way.
  *
- * A server that was away for a moment looks like a network where no WebSocket gets through. So once, when requests
- * work, it is tried whether one can be opened after all: if so, nothing is remembered, and the line counts as lost.
+ * A server that was away for a moment looks like a network where no WebSocket gets through. So when requests work it
+ * is tried whether one can be opened after all: if so, nothing is remembered, and the line counts as lost. One that
+ * opens and then brings no welcome carries nothing, and is not tried again.
  *
  * @internal
  * @param {string} url
  * @param {PipeEvents} hears
  * @param {ClientOptions} options
  * @param {Record<string, string>} [memory] by host: when a way has worked, and which
+ * @param {{ readonly resumeKey: string | null }} [client] whose key is another after each welcome
  * @returns {Pipe}
  */
-export function anyRequests(url, hears, options, memory = {}) {
+export function anyRequests(url, hears, options, memory = {}, client = { resumeKey: null }) {
   const due = new Alarms(options);
   const place = `madang ${new URL(url).host}`;
   const [since = '', known] = (memory[place] ?? '').split(' ');
   const first = Number(known === '1');
+  const isMute = openedAt.has(client) && openedAt.get(client) === client.resumeKey;
   const isRemembered = Math.abs(due.now() - parseInt(since)) < (options.rememberMs ?? REMEMBER_MS);
   let isFirst = true;
   /** @type {Uint8Array<ArrayBuffer>[] | null} */
@@ -81,26 +82,27 @@ export function anyRequests(url, hears, options, memory = {}) {
   let pipe;
   /** @type {any} */
   let probe;
-  const tryWebSocket = () => {
-    const { WebSocket = globalThis.WebSocket } = options;
-    const nowMs = due.now();
-    if (isRemembered || !WebSocket || nowMs - probed[place] < DECEITFUL_MS) {
-      return;
-    }
-    probed[place] = nowMs;
-    probe = new WebSocket(url, [SUBPROTOCOL]);
-    const end = () => {
-      due.stopAll();
+  const endProbe = () => {
+    due.stopAll();
+    if (probe) {
       probe.onopen = null;
       probe.close();
-    };
-    due.start('probe', options.probeMs ?? PROBE_MS, end);
+    }
+  };
+  const tryWebSocket = () => {
+    const { WebSocket = globalThis.WebSocket } = options;
+    if (isRemembered || isMute || !WebSocket) {
+      return;
+    }
+    probe = new WebSocket(url, [SUBPROTOCOL]);
+    due.start('probe', options.probeMs ?? PROBE_MS, endProbe);
     probe.onclose = () => due.stop('probe');
     // The `ws` package throws what nobody listens to.
     probe.onerror = () => {};
     probe.onopen = () => {
-      end();
+      endProbe();
       delete memory[place];
+      openedAt.set(client, client.resumeKey);
       turn += 1;
       pipe.close(4000, 'websocket');
       hears.closed(LOST, 'websocket');
@@ -110,7 +112,7 @@ export function anyRequests(url, hears, options, memory = {}) {
     const mine = ++turn;
     const way = isFirst ? first : 1 - first;
     const failed = (/** @type {number} */ code, /** @type {string} */ reason) => {
-      due.stopAll();
+      endProbe();
       if (sent === null || !isFirst || code >= OWN_CODES || reason === UNREACHABLE) {
         hears.closed(code, reason);
         return;
@@ -138,11 +140,13 @@ export function anyRequests(url, hears, options, memory = {}) {
             if (sent !== null) {
               sent = null;
               due.stopAll();
-              try {
-                // The client looks at the time before it comes here.
-                memory[place] = `${isRemembered ? since : due.now()} ${way}`;
-              } catch {
-                // The storage is full.
+              // What another tab has forgotten meanwhile stays so. The client looks at the time before it comes here.
+              if (!isRemembered || memory[place]) {
+                try {
+                  memory[place] = `${isRemembered ? since : due.now()} ${way}`;
+                } catch {
+                  // The storage is full.
+                }
               }
               tryWebSocket();
             }
@@ -165,8 +169,7 @@ export function anyRequests(url, hears, options, memory = {}) {
     },
     close: (code, reason) => {
       turn += 1;
-      due.stopAll();
-      probe?.close();
+      endProbe();
       pipe.close(code, reason);
     },
   };
@@ -524,7 +527,8 @@ class Line {
       const bytes = await response.arrayBuffer();
       const close = response.headers.get('Madang-Close');
       if (/^text\/html/.test(response.headers.get('Content-Type') ?? '')) {
-        return { status: 0, answer: null }; // A page of somebody on the way.
+        // A page of somebody on the way.
+        return { status: response.ok ? 0 : response.status, answer: null };
       }
       const isAnswer = close !== null || response.status === 200 || response.status === 204;
       return { status: response.status, answer: isAnswer ? { bytes: response.ok ? bytes : new ArrayBuffer(0), close } : null };

@@ -276,7 +276,7 @@ export class Outbox {
     }
     const encoded = this.#encoded(build, this.cseq + 1);
     return encoded.length + 9 > (limits?.message_bytes_max ?? Infinity)
-      ? new LimitError('too_large', `${encoded.length} bytes are too many`)
+      ? new LimitError('too_large', `${encoded.length} bytes`)
       : encoded;
   }
 
@@ -291,7 +291,15 @@ export class Outbox {
     const cseq = ++this.cseq;
     /** @type {any} */
     const entry = { cseq, kind, local, build, bytes: encoded.length, sent: this.live };
-    entry.done = new Promise((resolve, reject) => Object.assign(entry, { resolve, reject }));
+    entry.done = new Promise((resolve, reject) => {
+      entry.reject = reject;
+      entry.resolve = (/** @type {any} */ value) => {
+        if (kind === 'attributes') {
+          local(); // At once: the next join may be said before who waits is told.
+        }
+        resolve(value);
+      };
+    });
     this.#pending.set(cseq, entry);
     if (this.live) {
       this.#wire.post(encoded);
@@ -338,7 +346,7 @@ function settleRepeated(entry, receipt) {
 
 /** @param {number} count */
 function queueFull(count) {
-  return new LimitError('queue_full', `${count} wait already`);
+  return new LimitError('queue_full', `${count} wait`);
 }
 
 /**

@@ -121,6 +121,8 @@ export class Places {
     if (!room) {
       return;
     }
+    // A listener that hears what was held back may leave it.
+    room.suspend();
     if ((reason === 'lost' || room.first) && !room.left) {
       this.ask(this.#forget(channel, room));
     } else {
@@ -180,7 +182,6 @@ export class Places {
    */
   #forget(channel, room) {
     this.entered.delete(channel);
-    room.suspend();
     // What was sent and not answered may or may not have been applied, and nobody can tell.
     room.outbox.giveUpSent();
     if (room.onlyResumed) {

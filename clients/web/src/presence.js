@@ -66,9 +66,7 @@ export class Presence extends Emitter {
     const attributes = toAttributes(changes);
     // What is refused must not go into the next join; of what is lost with the session that is the only hope.
     const take = () => (this.attributes = changedAttributes(this.attributes, attributes));
-    const sending = this.#outbox.send('attributes', (head) => ({ tag: 'set_attributes', body: { ...head, attributes } }), { ...options, local: take });
-    sending.then(take, () => {});
-    return sending;
+    return this.#outbox.send('attributes', (head) => ({ tag: 'set_attributes', body: { ...head, attributes } }), { ...options, local: take });
   }
 
   // --- What follows is for the room, not for applications. ---

@@ -331,7 +331,9 @@ export class Room {
   #release() {
     const held = this.#held;
     this.#held = null;
-    held?.forEach((action) => action());
+    const { attempt } = this.#client;
+    // Unless a listener has the connection dropped meanwhile.
+    held?.forEach((action) => attempt === this.#client.attempt && action());
     this.state?.endBatch();
   }
 

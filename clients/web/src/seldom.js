@@ -31,6 +31,9 @@ const REDIRECTS_MAX = 5;
 /** Refusals of a join that may be tried again, by a room that was entered before. */
 const REFUSED_FOR_NOW = ['busy', 'server_full', 'room_full'];
 
+/** How long a membership that nobody wants may stand in the way of a join, in milliseconds from one attempt to the next. */
+const LEAVING = [0, 50, 200, 1_000];
+
 /** How often each was tried again. @type {WeakMap<Room, number>} */
 const attempts = new WeakMap();
 
@@ -222,18 +225,15 @@ function refusedJoin({ places, due, random }, ref, error, { backoffMs }) {
   places.joins.delete(ref);
   const count = attempts.get(room) ?? 0;
   attempts.set(room, count + 1);
-  if (error.code === 'already_joined' && count === 0 && places.rooms.every(({ id }) => id !== room.id)) {
-    // By a join that was given up, and is left by now.
-    places.ask(places.wait(room));
-    return;
-  }
-  if (room.first || !REFUSED_FOR_NOW.includes(error.code)) {
-    room.end({ reason: 'refused', error });
-    return;
-  }
+  // By a join that was given up: it is left as soon as it is answered.
+  const isGivenUp = error.code === 'already_joined' && count < LEAVING.length && places.rooms.every(({ id }) => id !== room.id);
   // A room that was entered before is worth waiting for.
-  const next = places.wait(room);
-  due.start(`join ${next}`, backoffMs(count, random), () => places.ask(next));
+  if (isGivenUp || (!room.first && REFUSED_FOR_NOW.includes(error.code))) {
+    const next = places.wait(room);
+    due.start(`join ${next}`, isGivenUp ? LEAVING[count] : backoffMs(count, random), () => places.ask(next));
+  } else {
+    room.end({ reason: 'refused', error });
+  }
 }
 
 /**

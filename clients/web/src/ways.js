@@ -44,6 +44,6 @@ export const loadAsking = () => again(import('./asking.js'));
  */
 export const again = (loading) =>
   loading.catch((error) => {
-    const url = error.message.split('module: ')[1];
+    const url = String(error).split('module: ')[1];
     return url ? import(/* webpackIgnore: true */ /* @vite-ignore */ `${url}?${Date.now() >> 14}`) : loading;
   });

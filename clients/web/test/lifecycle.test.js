@@ -436,8 +436,12 @@ test('a room that was given up may be joined again at once', async () => {
   await settle();
   const [one, two] = set.socket.all('join').slice(1);
   const refused = (/** @type {number} */ ref) => /** @type {const} */ ({ tag: 'error', body: { code: 108, ref: { join: ref }, message: '' } });
-  await set.socket.say(joined({ ref: one.ref, channel: 8, name: 'next' }), refused(two.ref));
-  assert.deepEqual(set.socket.heard.map(({ tag }) => tag).filter((tag) => tag !== 'ping').slice(-4), ['join', 'join', 'leave', 'join']);
+  // The second is refused before the first is answered: a room that one is on the way to counts as well.
+  await set.socket.say(refused(two.ref));
+  await set.timers.pass(0);
+  await set.socket.say(joined({ ref: one.ref, channel: 8, name: 'next' }), refused(set.socket.last('join').ref));
+  await set.timers.pass(50);
+  assert.deepEqual(set.socket.heard.map(({ tag }) => tag).filter((tag) => tag !== 'ping').slice(-5), ['join', 'join', 'join', 'leave', 'join']);
   await set.socket.say({ tag: 'left', body: { channel: 8, reason: 'left' } }, joined({ ref: set.socket.last('join').ref, channel: 9, name: 'next' }));
   assert.equal((await again).id, 'next');
   // Whoever is in it is refused.
@@ -535,4 +539,71 @@ test('a request without an end has none', async () => {
   await timers.pass(5_000);
   await socket.say({ tag: 'reply', body: { channel: 3, cseq: 1, payload: { text: 'at last' } } });
   assert.equal(await asked, 'at last');
+});
+
+test('a change that was acknowledged is in a join that is said in the same breath', async () => {
+  const { room, socket } = await inLobby({}, { attributes: { a: 1 } });
+  void room.presence.update({ a: 2 });
+  await settle();
+  const { cseq } = socket.last('set_attributes');
+  await socket.say({ tag: 'ack', body: { channel: 3, cseq, seq: null, durability: 'sequenced' } }, { tag: 'left', body: { channel: 3, reason: 'lost' } });
+  assert.deepEqual(socket.last('join').options.attributes, [['a', { int: 2 }]]);
+  assert.deepEqual(room.presence.attributes, { a: 2 });
+});
+
+test('what was held back is told until a listener ends it, and comes again if it was only the connection', async () => {
+  for (const way of /** @type {const} */ (['close', 'drop'])) {
+    const set = start();
+    const joining = set.client.joinOrCreate('lobby', { history: 5 });
+    await settle();
+    await set.sockets[0].open();
+    await set.sockets[0].say(welcome());
+    await set.sockets[0].say(joined({ ref: 1, seq: 3, replay: 3 }), said(1, 'a'), said(2, 'b'), said(3, 'c'));
+    const room = await joining;
+    /** @type {any[]} */
+    const log = [];
+    room.on('chat', ({ payload, origin }) => {
+      log.push(`${payload} ${origin}`);
+      if (payload === 'a') {
+        set.client[way]();
+      }
+    });
+    room.onLeave(() => log.push('leave'));
+    await set.timers.pass(0);
+    if (way === 'close') {
+      assert.deepEqual(log, ['a history', 'leave']);
+      continue;
+    }
+    const second = await nextSocket(set);
+    assert.deepEqual(second.last('hello').resume?.rooms, [{ channel: 3, epoch: EPOCH, seq: 1 }]);
+    await second.say(welcome({ resumed: true, resume_key: KEYS[1] }), joined({ ref: null, recovered: true, seq: 3, replay: 2 }), said(2, 'b'), said(3, 'c'));
+    assert.deepEqual(log, ['a history', 'b missed', 'c missed']);
+  }
+});
+
+test('a room that a listener leaves while it is lost stays left', async () => {
+  const set = start();
+  const joining = set.client.joinOrCreate('lobby', { history: 5 });
+  await settle();
+  await set.sockets[0].open();
+  await set.sockets[0].say(welcome());
+  await set.sockets[0].say(joined({ ref: 1, seq: 1, replay: 1 }), said(1, 'bye'));
+  const room = await joining;
+  /** @type {string[]} */
+  const log = [];
+  room.on('chat', () => void room.leave().then(() => log.push('done')));
+  room.onLeave(({ reason }) => log.push(reason));
+  await set.sockets[0].say({ tag: 'left', body: { channel: 3, reason: 'lost' } });
+  await settle();
+  assert.deepEqual([log, set.client.rooms, set.sockets[0].all('join').length], [['lost', 'done'], [], 1]);
+});
+
+test('a listener that closes the client as a room is left behind closes it', async () => {
+  const set = await inLobby();
+  await set.socket.lose();
+  const second = await nextSocket(set);
+  void set.room.leave();
+  set.room.onLeave(() => set.client.close());
+  await second.say(welcome({ resumed: false, resume_key: KEYS[1] }));
+  assert.deepEqual([set.client.status, set.timers.size], ['closed', 0]);
 });

@@ -8,7 +8,7 @@ import { longPolling } from '../src/http.js';
 import { Client } from '../src/index.js';
 import { memory } from '../src/ways.js';
 import { encodeServer } from './support/codec.js';
-import { ManualTimers, fakeWebSocket, inLobby, settle, start, until, welcome } from './support/script.js';
+import { KEYS, ManualTimers, fakeWebSocket, inLobby, settle, start, until, welcome } from './support/script.js';
 
 beforeEach(() => Object.keys(memory).forEach((name) => delete memory[name]));
 
@@ -94,6 +94,49 @@ test('where a WebSocket opens and is mute it is looked at once more, and then le
   client.close();
 });
 
+test('it is looked at after each outage, by each client, and what another tab has forgotten stays so', async () => {
+  const timers = new ManualTimers();
+  for (let number = 0; number < 2; number += 1) {
+    const { client, sockets, lines, remembered } = page({ host: 'outages', timers });
+    await until(() => sockets.length === 1);
+    await sockets[0].open();
+    await sockets[0].say(welcome());
+    for (let outage = 1; outage < 4; outage += 1) {
+      await sockets.at(-1)?.lose();
+      const count = sockets.length;
+      await within(timers, () => sockets.length === count + 1);
+      await sockets.at(-1)?.lose();
+      await within(timers, () => lines() === outage && sockets.length === count + 2);
+      await sockets.at(-1)?.open();
+      assert.equal(remembered(), undefined);
+      await within(timers, () => sockets.length === count + 3);
+      await sockets.at(-1)?.open();
+      await sockets.at(-1)?.say(welcome({ resumed: true, resume_key: KEYS[outage] }));
+      assert.equal(client.status, 'open');
+    }
+    client.close();
+  }
+  memory['madang outages'] = `${timers.nowMs} 0`;
+  const late = page({ host: 'outages', timers });
+  await settle();
+  delete memory['madang outages'];
+  await within(timers, () => late.client.status === 'open');
+  assert.deepEqual([late.lines(), late.sockets.length, late.remembered()], [1, 0, undefined]);
+  late.client.close();
+});
+
+test('a look ends with its line', async () => {
+  const { client, timers, sockets, lines } = page();
+  await until(() => sockets.length === 1);
+  await sockets[0].lose();
+  await within(timers, () => lines() === 1 && sockets.length === 2);
+  client.drop(60_000);
+  assert.deepEqual([sockets[1].closedByClient !== null, sockets[1].onopen], [true, null]);
+  client.close();
+  await settle();
+  assert.equal(timers.size, 0);
+});
+
 test('what was remembered is not renewed by itself: after its time a WebSocket is tried again', async () => {
   const timers = new ManualTimers();
   const tried = [];
@@ -122,8 +165,9 @@ test('a server that closes before its welcome was reached: there is no need for 
   client.close();
 });
 
-test('a page of somebody on the way is no answer to a poll', async () => {
+test('a page of somebody on the way is no answer to a poll, unless it says that there is none', async () => {
   let polls = 0;
+  let isGone = false;
   const fetch = async (/** @type {string} */ where) => {
     const verb = new URL(where).pathname.split('/http')[1];
     if (verb === '') {
@@ -133,12 +177,18 @@ test('a page of somebody on the way is no answer to a poll', async () => {
       return new Response(null, { status: 204 });
     }
     polls += 1;
-    return polls === 1 ? new Response('<html>please sign in</html>', { headers: { 'Content-Type': 'text/html' } }) : new Promise(() => {});
+    return polls === 1 ? new Response('<html>please sign in</html>', { status: isGone ? 404 : 200, headers: { 'Content-Type': 'text/html' } }) : new Promise(() => {});
   };
   const { client, timers } = start({ fetch: /** @type {any} */ (fetch), transports: [longPolling] });
   await within(timers, () => polls === 2);
   assert.equal(client.status, 'open');
   client.close();
+  polls = 0;
+  isGone = true;
+  const other = start({ fetch: /** @type {any} */ (fetch), transports: [longPolling] });
+  await within(other.timers, () => other.states.includes('reconnecting'));
+  assert.equal(polls, 1);
+  other.client.close();
 });
 
 test('a token that cannot be had says nothing about the way', async () => {
