@@ -618,5 +618,5 @@ export class Client extends Emitter {
 }
 
 function closedError() {
-  return new ClosedError(NORMAL, 'normal', 'client closed');
+  return new ClosedError(NORMAL, 'normal', 'closed');
 }

@@ -74,7 +74,7 @@ export class LeftError extends MadangError {
 /** A session that was to be taken up is not there any more (`session_gone`): join the room instead. */
 export class SessionGoneError extends MadangError {
   constructor() {
-    super('session_gone', 'the session is over');
+    super('session_gone', 'session over');
   }
 }
 

@@ -63,7 +63,7 @@ const openedAt = new WeakMap();
  * @param {PipeEvents} hears
  * @param {ClientOptions} options
  * @param {Record<string, string>} [memory] by host: when a way has worked, and which
- * @param {{ readonly resumeKey: string | null }} [client] whose key is another after each welcome
+ * @param {{ readonly resumeKey: string | null, hintAtMs?: number | undefined }} [client] whose key is another after each welcome
  * @returns {Pipe}
  */
 export function anyRequests(url, hears, options, memory = {}, client = { resumeKey: null }) {
@@ -103,6 +103,7 @@ export function anyRequests(url, hears, options, memory = {}, client = { resumeK
       endProbe();
       delete memory[place];
       openedAt.set(client, client.resumeKey);
+      client.hintAtMs = due.now(); // There is nothing to wait for.
       turn += 1;
       pipe.close(4000, 'websocket');
       hears.closed(LOST, 'websocket');
