@@ -119,3 +119,31 @@ test('a room that is not there, or may not be watched, is said to be so', { time
   });
   assert.deepEqual(end, { reason: 'refused', status: 404 });
 });
+
+test('many tabs of the watch page fit one browser, which has six connections for a server', { timeout: 120_000 }, async () => {
+  const context = await browser.newContext();
+  const streams = [];
+  const tabs = [];
+  for (let number = 0; number < 8; number += 1) {
+    const page = await context.newPage();
+    tabs.push(page);
+    listen(page, 'watch page', complaints);
+    page.on('request', (request) => request.resourceType() === 'eventsource' && streams.push(new URL(request.url()).pathname));
+    await page.goto(new URL('/arena/watch/', server.demo).href);
+    await eventually(() => page.evaluate(() => window.arena.events), (events) => events > 5, `tab ${number} has pictures`);
+    // The next tab hides it.
+    await page.evaluate(() => {
+      Object.defineProperty(document, 'hidden', { value: true, configurable: true });
+      document.dispatchEvent(new Event('visibilitychange'));
+    });
+  }
+  assert.equal(streams.filter((path) => path === '/rooms/arena-1/events').length, 1, streams.join(' '));
+  const before = await Promise.all(tabs.map((page) => page.evaluate(() => window.arena.last)));
+  for (const [number, page] of tabs.entries()) {
+    await eventually(() => page.evaluate(() => window.arena.last), (last) => last > before[number] + 5, `tab ${number} goes on`);
+  }
+  await tabs[0].close();
+  const last = await tabs[7].evaluate(() => window.arena.last);
+  await eventually(() => tabs[7].evaluate(() => window.arena.last), (now) => now > last + 20, 'it goes on without the first');
+  await context.close();
+});

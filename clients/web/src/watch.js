@@ -48,13 +48,14 @@ export class Watch {
   #life = new Emitter();
   /** @type {WatchStatus} */
   #status = 'connecting';
-  #epochAtMs = 0;
   #hasEnded = false;
 
   /** The room's state as spectators may see it; empty in rooms without. */
   state = new WatchState();
   /** The room's incarnation. */
   epoch = '';
+  /** When that began, by the server's clock, in milliseconds since 1970; 0 before it is known. */
+  epochAtMs = 0;
   /** The id of the last event: where `last_event_id` goes on. */
   id = '';
 
@@ -171,7 +172,7 @@ export class Watch {
           this.epoch = json.epoch;
           this.state.tick = 0;
         }
-        this.#epochAtMs = json.epoch_at_ms;
+        this.epochAtMs = json.epoch_at_ms;
         this.#hasEnded = false;
         this.#setStatus('open');
         this.state.stale = !json.recovered || this.state.toJson() === null;
@@ -187,7 +188,7 @@ export class Watch {
         this.state.delta(json);
         break;
       case 'message': {
-        const at = new Date(this.#epochAtMs + json.at);
+        const at = new Date(this.epochAtMs + json.at);
         this.#say({ type: json.type, ...fromJson(json.payload), seq: json.seq, at, from: json.from });
         break;
       }

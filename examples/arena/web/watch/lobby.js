@@ -27,6 +27,20 @@ export async function showLobby(room) {
   } catch {
     // The stream below says the same, and tries again by itself.
   }
+  /** @type {EventSource | null} */
+  let source = null;
+  const look = () => {
+    source?.close();
+    // A browser has few connections for a server, so a tab that nobody sees holds none for this.
+    source = document.hidden ? null : stream();
+  };
+  document.addEventListener('visibilitychange', look);
+  look();
+  void glimpses();
+}
+
+/** The directory's changes, from its present state on. */
+function stream() {
   const source = new EventSource('/rooms/events');
   let parts = false;
   // A stream that was cut between two parts begins with the first again.
@@ -50,7 +64,7 @@ export async function showLobby(room) {
     matches.delete(JSON.parse(data).name);
     list();
   });
-  void glimpses();
+  return source;
 }
 
 /** @param {Listed} it */

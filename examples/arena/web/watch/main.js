@@ -1,4 +1,4 @@
-// The arena, for who watches: live, some seconds later, or from the past and on from there. All by EventSource.
+// The arena, for who watches: live, some seconds later, or from the past and on from there.
 // @ts-check
 
 import { TICK_HZ } from '../movement.js';
