@@ -491,16 +491,26 @@ test('a page that goes before it has connected leaves the session to the next', 
   assert.deepEqual(last.sockets[0].last('hello').resume, { key: KEYS[0], rooms: [{ channel: 3, epoch: EPOCH, seq: 0 }] });
 });
 
+/**
+ * A client whose application has just entered the lobby, and has yet to hear what was said there before.
+ *
+ * @param {...string} texts
+ */
+async function heldBack(...texts) {
+  const set = start();
+  const joining = set.client.joinOrCreate('lobby', { history: 5 });
+  await settle();
+  await set.sockets[0].open();
+  await set.sockets[0].say(welcome());
+  const { length } = texts;
+  await set.sockets[0].say(joined({ ref: 1, seq: length, replay: length }), ...texts.map((text, at) => said(at + 1, text)));
+  return { ...set, room: await joining };
+}
+
 test('a listener that hears what was held back when the connection is lost may close the client, and send', async () => {
   for (const way of /** @type {const} */ (['lose', 'suspend'])) {
     for (const what of /** @type {const} */ (['close', 'send'])) {
-      const set = start();
-      const joining = set.client.joinOrCreate('lobby', { history: 5 });
-      await settle();
-      await set.sockets[0].open();
-      await set.sockets[0].say(welcome());
-      await set.sockets[0].say(joined({ ref: 1, seq: 1, replay: 1 }), said(1, 'bye'));
-      const room = await joining;
+      const { room, ...set } = await heldBack('bye');
       /** @type {any[]} */
       const codes = [];
       room.on('chat', () => (what === 'close' ? set.client.close() : room.send('wave', 'x', { class: 'volatile' }).catch(({ code }) => codes.push(code))));
@@ -553,13 +563,7 @@ test('a change that was acknowledged is in a join that is said in the same breat
 
 test('what was held back is told until a listener ends it, and comes again if it was only the connection', async () => {
   for (const way of /** @type {const} */ (['close', 'drop'])) {
-    const set = start();
-    const joining = set.client.joinOrCreate('lobby', { history: 5 });
-    await settle();
-    await set.sockets[0].open();
-    await set.sockets[0].say(welcome());
-    await set.sockets[0].say(joined({ ref: 1, seq: 3, replay: 3 }), said(1, 'a'), said(2, 'b'), said(3, 'c'));
-    const room = await joining;
+    const { room, ...set } = await heldBack('a', 'b', 'c');
     /** @type {any[]} */
     const log = [];
     room.on('chat', ({ payload, origin }) => {
@@ -582,13 +586,7 @@ test('what was held back is told until a listener ends it, and comes again if it
 });
 
 test('a room that a listener leaves while it is lost stays left', async () => {
-  const set = start();
-  const joining = set.client.joinOrCreate('lobby', { history: 5 });
-  await settle();
-  await set.sockets[0].open();
-  await set.sockets[0].say(welcome());
-  await set.sockets[0].say(joined({ ref: 1, seq: 1, replay: 1 }), said(1, 'bye'));
-  const room = await joining;
+  const { room, ...set } = await heldBack('bye');
   /** @type {string[]} */
   const log = [];
   room.on('chat', () => void room.leave().then(() => log.push('done')));

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { beforeEach, test } from 'node:test';
 import { packBatches } from '../src/batch.js';
 import { longPolling } from '../src/http.js';
-import { Client } from '../src/index.js';
+import { Client, webSocket } from '../src/index.js';
 import { memory } from '../src/ways.js';
 import { encodeServer } from './support/codec.js';
 import { KEYS, ManualTimers, fakeWebSocket, inLobby, settle, start, until, welcome } from './support/script.js';
@@ -193,12 +193,19 @@ test('a page of somebody on the way is no answer to a poll, unless it says that 
 });
 
 test('a token that cannot be had says nothing about the way', async () => {
+  /** @type {number[]} */
+  const taken = [];
+  const transports = [0, 1, 2].map((way) => /** @type {import('../src/types.js').Transport} */ ((...them) => {
+    taken.push(way);
+    return webSocket(...them);
+  }));
   let isThere = true;
-  const set = await inLobby({ getToken: async () => (isThere ? 'x' : Promise.reject(new Error('no token'))) });
+  const set = await inLobby({ transports, getToken: async () => (isThere ? 'x' : Promise.reject(new Error('no token'))) });
   isThere = false;
   await set.socket.lose();
   await set.timers.pass(5_000);
-  assert.equal(set.sockets.length, 1);
+  assert.deepEqual(taken, [0]);
   isThere = true;
   await within(set.timers, () => set.sockets.length === 2);
+  assert.deepEqual(taken, [0, 0]);
 });
